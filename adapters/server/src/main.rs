@@ -1,0 +1,2 @@
+//! The goldenpath binary.
+fn main() {}
