@@ -1,2 +1,17 @@
 #![no_std]
-//! The machines.
+//! The machines of Golden Path: pure, deterministic, without I/O and without a clock.
+
+extern crate alloc;
+#[cfg(any(test, feature = "sync"))]
+extern crate std;
+
+pub mod connection;
+pub mod fault;
+pub mod handshake;
+pub mod hub;
+pub mod id;
+pub mod limits;
+pub mod run;
+pub mod seed;
+pub mod time;
+pub mod wire;

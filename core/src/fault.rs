@@ -1,0 +1,83 @@
+//! Three families of errors, told apart because three different people can mend them.
+
+use crate::wire::{CloseCode, ErrorCode};
+use core::fmt;
+
+/// The other side broke a rule. Never returned as an error: it becomes a frame for that side.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PeerFault {
+    /// What the peer is told.
+    pub code: ErrorCode,
+    /// Plain English for the developer at the other end; holds no secret and nothing of another user.
+    pub message: alloc::borrow::Cow<'static, str>,
+}
+
+impl PeerFault {
+    /// A fault with its explanation.
+    pub fn new(code: ErrorCode, message: impl Into<alloc::borrow::Cow<'static, str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl fmt::Display for PeerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+/// Our own caller used a machine in a way it does not allow; nothing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Misuse {
+    /// The machine has ended.
+    Ended,
+    /// The limit for such things is reached.
+    Full,
+    /// Not in this state.
+    NotNow,
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ended => "the machine has ended",
+            Self::Full => "the limit is reached",
+            Self::NotNow => "not in this state",
+        })
+    }
+}
+
+impl core::error::Error for Misuse {}
+
+/// The outside world failed us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// It is not there; nothing was done; trying again later is right.
+    Unavailable,
+    /// No answer in time; whether it was done is unknown; only the same request may be tried again (DLV-11).
+    Unknown,
+    /// It refused for good; trying again is useless.
+    Refused,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "outcome unknown",
+            Self::Refused => "refused",
+        })
+    }
+}
+
+impl core::error::Error for Fault {}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// We closed it.
+    Closed(CloseCode),
+    /// The transport went away.
+    Lost,
+    /// The peer closed it, with its code if it gave one.
+    Peer(Option<u16>),
+}

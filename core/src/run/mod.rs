@@ -1,0 +1,8 @@
+//! One agent run: plan, event grammar, timeouts, cancel, recovery by replay.
+
+mod io;
+
+pub use io::{
+    AgentSays, Answer, Assignment, CancelReason, Finish, Input, Output, Request, Route,
+    StoredResult, Task, ToolOutcome, ToolPolicy, ToolResult,
+};
