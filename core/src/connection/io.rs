@@ -6,7 +6,7 @@ use crate::hub::HubReady;
 use crate::id::{ConnectionId, EffectId, SessionId, UserId};
 use crate::time::{Millis, Mono, Wall};
 use crate::wire::{
-    AuthMethod, ClientBody, CloseCode, Credential, ErrorCode, Frame, Reply, ResumePoint,
+    AuthMethod, ClientBody, CloseCode, Credential, ErrorCode, Frame, Head, Reply, ResumePoint,
 };
 use alloc::vec::Vec;
 
@@ -60,8 +60,10 @@ pub enum Input<'a> {
     },
     /// The hub has taken the connection in; the first thing it ever says to it.
     Attached(HubReady),
-    /// The hub has a frame for the peer, in its order.
-    Deliver(Frame),
+    /// The hub has frames for the peer, in its order.
+    Deliver(&'a [Frame]),
+    /// The heads of the threads this connection follows; the next `ping` carries them.
+    Heads(Vec<Head>),
     /// The hub ends the connection.
     HubClose(CloseCode),
     /// The outbox overflowed (DLV-10).

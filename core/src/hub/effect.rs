@@ -2,7 +2,7 @@
 
 use crate::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId, UserId};
 use crate::time::Wall;
-use crate::wire::{EntryBody, OnDisconnect, RunStatus};
+use crate::wire::{EntryBody, Feedback, OnDisconnect, RunStatus};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -142,6 +142,16 @@ pub enum Load {
         /// How many at most; at least one is returned if there is one.
         limit: u64,
     },
+    /// A run of this user, ended or not.
+    Run {
+        /// Which.
+        run_id: RunId,
+    },
+    /// The user's threads, the last changed first.
+    Threads {
+        /// How many at most.
+        limit: u32,
+    },
 }
 
 /// What was read.
@@ -153,6 +163,56 @@ pub enum Loaded {
     Entries(Vec<(Seq, EntryBody)>),
     /// There is no such thread for this user.
     NoThread,
+    /// How far a run is; `None`: there is no such run for this user.
+    Run(Option<RunAt>),
+    /// The threads.
+    Threads(Vec<ThreadSummary>),
+}
+
+/// Where a run is and how far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunAt {
+    /// Its thread.
+    pub thread_id: ThreadId,
+    /// Its status.
+    pub status: RunStatus,
+}
+
+/// A thread in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ThreadSummary {
+    /// The thread.
+    pub thread_id: ThreadId,
+    /// Its title.
+    pub title: String,
+    /// Its last entry.
+    pub head: Seq,
+    /// When it last changed.
+    pub updated_at: Wall,
+}
+
+/// Something kept beside the logs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Record {
+    /// Remove a thread with all it holds; its runs have ended.
+    DeleteThread {
+        /// Which.
+        thread_id: ThreadId,
+    },
+    /// A rating of an answer; a later one replaces it.
+    Feedback {
+        /// The rating.
+        feedback: Feedback,
+        /// When.
+        at: Wall,
+    },
+    /// How far the user has read; never goes back.
+    Position {
+        /// Which thread.
+        thread_id: ThreadId,
+        /// How far.
+        seq: Seq,
+    },
 }
 
 /// A thread as the store knows it.

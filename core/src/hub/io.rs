@@ -1,6 +1,6 @@
 //! What a hub hears and says.
 
-use super::{Batch, Committed, Load, Loaded, StoredRun};
+use super::{Batch, Committed, Load, Loaded, Record, StoredRun};
 use crate::fault::Fault;
 use crate::id::{ConnectionId, EffectId, Fence, RunId, UserId};
 use crate::run::{Assignment, CancelReason};
@@ -8,6 +8,7 @@ use crate::time::Mono;
 use crate::wire::{
     ActiveRun, ClientBody, CloseCode, Draft, Frame, Head, Reply, ResumePoint, Resumed,
 };
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// What a connection learns when its hub takes it in; becomes part of `connection_ready`.
@@ -28,6 +29,8 @@ pub enum Input {
         connection_id: ConnectionId,
         /// Where reading goes on.
         resume: Vec<ResumePoint>,
+        /// Whether it reads logs; an HTTP request attaches for one command and follows nothing.
+        reader: bool,
     },
     /// A connection is gone.
     Detach {
@@ -56,6 +59,20 @@ pub enum Input {
         effect: EffectId,
         /// What was read.
         result: Result<Loaded, Fault>,
+    },
+    /// The answer to [`Output::Mark`]: the connection has written everything before the mark.
+    Marked {
+        /// Which.
+        connection_id: ConnectionId,
+        /// The mark.
+        mark: u64,
+    },
+    /// The answer to [`Output::Record`].
+    Recorded {
+        /// Which.
+        effect: EffectId,
+        /// Whether what it is about exists for this user.
+        result: Result<bool, Fault>,
     },
     /// A run appends to its thread. Its last draft may be its terminal event.
     Append {
@@ -121,13 +138,13 @@ pub enum Output {
         /// What.
         batch: Batch,
     },
-    /// A frame for a connection's outbox.
+    /// Frames for a connection's outbox.
     Deliver {
         /// Which.
         connection_id: ConnectionId,
-        /// The frame; shared by all its readers.
-        frame: Frame,
-        /// Whether it may be dropped when the outbox is short of room.
+        /// The frames, in order; shared by all their readers.
+        frames: Arc<[Frame]>,
+        /// Whether they may be dropped when the outbox is short of room.
         droppable: bool,
     },
     /// The heads of the threads a connection follows changed; what its next `ping` carries.
@@ -150,6 +167,21 @@ pub enum Output {
         effect: EffectId,
         /// What.
         load: Load,
+    },
+    /// A mark for a connection's outbox: once everything before it is written, answer `Marked`. It
+    /// paces a replay by its reader, so that no replay can overflow an outbox.
+    Mark {
+        /// Which.
+        connection_id: ConnectionId,
+        /// Sent back.
+        mark: u64,
+    },
+    /// Keep something that is no part of a log; the answer is `Recorded`.
+    Record {
+        /// The question.
+        effect: EffectId,
+        /// What.
+        record: Record,
     },
     /// Nothing is under way and nobody is connected: the hub may be dropped.
     Retire,

@@ -4,7 +4,7 @@ mod effect;
 mod io;
 
 pub use effect::{
-    Batch, Committed, FirstOutcome, Load, Loaded, NewAnswer, NewMessage, NewThread, RunChange,
-    StoredRun, StoredThread,
+    Batch, Committed, FirstOutcome, Load, Loaded, NewAnswer, NewMessage, NewThread, Record, RunAt,
+    RunChange, StoredRun, StoredThread, ThreadSummary,
 };
 pub use io::{HubReady, Input, Output};

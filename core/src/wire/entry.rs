@@ -125,6 +125,14 @@ impl EntryBody {
         &self.0
     }
 
+    /// The event's `type`, read from where [`Draft::encode`] puts it: in front.
+    #[must_use]
+    pub fn type_name(&self) -> &str {
+        let text = core::str::from_utf8(&self.0).unwrap_or_default();
+        let name = text.strip_prefix("{\"type\":\"").unwrap_or_default();
+        name.split('"').next().unwrap_or_default()
+    }
+
     /// The frame at its place: the same bytes live and on replay, apart from the `replay` mark (invariant 6).
     #[must_use]
     pub fn frame(&self, seq: Seq, replay: bool) -> Frame {
