@@ -1,1 +1,3 @@
 //! The event loop.
+
+pub mod usage;

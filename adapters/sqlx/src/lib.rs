@@ -1,1 +1,3 @@
-//! Not written yet.
+//! The stores, on sqlx.
+
+pub mod usage;
