@@ -30,10 +30,11 @@ use serde::{Deserialize, Serialize};
 
 pub use calendar::{Day, Period, TimestampStyle, format_timestamp, parse_timestamp};
 pub use event::{CostStatus, Costing, EventFault, Outcome, UsageEvent};
-pub use levers::{LeverGroup, LeverLimits, Lengths, Sums, Wasted};
+pub use levers::{Lengths, LeverGroup, LeverLimits, Sums, Wasted};
 pub use money::Usd;
 pub use query::{
-    Answer, Cell, Column, Condition, Dimension, Evidence, Filter, Grain, Metric, Order, Query, Table,
+    Answer, Cell, Column, Condition, Dimension, Evidence, Filter, Grain, Metric, Order, Query,
+    Table,
 };
 
 /// Whose usage data are meant: the id of the authenticated user, the same in demo mode.

@@ -12,8 +12,8 @@ use core::time::Duration;
 use std::time::Instant;
 
 use goldenpath_runtime::usage::{
-    Answer, Coverage, Day, Evidence, ImportRecord, ImportSpec, ImportWriter, LeverGroup, LeverLimits, Period,
-    Query, Table, Tenant, UsageError, UsageResult, UsageStore,
+    Answer, Coverage, Day, Evidence, ImportRecord, ImportSpec, ImportWriter, LeverGroup,
+    LeverLimits, Period, Query, Table, Tenant, UsageError, UsageResult, UsageStore,
 };
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Row, SqlitePool};
@@ -54,7 +54,13 @@ impl SqliteUsage {
                 .set_progress_handler(STEPS_BETWEEN_CHECKS, move || Instant::now() < deadline);
             let rows = bind(sql, &params).fetch_all(&mut *conn).await;
             conn.lock_handle().await.map_err(storage)?.remove_progress_handler();
-            rows.map_err(|error| if was_interrupted(&error) { UsageError::LimitExceeded("time") } else { storage(error) })
+            rows.map_err(|error| {
+                if was_interrupted(&error) {
+                    UsageError::LimitExceeded("time")
+                } else {
+                    storage(error)
+                }
+            })
         });
         reading.await.map_err(|error| UsageError::Storage(error.to_string()))?
     }
@@ -79,7 +85,10 @@ impl Param {
     }
 }
 
-fn bind<'q>(sql: String, params: &[Param]) -> sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments> {
+fn bind<'q>(
+    sql: String,
+    params: &[Param],
+) -> sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments> {
     // The text is made of enumerated names only; every value is a parameter.
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for param in params {
@@ -161,7 +170,9 @@ impl UsageStore for SqliteUsage {
             let params = vec![Param::Tenant(tenant.as_str().to_owned())];
             let sources = self.read(SOURCES.into(), params.clone()).await?;
             let rows = self.read(COVERAGE.into(), params.clone()).await?;
-            let row = rows.first().ok_or_else(|| UsageError::Storage("an aggregate without a row".into()))?;
+            let row = rows
+                .first()
+                .ok_or_else(|| UsageError::Storage("an aggregate without a row".into()))?;
             let days = row.get::<Option<i32>, _>(2).zip(row.get::<Option<i32>, _>(3));
             let value = Coverage {
                 rows: count(row.get(0)),
@@ -187,7 +198,10 @@ impl UsageStore for SqliteUsage {
             let rows = self.read(compiled.sql.clone(), compiled.params.clone()).await?;
             let read = rows.first().map_or(0, |row| row.get::<i64, _>(row.len() - 1));
             let value = compiled.table(query, &rows)?;
-            Ok(Answer { value, evidence: evidence(&query.id, compiled.sql, &compiled.params, read) })
+            Ok(Answer {
+                value,
+                evidence: evidence(&query.id, compiled.sql, &compiled.params, read),
+            })
         })
     }
 

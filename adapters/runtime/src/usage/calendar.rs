@@ -8,7 +8,9 @@ const US_PER_SECOND: i64 = 1_000_000;
 const US_PER_DAY: i64 = 86_400 * US_PER_SECOND;
 
 /// A day in UTC: days since 1970-01-01. Written `2026-10-14`.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Day(pub i32);
 
@@ -237,7 +239,10 @@ fn split_offset(text: &str) -> Option<(&str, i64)> {
         _ => return None,
     };
     let in_range = hours <= 18 && minutes < 60;
-    in_range.then_some((text.get(..at)?.trim_end(), sign * (hours * 3600 + minutes * 60) * US_PER_SECOND))
+    in_range.then_some((
+        text.get(..at)?.trim_end(),
+        sign * (hours * 3600 + minutes * 60) * US_PER_SECOND,
+    ))
 }
 
 fn parse_time(text: &str) -> Option<i64> {
@@ -265,7 +270,8 @@ fn fraction_us(text: &str) -> Option<i64> {
 }
 
 fn digits(text: &str, at_most: usize) -> Option<i64> {
-    let well_formed = (1..=at_most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let well_formed =
+        (1..=at_most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     if well_formed { text.parse().ok() } else { None }
 }
 
@@ -307,10 +313,18 @@ mod tests {
         }
         assert_eq!(parse_timestamp("14/10/2026 12:00", TimestampStyle::DayFirst), Some(us));
         assert_eq!(
-            parse_timestamp("2023-11-16 18:17:03.9799600", TimestampStyle::MonthFirst).map(|us| us % 1_000_000),
+            parse_timestamp("2023-11-16 18:17:03.9799600", TimestampStyle::MonthFirst)
+                .map(|us| us % 1_000_000),
             Some(979_960)
         );
-        for wrong in ["", "yesterday", "2026-13-01", "2026-10-14T25:00:00Z", "2026-10-14T1x:00", "14/10/2026"] {
+        for wrong in [
+            "",
+            "yesterday",
+            "2026-13-01",
+            "2026-10-14T25:00:00Z",
+            "2026-10-14T1x:00",
+            "14/10/2026",
+        ] {
             assert_eq!(parse_timestamp(wrong, TimestampStyle::MonthFirst), None, "{wrong}");
         }
     }

@@ -97,7 +97,9 @@ pub struct UsageEvent {
 }
 
 /// How a request ended.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// With an answer, or the source does not say.
@@ -149,7 +151,9 @@ impl Costing {
 }
 
 /// How a row's cost is known.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum CostStatus {
     /// From the price table.
@@ -190,7 +194,9 @@ pub enum EventFault {
 impl fmt::Display for EventFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CacheExceedsInput => f.write_str("cached and cache-write tokens exceed input_tokens"),
+            Self::CacheExceedsInput => {
+                f.write_str("cached and cache-write tokens exceed input_tokens")
+            }
             Self::CostOutOfRange => f.write_str("cost is negative or too large"),
             Self::CountOutOfRange(field) => write!(f, "{field} is negative or too large"),
             Self::ReasoningExceedsOutput => f.write_str("reasoning_tokens exceed output_tokens"),
@@ -215,7 +221,9 @@ impl UsageEvent {
             (self.ttft_ms.unwrap_or(0), "ttft_ms"),
             (self.attempt.unwrap_or(0), "attempt"),
         ];
-        if let Some((_, field)) = counts.into_iter().find(|(count, _)| !(0..=MAX_COUNT).contains(count)) {
+        if let Some((_, field)) =
+            counts.into_iter().find(|(count, _)| !(0..=MAX_COUNT).contains(count))
+        {
             return Err(EventFault::CountOutOfRange(field));
         }
         if self.cached_tokens + self.cache_write_5m + self.cache_write_1h > self.input_tokens {
@@ -230,6 +238,10 @@ impl UsageEvent {
         }
         let costs = [self.costing.reported, self.costing.computed, self.costing.computed_output];
         let storable = |cost: Usd| cost >= Usd::ZERO && i64::try_from(cost.pico()).is_ok();
-        if costs.into_iter().flatten().all(storable) { Ok(()) } else { Err(EventFault::CostOutOfRange) }
+        if costs.into_iter().flatten().all(storable) {
+            Ok(())
+        } else {
+            Err(EventFault::CostOutOfRange)
+        }
     }
 }

@@ -110,7 +110,8 @@ impl Usd {
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let whole = if whole.contains(',') { without_groups(whole)? } else { whole.to_owned() };
         let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if (whole.is_empty() && fraction.is_empty()) || !all_digits(&whole) || !all_digits(fraction) {
+        if (whole.is_empty() && fraction.is_empty()) || !all_digits(&whole) || !all_digits(fraction)
+        {
             return None;
         }
         if whole.len() + fraction.len() > 40 || exponent.abs() > 40 {

@@ -26,7 +26,7 @@ CREATE TABLE usage_event (
     operation            TEXT,
     service_tier         TEXT,
     batch                INTEGER NOT NULL,
-    deferrable           INTEGER NOT NULL,
+    can_wait           INTEGER NOT NULL,
     team                 TEXT,
     project              TEXT,
     user_id              TEXT,

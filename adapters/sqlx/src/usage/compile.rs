@@ -3,7 +3,8 @@
 use core::fmt::Write;
 
 use goldenpath_runtime::usage::{
-    Cell, Column, Condition, Dimension, Filter, Grain, Metric, Order, Query, Table, Tenant, UsageError, Usd,
+    Cell, Column, Condition, Dimension, Filter, Grain, Metric, Order, Query, Table, Tenant,
+    UsageError, Usd,
 };
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -44,13 +45,16 @@ pub(super) fn compile(tenant: &Tenant, query: &Query) -> Result<Compiled, UsageE
     for metric in &query.metrics {
         let _ = write!(sql, "{}, ", metric_sql(*metric));
     }
-    sql.push_str("SUM(COUNT(*)) OVER ()\nFROM usage_event\nWHERE tenant_id = ?1 AND day >= ?2 AND day < ?3");
+    sql.push_str(
+        "SUM(COUNT(*)) OVER ()\nFROM usage_event\nWHERE tenant_id = ?1 AND day >= ?2 AND day < ?3",
+    );
     for filter in &query.filters {
         push_filter(&mut sql, &mut params, filter)?;
     }
     let limit = query.limit.clamp(1, MAX_GROUPS);
     if !groups.is_empty() {
-        let columns = |count: usize| (1..=count).map(|at| at.to_string()).collect::<Vec<_>>().join(", ");
+        let columns =
+            |count: usize| (1..=count).map(|at| at.to_string()).collect::<Vec<_>>().join(", ");
         let by_groups = columns(groups.len());
         let _ = write!(sql, "\nGROUP BY {by_groups}\nORDER BY ");
         if let (Order::FirstMetricDescending, Some(first)) = (query.order, query.metrics.first()) {
@@ -104,7 +108,11 @@ pub(super) fn money(row: &SqliteRow, at: usize) -> Result<Usd, sqlx::Error> {
     Ok(Usd::from_micros(micros) + Usd::from_pico(rest.into()))
 }
 
-fn push_filter(sql: &mut String, params: &mut Vec<Param>, filter: &Filter) -> Result<(), UsageError> {
+fn push_filter(
+    sql: &mut String,
+    params: &mut Vec<Param>,
+    filter: &Filter,
+) -> Result<(), UsageError> {
     let column = dimension_sql(filter.dimension);
     let _ = match &filter.condition {
         Condition::Missing => write!(sql, " AND {column} IS NULL"),
@@ -153,7 +161,10 @@ const fn dimension_sql(dimension: Dimension) -> &'static str {
 const fn is_money(metric: Metric) -> bool {
     matches!(
         metric,
-        Metric::Cost | Metric::CostComputedWhereReported | Metric::CostOfOutput | Metric::CostReportedWhereComputed
+        Metric::Cost
+            | Metric::CostComputedWhereReported
+            | Metric::CostOfOutput
+            | Metric::CostReportedWhereComputed
     )
 }
 
@@ -181,7 +192,9 @@ const fn metric_sql(metric: Metric) -> &'static str {
         Metric::Requests => "SUM(requests)",
         Metric::Rows => "COUNT(*)",
         Metric::Sessions => "COUNT(DISTINCT session_id)",
-        Metric::UnpricedRequests => "SUM(CASE WHEN cost_status = 'unpriced' THEN requests ELSE 0 END)",
+        Metric::UnpricedRequests => {
+            "SUM(CASE WHEN cost_status = 'unpriced' THEN requests ELSE 0 END)"
+        }
         Metric::Users => "COUNT(DISTINCT COALESCE(end_user, user_id))",
     }
 }
@@ -197,9 +210,16 @@ mod tests {
         let nasty = "x'); DROP TABLE usage_event; --".to_owned();
         let query = Query::of("q", Period::of_days(Day(1), Day(2)), &[Metric::Cost])
             .by(&[Dimension::Model])
-            .only(&[Filter { dimension: Dimension::Team, condition: Condition::In(vec![nasty.clone()]) }]);
+            .only(&[Filter {
+                dimension: Dimension::Team,
+                condition: Condition::In(vec![nasty.clone()]),
+            }]);
         let compiled = compile(&Tenant::of("o'hara"), &query).unwrap();
-        assert!(!compiled.sql.contains("DROP") && !compiled.sql.contains("hara"), "{}", compiled.sql);
+        assert!(
+            !compiled.sql.contains("DROP") && !compiled.sql.contains("hara"),
+            "{}",
+            compiled.sql
+        );
         assert_eq!(compiled.params.last(), Some(&Param::Text(nasty)));
         assert_eq!(compiled.params.first().map(Param::shown).as_deref(), Some("<tenant>"));
     }

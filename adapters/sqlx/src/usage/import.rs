@@ -4,7 +4,8 @@
 //! read, nobody else's writes wait, memory stays bounded, and nothing is left after a crash.
 
 use goldenpath_runtime::usage::{
-    Day, Finish, ImportOutcome, ImportSpec, ImportWriter, Tenant, UsageError, UsageEvent, UsageResult,
+    Day, Finish, ImportOutcome, ImportSpec, ImportWriter, Tenant, UsageError, UsageEvent,
+    UsageResult,
 };
 use sha2::{Digest, Sha256};
 use sqlx::pool::PoolConnection;
@@ -17,7 +18,7 @@ const ROWS_PER_INSERT: usize = 100;
 
 /// The columns that are copied as they are, in the order they are bound.
 const COLUMNS: &str = "source, source_id, ts_us, day, provider, model_raw, model, operation, service_tier, batch, \
-deferrable, team, project, user_id, end_user, feature, api_key_id, session_id, trace_id, tags, requests, \
+can_wait, team, project, user_id, end_user, feature, api_key_id, session_id, trace_id, tags, requests, \
 input_tokens, cached_tokens, cache_write_5m, cache_write_1h, output_tokens, reasoning_tokens, max_tokens, \
 latency_ms, ttft_ms, outcome, error_code, finish_reason, attempt, retry_of, prompt_hash, prefix_hash, cost_pico, \
 output_cost_pico, cost_computed_pico, cost_reported_pico, cost_status, price_source, price_date";
@@ -44,20 +45,26 @@ pub(super) struct SqliteImport {
 
 impl SqliteImport {
     /// Takes a connection and prepares the staging table.
-    pub(super) async fn begin(pool: &SqlitePool, tenant: &Tenant, spec: ImportSpec) -> Result<Self, UsageError> {
+    pub(super) async fn begin(
+        pool: &SqlitePool,
+        tenant: &Tenant,
+        spec: ImportSpec,
+    ) -> Result<Self, UsageError> {
         let mut conn = pool.acquire().await.map_err(storage)?;
-        let taken = sqlx::query("SELECT 1 FROM usage_import WHERE tenant_id = ?1 AND import_id = ?2")
-            .bind(tenant.as_str())
-            .bind(&spec.id)
-            .fetch_optional(&mut *conn)
-            .await
-            .map_err(storage)?;
+        let taken =
+            sqlx::query("SELECT 1 FROM usage_import WHERE tenant_id = ?1 AND import_id = ?2")
+                .bind(tenant.as_str())
+                .bind(&spec.id)
+                .fetch_optional(&mut *conn)
+                .await
+                .map_err(storage)?;
         if taken.is_some() {
             return Err(UsageError::ImportExists);
         }
         // A writer that was dropped may have left its table on this connection.
         run(&mut conn, "DROP TABLE IF EXISTS temp.usage_staging").await?;
-        let create = format!("CREATE TEMP TABLE usage_staging (base_id, identified, position, {COLUMNS})");
+        let create =
+            format!("CREATE TEMP TABLE usage_staging (base_id, identified, position, {COLUMNS})");
         run(&mut conn, &create).await?;
         let insert_full = insert_sql(ROWS_PER_INSERT);
         Ok(Self { conn, tenant: tenant.clone(), spec, staged: 0, insert_full })
@@ -67,7 +74,11 @@ impl SqliteImport {
         // One transaction of the temporary database a call, not one a statement.
         let mut tx = self.conn.begin().await.map_err(storage)?;
         for chunk in rows.chunks(ROWS_PER_INSERT) {
-            let sql = if chunk.len() == ROWS_PER_INSERT { self.insert_full.clone() } else { insert_sql(chunk.len()) };
+            let sql = if chunk.len() == ROWS_PER_INSERT {
+                self.insert_full.clone()
+            } else {
+                insert_sql(chunk.len())
+            };
             let mut insert = sqlx::query(AssertSqlSafe(sql));
             for event in chunk {
                 insert = bind_event(insert, event);
@@ -85,7 +96,10 @@ impl SqliteImport {
              WHERE NOT EXISTS (SELECT 1 FROM usage_event e WHERE e.tenant_id = ?1 AND e.id = staged.id)",
             staged_rows()
         );
-        let row = sqlx::query(AssertSqlSafe(sql)).bind(self.tenant.as_str()).fetch_one(&mut *self.conn).await;
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(self.tenant.as_str())
+            .fetch_one(&mut *self.conn)
+            .await;
         Ok(self.outcome(count(row.map_err(storage)?.get(0))))
     }
 
@@ -149,7 +163,11 @@ impl ImportWriter for SqliteImport {
 }
 
 /// Removes an import with its rows.
-pub(super) async fn delete(pool: &SqlitePool, tenant: &Tenant, import_id: &str) -> Result<u64, UsageError> {
+pub(super) async fn delete(
+    pool: &SqlitePool,
+    tenant: &Tenant,
+    import_id: &str,
+) -> Result<u64, UsageError> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(storage)?;
     let mut removed = 0;
     for sql in [
@@ -170,7 +188,9 @@ async fn run(conn: &mut SqliteConnection, sql: &str) -> Result<(), UsageError> {
 fn insert_sql(rows: usize) -> String {
     let marks = vec!["?"; COLUMN_COUNT + 3].join(",");
     let values = vec![format!("({marks})"); rows].join(",");
-    format!("INSERT INTO temp.usage_staging (base_id, identified, position, {COLUMNS}) VALUES {values}")
+    format!(
+        "INSERT INTO temp.usage_staging (base_id, identified, position, {COLUMNS}) VALUES {values}"
+    )
 }
 
 /// 128 bits of SHA-256 over source and source id, each with its length.
@@ -191,7 +211,8 @@ type Insert<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
 /// Binds in the order of [`COLUMNS`]. Amounts fit: [`UsageEvent::check`] has seen the row.
 fn bind_event<'q>(insert: Insert<'q>, event: &UsageEvent) -> Insert<'q> {
     let costing = &event.costing;
-    let pico = |amount: goldenpath_runtime::usage::Usd| i64::try_from(amount.pico()).unwrap_or(i64::MAX);
+    let pico =
+        |amount: goldenpath_runtime::usage::Usd| i64::try_from(amount.pico()).unwrap_or(i64::MAX);
     insert
         .bind(event_id(&event.source, &event.source_id))
         .bind(event.identified)
@@ -234,7 +255,9 @@ fn bind_event<'q>(insert: Insert<'q>, event: &UsageEvent) -> Insert<'q> {
         .bind(event.prompt_hash.clone())
         .bind(event.prefix_hash.clone())
         .bind(pico(costing.effective()))
-        .bind(pico(costing.computed_output.filter(|_| costing.computed.is_some()).unwrap_or_default()))
+        .bind(pico(
+            costing.computed_output.filter(|_| costing.computed.is_some()).unwrap_or_default(),
+        ))
         .bind(costing.computed.map(pico))
         .bind(costing.reported.map(pico))
         .bind(costing.status.as_str())

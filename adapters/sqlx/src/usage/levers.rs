@@ -1,6 +1,8 @@
 //! The one query behind the optimization rules.
 
-use goldenpath_runtime::usage::{LeverGroup, LeverLimits, Lengths, Period, Sums, Tenant, Usd, Wasted};
+use goldenpath_runtime::usage::{
+    Lengths, LeverGroup, LeverLimits, Period, Sums, Tenant, Usd, Wasted,
+};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -29,7 +31,7 @@ WITH retried AS (
 ), base AS (
   SELECT provider, model, feature, (batch = 1 OR service_tier IS 'flex') AS discounted,
          requests, cost_pico, output_cost_pico, input_tokens, cached_tokens, cache_write_5m, cache_write_1h,
-         output_tokens, max_tokens, ts_us / 3600000000 AS hour, (requests = 1) AS single, deferrable,
+         output_tokens, max_tokens, ts_us / 3600000000 AS hour, (requests = 1) AS single, can_wait,
          COALESCE(end_user, user_id, session_id) IS NOT NULL AS attended,
          outcome, finish_reason,
          (outcome <> 'ok' AND prompt_hash IS NOT NULL AND
@@ -86,7 +88,7 @@ SELECT provider, model, feature, discounted,
   MIN(CASE WHEN single AND i_rank * 100 >= n * 50 THEN input_tokens END),
   MIN(CASE WHEN single AND i_rank * 100 >= n * 95 THEN input_tokens END),
   SUM(single AND output_tokens <= ?5), SUM(single AND max_tokens IS NOT NULL),
-  SUM(single AND (hour % 24 >= ?6 OR hour % 24 < ?7)), SUM(single AND attended), SUM(single AND deferrable),
+  SUM(single AND (hour % 24 >= ?6 OR hour % 24 < ?7)), SUM(single AND attended), SUM(single AND can_wait),
   COUNT(DISTINCT CASE WHEN single THEN hour END),
   MAX(CASE WHEN single THEN hour END) - MIN(CASE WHEN single THEN hour END) + 1,
   SUM(single * in_hour),
@@ -165,5 +167,16 @@ pub(super) fn group(row: &SqliteRow) -> LeverGroup {
         span_hours: columns.count(),
         hourly_squares: columns.count(),
     };
-    LeverGroup { provider, model, feature, discounted, all, superseded, failed, truncated, kept, lengths }
+    LeverGroup {
+        provider,
+        model,
+        feature,
+        discounted,
+        all,
+        superseded,
+        failed,
+        truncated,
+        kept,
+        lengths,
+    }
 }
