@@ -17,6 +17,20 @@ impl PeerFault {
     pub fn new(code: ErrorCode, message: impl Into<alloc::borrow::Cow<'static, str>>) -> Self {
         Self { code, message: message.into() }
     }
+
+    /// One answer for a thread that does not exist, is another user's, or has no possible name (ISO-02).
+    #[must_use]
+    pub const fn thread_not_found() -> Self {
+        let message = alloc::borrow::Cow::Borrowed("there is no such thread");
+        Self { code: ErrorCode::ThreadNotFound, message }
+    }
+
+    /// One answer for a run that does not exist, is another user's, or has no possible name (ISO-02).
+    #[must_use]
+    pub const fn run_not_found() -> Self {
+        let message = alloc::borrow::Cow::Borrowed("there is no such run");
+        Self { code: ErrorCode::RunNotFound, message }
+    }
 }
 
 impl fmt::Display for PeerFault {

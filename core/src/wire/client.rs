@@ -5,6 +5,7 @@ use crate::id::{ClientMsgId, Epoch, FrameRef, RunId, Seq, ThreadId};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use serde::Serialize;
 
 /// One frame of a client: its body, and the `id` (or JSON-RPC id) its answer refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +14,9 @@ pub struct ClientFrame {
     pub reply: Reply,
     /// What it asks for.
     pub body: ClientBody,
+    /// The `user_id` the frame names, if it names one: anything but the connection's own user is
+    /// refused with `user_mismatch`.
+    pub claimed_user: Option<String>,
 }
 
 /// How an answer refers to its frame.
@@ -47,11 +51,12 @@ pub enum Credential {
 }
 
 /// From where a reader wants to go on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ResumePoint {
     /// The thread.
     pub thread_id: ThreadId,
     /// The epoch the position belongs to; `None` from a client that does not know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
     /// The last entry it has; 0 for none.
     pub after_seq: Seq,

@@ -10,32 +10,32 @@ use crate::limits::Limits;
 use crate::time::{Millis, Wall};
 use alloc::string::String;
 use alloc::vec::Vec;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What became of one resume point.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resumed {
     /// The thread.
     pub thread_id: ThreadId,
     /// Whether the replay that follows is whole (DLV-07).
     pub recovered: bool,
     /// The log's epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
     /// The replay begins after this.
     pub from_seq: Seq,
     /// The replay ends with this: the head at the time.
     pub to_seq: Seq,
     /// Why it is not recovered.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<ErrorCode>,
     /// Where the whole log can be read instead.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_url: Option<String>,
 }
 
 /// A run of this user that has not ended.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ActiveRun {
     /// The run.
     pub run_id: RunId,
@@ -46,7 +46,7 @@ pub struct ActiveRun {
 }
 
 /// The head of a thread, in `ping`, so that a hole is found while connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Head {
     /// The thread.
     pub thread_id: ThreadId,
@@ -55,7 +55,7 @@ pub struct Head {
 }
 
 /// By which place a credential came in (`auth_method` of the ready frame).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthMethod {
     /// `Authorization: Bearer`.
