@@ -5,6 +5,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "sync"))]
 extern crate std;
 
+pub mod auth;
 pub mod connection;
 pub mod fault;
 pub mod handshake;

@@ -1,0 +1,115 @@
+//! May this upgrade happen, and as what: a pure function of the request and the server's condition.
+//!
+//! The rules are the section "Upgrade" of `specs/protocol`. In one sentence: what is no WebSocket
+//! request, comes from a foreign page or finds no room is refused with an HTTP status; a client that
+//! offers `golden.v1` is let in and told inside what is wrong with its credential (F36), because a
+//! browser shows a refused upgrade only as 1006; every other client hears HTTP 401.
+
+mod credential;
+mod refusal;
+mod request;
+mod subprotocol;
+
+pub use credential::Presented;
+pub use refusal::Refusal;
+pub use request::{Admission, ServerCondition, UpgradeRequest};
+
+use crate::fault::PeerFault;
+use crate::wire::ErrorCode;
+use alloc::string::String;
+use subprotocol::Offer;
+
+/// What was decided for an upgrade that may happen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Accepted {
+    /// The subprotocol to name in the 101; always one that was offered, never a token (CONN-06).
+    pub subprotocol: Option<String>,
+    /// What is spoken.
+    pub dialect: Dialect,
+    /// What the request says about who is asking; not yet checked.
+    pub presented: Presented,
+    /// Whether a client without any credential becomes a demo user.
+    pub demo: bool,
+    /// The credential must be found good before the 101 is sent; if it is not, answer
+    /// [`Refusal::unauthenticated`]. Only for clients that cannot be told inside.
+    pub verify_before_upgrade: bool,
+}
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dialect {
+    /// `golden.v1`.
+    GoldenV1,
+    /// The dialect of the replaced system, for clients that did not offer `golden.v1`.
+    Older,
+}
+
+/// Decides on an upgrade.
+///
+/// # Errors
+/// [`Refusal`]: the HTTP answer to send instead of the 101.
+///
+/// ```
+/// use goldenpath_core::handshake::{Admission, ServerCondition, UpgradeRequest, decide};
+///
+/// let headers: [(&str, &[u8]); 5] = [
+///     ("Connection", b"Upgrade"),
+///     ("Upgrade", b"websocket"),
+///     ("Sec-WebSocket-Version", b"13"),
+///     ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+///     ("Sec-WebSocket-Protocol", b"golden.v1"),
+/// ];
+/// let request = UpgradeRequest { method: "GET", headers: &headers, query: "" };
+/// let server = ServerCondition { origins: &[], admission: Admission::Open, demo: false };
+/// let accepted = decide(&request, &server).unwrap();
+/// assert_eq!(accepted.subprotocol.as_deref(), Some("golden.v1"));
+/// ```
+pub fn decide(
+    request: &UpgradeRequest<'_>,
+    server: &ServerCondition<'_>,
+) -> Result<Accepted, Refusal> {
+    request.check_upgrade()?;
+    request.check_origin(server.origins)?;
+    server.admission.check()?;
+
+    let offer = Offer::of(request);
+    let presented = Presented::of(request, &offer);
+    if let Some(version) = offer.golden() {
+        let presented = if version == subprotocol::GOLDEN_V1 {
+            presented
+        } else {
+            Presented::Unusable(PeerFault::new(
+                ErrorCode::UnsupportedVersion,
+                "this server speaks golden.v1",
+            ))
+        };
+        return Ok(Accepted {
+            subprotocol: Some(version.into()),
+            dialect: Dialect::GoldenV1,
+            presented,
+            demo: server.demo,
+            verify_before_upgrade: false,
+        });
+    }
+    let verify_before_upgrade = match &presented {
+        Presented::Unusable(fault) => return Err(Refusal::unauthenticated(fault)),
+        Presented::Nothing if !server.demo => {
+            return Err(Refusal::unauthenticated(&PeerFault::new(
+                ErrorCode::Unauthorized,
+                "a credential is required; offer golden.v1 to authenticate with the first frame",
+            )));
+        }
+        Presented::Nothing => false,
+        Presented::Credential(..) => true,
+    };
+    Ok(Accepted {
+        subprotocol: offer.older(presented.is_from_header()).map(String::from),
+        dialect: Dialect::Older,
+        presented,
+        demo: server.demo,
+        verify_before_upgrade,
+    })
+}
+
+#[cfg(test)]
+mod tests;
