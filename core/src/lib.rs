@@ -12,6 +12,8 @@ pub mod handshake;
 pub mod hub;
 pub mod id;
 pub mod limits;
+#[cfg(feature = "sync")]
+pub mod outbox;
 pub mod run;
 pub mod seed;
 pub mod time;
