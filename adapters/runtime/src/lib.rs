@@ -1,3 +1,4 @@
-//! The event loop.
+//! The only event loop: tasks, timers, shards, and the port traits.
 
+pub mod ports;
 pub mod usage;

@@ -1,0 +1,132 @@
+//! Who may log in with a password, and which log-ins were ended early.
+
+use super::Answer;
+use core::fmt;
+use core::str::FromStr;
+use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::time::Wall;
+
+/// Keeps accounts and revoked sessions.
+pub trait Accounts: Send + Sync + 'static {
+    /// Makes an account; an address and an id belong to one account.
+    fn create(&self, account: Account) -> Answer<Created>;
+
+    /// The account with this address.
+    fn by_email(&self, email: &Email) -> Answer<Option<Account>>;
+
+    /// The account of this user.
+    fn by_id(&self, user: &UserId) -> Answer<Option<Account>>;
+
+    /// Ends a session of this user early (logout). `until` is when its last token expires by itself:
+    /// afterwards the record may be forgotten.
+    fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()>;
+
+    /// Whether this user's session was revoked.
+    fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool>;
+}
+
+/// A user who logs in with a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The subject of its tokens.
+    pub user_id: UserId,
+    /// Its address.
+    pub email: Email,
+    /// How it is called.
+    pub name: Option<String>,
+    /// An argon2 hash in PHC text form; never the password.
+    pub password_hash: String,
+    /// When it was made.
+    pub created_at: Wall,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The hash stays out of logs.
+        f.debug_struct("Account")
+            .field("user_id", &self.user_id)
+            .field("created_at", &self.created_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`Accounts::create`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// The account exists now.
+    Done,
+    /// The address belongs to an account; nothing was written.
+    EmailTaken,
+    /// The id belongs to an account; nothing was written.
+    IdTaken,
+}
+
+/// An e-mail address in the one spelling it is kept in: trimmed and in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Email(String);
+
+/// The text is no e-mail address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAnEmail;
+
+impl fmt::Display for NotAnEmail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an e-mail address")
+    }
+}
+
+impl core::error::Error for NotAnEmail {}
+
+impl Email {
+    /// The longest one accepted, in bytes (RFC 5321, 4.5.3.1.3, less the angle brackets).
+    pub const MAX_BYTES: usize = 254;
+
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before the last `@`.
+    #[must_use]
+    pub fn local_part(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(local, _)| local)
+    }
+}
+
+impl FromStr for Email {
+    type Err = NotAnEmail;
+
+    fn from_str(text: &str) -> Result<Self, NotAnEmail> {
+        let text = text.trim().to_lowercase();
+        let (local, domain) = text.rsplit_once('@').ok_or(NotAnEmail)?;
+        let plain = |c: char| !c.is_whitespace() && !c.is_control();
+        let fits = !local.is_empty() && !domain.is_empty() && text.len() <= Self::MAX_BYTES;
+        if fits && text.chars().all(plain) { Ok(Self(text)) } else { Err(NotAnEmail) }
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_spelling() {
+        let email: Email = "  Ada@Example.ORG ".parse().unwrap();
+        assert_eq!((email.as_str(), email.local_part()), ("ada@example.org", "ada"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let long = format!("{}@example.org", "a".repeat(250));
+        for text in ["", "ada", "@example.org", "ada@", "a b@example.org", "a@b\u{7}", &long] {
+            assert_eq!(text.parse::<Email>(), Err(NotAnEmail), "{text}");
+        }
+    }
+}

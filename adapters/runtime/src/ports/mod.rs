@@ -1,0 +1,25 @@
+//! The port traits: what the event loop needs from the outside world, without saying who provides it.
+//!
+//! Three rules hold for every port. A function that touches data of a user takes that user first, and
+//! what belongs to another user is answered exactly as what does not exist (ISO-02). An error is a
+//! [`Fault`](goldenpath_core::fault::Fault), which says what the caller may do about it. A future owns
+//! all it needs and makes no progress that others can see unless it is polled once.
+
+mod accounts;
+mod artifacts;
+mod directory;
+mod store;
+
+pub use accounts::{Account, Accounts, Created, Email, NotAnEmail};
+pub use artifacts::{Artifact, ArtifactInfo, Artifacts};
+pub use directory::{
+    Directory, FeedbackView, MessageRange, MessageView, Page, Role, RunView, ThreadCursor,
+    ThreadView,
+};
+pub use store::Store;
+
+use futures_util::future::BoxFuture;
+use goldenpath_core::fault::Fault;
+
+/// What a port answers, sooner or later.
+pub type Answer<T> = BoxFuture<'static, Result<T, Fault>>;

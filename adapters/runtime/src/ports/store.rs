@@ -1,0 +1,41 @@
+//! The truth: every thread's log, and the runs.
+
+use super::Answer;
+use goldenpath_core::hub::{Batch, Committed, Load, Loaded, Record, StoredRun};
+use goldenpath_core::id::UserId;
+
+/// Keeps logs. Every implementation passes the suite `tests/store`.
+///
+/// What a batch may be answered, first match first:
+///
+/// 1. `Fault::Refused`: it has no entries, or points at an entry it does not have;
+/// 2. `NoThread`: the thread does not exist, or is another user's;
+/// 3. `Done` of the first attempt: a batch with this id is in this thread (DLV-11);
+/// 4. `Fault::Refused`: it opens a thread that exists, or was encoded for another epoch;
+/// 5. `Duplicate` or `Conflict`: this user has used the `client_msg_id` (DLV-08);
+/// 6. `HeadMoved`;
+/// 7. `Fault::Refused`: its message or its run exists already, or a run it names is none of this thread;
+/// 8. `Fenced`: a run has a higher fence or has ended (DLV-09, RUN-06);
+/// 9. `Fault::Refused`: the thread would have two running runs (RUN-01), or an answer's id is taken;
+/// 10. `Done`.
+///
+/// In all cases but the last nothing is written. `Fault::Unavailable` means so too; after
+/// `Fault::Unknown` the same batch may be sent again, and only the same.
+pub trait Store: Send + Sync + 'static {
+    /// Makes a batch durable, or says why not. Batches of one caller that are handed over in order
+    /// are decided in that order.
+    fn commit(&self, batch: Batch) -> Answer<Committed>;
+
+    /// Reads. It sees every commit that was answered before the call.
+    fn load(&self, user: &UserId, load: Load) -> Answer<Loaded>;
+
+    /// Keeps something beside the logs; `false`: what it is about does not exist for this user. A
+    /// position beyond the head is kept as the head.
+    fn record(&self, user: &UserId, record: Record) -> Answer<bool>;
+
+    /// All runs that have not ended, by user, each user's oldest first: what a restart has to go on with.
+    fn unfinished_runs(&self) -> Answer<Vec<(UserId, Vec<StoredRun>)>>;
+
+    /// Whether it would accept a commit now.
+    fn ping(&self) -> Answer<()>;
+}
