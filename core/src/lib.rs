@@ -16,5 +16,6 @@ pub mod limits;
 pub mod outbox;
 pub mod run;
 pub mod seed;
+pub mod thread;
 pub mod time;
 pub mod wire;

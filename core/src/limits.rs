@@ -43,8 +43,6 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Entries one resume may replay; beyond it `recovered:false`, `replay_too_large`.
     pub replay_entries: u64,
-    /// Live entries buffered while a replay is being read; beyond it the replay is started anew from the store.
-    pub replay_buffer: usize,
     /// Entries loaded from the store in one read.
     pub load_page: u64,
     /// Runs waiting in one thread; beyond it `queue_full`.
@@ -69,6 +67,8 @@ pub struct Limits {
     pub cancel_grace: Millis,
     /// How much longer than `run_timeout` the hub waits before it ends a run whose task is dead (F24).
     pub run_supervision_grace: Millis,
+    /// Claims of one run, the first included; a run that dies more often ends interrupted.
+    pub run_attempts: u32,
     /// Effects one run may ask for.
     pub effects_per_run: u32,
     /// Agents one agent may have below it, in depth.
@@ -107,7 +107,6 @@ impl Default for Limits {
             outbox_frames: 4096,
             outbox_bytes: 4 * 1024 * 1024,
             replay_entries: 20_000,
-            replay_buffer: 1024,
             load_page: 500,
             queued_runs_per_thread: 16,
             running_runs_per_user: 4,
@@ -120,6 +119,7 @@ impl Default for Limits {
             tool_timeout: Millis::from_secs(15),
             cancel_grace: Millis::from_secs(2),
             run_supervision_grace: Millis::from_secs(5),
+            run_attempts: 3,
             effects_per_run: 500,
             delegation_depth: 3,
             tool_attempts: 3,

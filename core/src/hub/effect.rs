@@ -142,6 +142,11 @@ pub enum Load {
         /// How many at most; at least one is returned if there is one.
         limit: u64,
     },
+    /// What a `client_msg_id` of this user led to before.
+    Message {
+        /// The client's name for it.
+        client_msg_id: ClientMsgId,
+    },
     /// A run of this user, ended or not.
     Run {
         /// Which.
@@ -163,6 +168,8 @@ pub enum Loaded {
     Entries(Vec<(Seq, EntryBody)>),
     /// There is no such thread for this user.
     NoThread,
+    /// What the `client_msg_id` led to, and the digest it was used with; `None`: it is new.
+    Message(Option<(u64, FirstOutcome)>),
     /// How far a run is; `None`: there is no such run for this user.
     Run(Option<RunAt>),
     /// The threads.

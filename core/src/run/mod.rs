@@ -1,6 +1,8 @@
 //! One agent run: plan, event grammar, timeouts, cancel, recovery by replay.
 
+mod grammar;
 mod io;
+pub use grammar::{Grammar, Violation};
 
 pub use io::{
     AgentSays, Answer, Assignment, CancelReason, Finish, Input, Output, Request, Route,

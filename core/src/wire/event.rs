@@ -429,17 +429,18 @@ impl Event {
         }
     }
 
-    /// Whether a `summary` subscription carries it: conversation and run ends, not the agents' work.
+    /// Whether a `summary` subscription carries events of this `type`: conversation and run ends, not
+    /// the agents' work.
     #[must_use]
-    pub const fn in_summary(&self) -> bool {
+    pub fn name_in_summary(type_name: &str) -> bool {
         !matches!(
-            self,
-            Self::RunPlan { .. }
-                | Self::AgentStarted { .. }
-                | Self::AgentThinking { .. }
-                | Self::ToolExecuting { .. }
-                | Self::ToolCompleted { .. }
-                | Self::AgentCompleted { .. }
+            type_name,
+            "run_plan"
+                | "agent_started"
+                | "agent_thinking"
+                | "tool_executing"
+                | "tool_completed"
+                | "agent_completed"
         )
     }
 }

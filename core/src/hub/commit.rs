@@ -1,0 +1,339 @@
+//! From an operation to a batch on its way to the store.
+
+use super::commands::no_thread;
+use super::state::{
+    Arriving, Asked, Op, Open, Purpose, Queued, Request, Running, Thread, terminal_of,
+};
+use super::{Batch, Hub, Load, NewAnswer, NewMessage, NewThread, Output, RunChange};
+use crate::id::{ConnectionId, Fence, MessageId, RunId, Seq, ThreadId};
+use crate::run::CancelReason;
+use crate::time::Now;
+use crate::wire::{
+    Draft, ErrorCode, ErrorFrame, Event, MultitaskStrategy, Reply, RunScope, RunStatus, UserMessage,
+};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Who asked for an operation.
+type Sender = (ConnectionId, Reply);
+
+impl Op {
+    /// Whom to tell when it cannot be done.
+    pub(super) fn into_sender(self) -> Option<Sender> {
+        match self {
+            Self::Create { by, .. } | Self::Message { by, .. } | Self::Rename { by, .. } => {
+                Some(by)
+            }
+            Self::EndQueued { by, .. } => by,
+            Self::Append { .. } | Self::Claim => None,
+        }
+    }
+}
+
+impl Hub {
+    /// Sends the next operation of a thread, until its log is busy or nothing is left to do.
+    pub(super) fn advance(&mut self, now: Now, thread_id: ThreadId) {
+        loop {
+            let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return };
+            if open.log.is_busy() {
+                return;
+            }
+            match open.ops.pop_front() {
+                Some(op) => self.write(now, thread_id, op),
+                None if self.start_next(now, thread_id) => {}
+                None => return,
+            }
+        }
+    }
+
+    fn write(&mut self, now: Now, thread_id: ThreadId, op: Op) {
+        match op {
+            Op::Append { run_id, fence, drafts } => {
+                self.write_append(now, thread_id, run_id, fence, drafts);
+            }
+            Op::Claim => self.write_claim(now, thread_id),
+            Op::Create { by, title } => {
+                let created =
+                    self.draft(now, thread_id, None, Event::ThreadCreated { title: title.clone() });
+                self.begin(now, thread_id, vec![created], Purpose::Create { by }, |batch| {
+                    batch.new_thread = Some(NewThread { title });
+                });
+            }
+            Op::EndQueued { run_id, reason, by } => {
+                self.write_end_of_queued(now, thread_id, run_id, reason, by);
+            }
+            Op::Message { by, message, message_id } => {
+                self.write_message(now, thread_id, by, message, message_id);
+            }
+            Op::Rename { by, title } => {
+                let updated =
+                    self.draft(now, thread_id, None, Event::ThreadUpdated { title: title.clone() });
+                let purpose = Purpose::Rename { by, title: title.clone() };
+                self.begin(now, thread_id, vec![updated], purpose, |batch| {
+                    batch.title = Some(title);
+                });
+            }
+        }
+    }
+
+    /// Entries of a run that wait behind each other go into one batch.
+    fn write_append(
+        &mut self,
+        now: Now,
+        thread_id: ThreadId,
+        run_id: RunId,
+        fence: Fence,
+        mut drafts: Vec<Draft>,
+    ) {
+        if let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) {
+            while let Some(Op::Append { run_id: next, .. }) = open.ops.front()
+                && *next == run_id
+                && let Some(Op::Append { drafts: more, .. }) = open.ops.pop_front()
+            {
+                drafts.extend(more);
+            }
+        }
+        let ends = terminal_of(&drafts);
+        let answers = answers_in(&drafts, run_id);
+        let status = ends.unwrap_or(RunStatus::Running);
+        self.begin(now, thread_id, drafts, Purpose::Append { run_id, ends }, |batch| {
+            batch.answers = answers;
+            batch.runs = vec![RunChange { run_id, fence, status }];
+        });
+    }
+
+    fn write_claim(&mut self, now: Now, thread_id: ThreadId) {
+        let Some(Thread::Open(Open { running: Some(running), .. })) = self.threads.get(&thread_id)
+        else {
+            return;
+        };
+        let (run_id, fence, attempt) = (running.run.run_id, running.fence, running.attempt);
+        let started = self.run_started(now, thread_id, run_id, attempt);
+        self.begin(now, thread_id, vec![started], Purpose::Claim, |batch| {
+            batch.runs = vec![RunChange { run_id, fence, status: RunStatus::Running }];
+        });
+    }
+
+    fn write_message(
+        &mut self,
+        now: Now,
+        thread_id: ThreadId,
+        by: Sender,
+        message: UserMessage,
+        message_id: MessageId,
+    ) {
+        let digest = digest(&message.content);
+        if let Some(error) = self.refusal(thread_id, &message) {
+            // It may have been accepted before: then its first outcome is the answer (DLV-08).
+            let client_msg_id = message.client_msg_id;
+            let load = Load::Message { client_msg_id: client_msg_id.clone() };
+            let request = Request::Refusal { client_msg_id, digest, error };
+            let (connection_id, reply) = by;
+            self.load(Asked::Reply { connection_id, reply, request }, load);
+            return;
+        }
+        let free = self.running_runs() < self.limits.running_runs_per_user && !self.draining;
+        let Some(Thread::Open(open)) = self.threads.get(&thread_id) else { return };
+        let position = open.queued.len() + usize::from(open.running.is_some());
+        let new_thread = (!open.stored).then(|| NewThread { title: open.title.clone() });
+        let run_id = RunId::draw(&mut self.seed, now.wall);
+        let run = Queued {
+            run_id,
+            message_id,
+            message_seq: Seq::ZERO,
+            on_disconnect: message.on_disconnect,
+            fence: Fence::default(),
+            question: Some(message.content.clone()),
+        };
+        let mut drafts = Vec::with_capacity(4);
+        if let Some(NewThread { title }) = &new_thread {
+            let event = Event::ThreadCreated { title: title.clone() };
+            drafts.push(self.draft(now, thread_id, None, event));
+        }
+        let entry = drafts.len() as u32;
+        drafts.push(self.draft(
+            now,
+            thread_id,
+            Some(run_id),
+            Event::UserMessage {
+                message_id,
+                client_msg_id: message.client_msg_id.clone(),
+                content: message.content.clone(),
+                metadata: message.metadata.clone(),
+            },
+        ));
+        drafts.push(self.draft(
+            now,
+            thread_id,
+            Some(run_id),
+            Event::RunQueued {
+                message_id,
+                position: position as u32,
+                on_disconnect: message.on_disconnect,
+            },
+        ));
+        let starts = (position == 0 && free).then(|| Running::claiming(run.clone(), 1, now.wall));
+        let mut runs = Vec::new();
+        if let Some(running) = &starts {
+            drafts.push(self.run_started(now, thread_id, run_id, 1));
+            let fence = running.fence;
+            runs.push(RunChange { run_id, fence, status: RunStatus::Running });
+        }
+        let new_message = NewMessage {
+            message_id,
+            client_msg_id: message.client_msg_id.clone(),
+            digest,
+            entry,
+            run_id,
+            on_disconnect: message.on_disconnect,
+        };
+        let expected_head = message.expected_head_seq;
+        let arriving = Arriving { by, message, message_id, run, starts, told: false };
+        let purpose = Purpose::Message(Box::new(arriving));
+        self.begin(now, thread_id, drafts, purpose, |batch| {
+            batch.new_thread = new_thread;
+            batch.expected_head = expected_head;
+            batch.message = Some(new_message);
+            batch.runs = runs;
+        });
+    }
+
+    /// Why a message cannot be accepted now, if so.
+    fn refusal(&self, thread_id: ThreadId, message: &UserMessage) -> Option<ErrorFrame> {
+        let Some(Thread::Open(open)) = self.threads.get(&thread_id) else {
+            return Some(no_thread());
+        };
+        let busy = open.running.is_some() || !open.queued.is_empty();
+        let head = open.log.head();
+        if message.expected_head_seq.is_some_and(|expected| expected != head) {
+            return Some(thread_advanced(head));
+        }
+        if busy && message.multitask == MultitaskStrategy::Reject {
+            let error = ErrorFrame::new(ErrorCode::ThreadBusy, "a run is at work in this thread");
+            return Some(error);
+        }
+        if open.queued.len() >= self.limits.queued_runs_per_thread {
+            return Some(ErrorFrame::new(
+                ErrorCode::QueueFull,
+                "too many runs wait in this thread",
+            ));
+        }
+        None
+    }
+
+    fn write_end_of_queued(
+        &mut self,
+        now: Now,
+        thread_id: ThreadId,
+        run_id: RunId,
+        reason: CancelReason,
+        by: Option<Sender>,
+    ) {
+        let Some(Thread::Open(open)) = self.threads.get(&thread_id) else { return };
+        let Some(queued) = open.queued.iter().find(|queued| queued.run_id == run_id) else {
+            // It went to work in the meantime.
+            return self.cancel_run(now, run_id, reason, by);
+        };
+        let fence = Fence(queued.fence.0 + 1);
+        let event = Event::RunCancelled { reason: String::from(word(reason)), duration_ms: 0 };
+        let cancelled = self.draft(now, thread_id, Some(run_id), event);
+        self.begin(now, thread_id, vec![cancelled], Purpose::EndQueued { run_id, by }, |batch| {
+            batch.runs = vec![RunChange { run_id, fence, status: RunStatus::Cancelled }];
+        });
+    }
+
+    fn run_started(&mut self, now: Now, thread_id: ThreadId, run_id: RunId, attempt: u32) -> Draft {
+        let deadline_at = now.wall.after(self.limits.run_timeout);
+        self.draft(now, thread_id, Some(run_id), Event::RunStarted { attempt, deadline_at })
+    }
+
+    pub(super) fn draft(
+        &mut self,
+        now: Now,
+        thread_id: ThreadId,
+        run_id: Option<RunId>,
+        event: Event,
+    ) -> Draft {
+        let epoch = match self.threads.get(&thread_id) {
+            Some(Thread::Open(open)) => open.log.epoch(),
+            Some(Thread::Loading(_)) | None => crate::id::Epoch::default(),
+        };
+        Draft {
+            id: self.draw_event_id(now),
+            thread_id,
+            epoch,
+            ts: now.wall,
+            scope: run_id.map(|run_id| RunScope { run_id, agent: None }),
+            synthesized: false,
+            event,
+        }
+    }
+
+    /// Encodes the drafts, the one time in their life, and sends them on their way.
+    fn begin(
+        &mut self,
+        now: Now,
+        thread_id: ThreadId,
+        drafts: Vec<Draft>,
+        purpose: Purpose,
+        fill: impl FnOnce(&mut Batch),
+    ) {
+        let Some(first) = drafts.first() else { return };
+        let (id, epoch) = (first.id, first.epoch);
+        let mut batch = Batch {
+            id,
+            user_id: self.user_id.clone(),
+            thread_id,
+            epoch,
+            at: now.wall,
+            new_thread: None,
+            title: None,
+            expected_head: None,
+            entries: drafts.iter().map(Draft::encode).collect(),
+            message: None,
+            answers: Vec::new(),
+            runs: Vec::new(),
+        };
+        fill(&mut batch);
+        let effect = self.ask(Asked::Commit(thread_id));
+        if let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) {
+            let batch = open.log.begin(effect, batch);
+            open.purpose = Some(purpose);
+            self.out.push_back(Output::Commit { effect, batch });
+        }
+    }
+}
+
+/// FNV-1a over the content: tells a repeated message from another one with the same id.
+fn digest(content: &str) -> u64 {
+    content.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+fn answers_in(drafts: &[Draft], run_id: RunId) -> Vec<NewAnswer> {
+    let numbered = drafts.iter().enumerate();
+    numbered
+        .filter_map(|(entry, draft)| match &draft.event {
+            Event::AssistantMessage { message_id, .. } => {
+                Some(NewAnswer { message_id: *message_id, run_id, entry: entry as u32 })
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+pub(super) fn thread_advanced(head: Seq) -> ErrorFrame {
+    ErrorFrame::new(ErrorCode::ThreadAdvanced, format!("the head is at {head}"))
+}
+
+pub(super) const fn word(reason: CancelReason) -> &'static str {
+    match reason {
+        CancelReason::Disconnect => "disconnect",
+        CancelReason::Interrupt => "interrupt",
+        CancelReason::User => "user",
+    }
+}

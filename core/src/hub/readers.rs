@@ -1,0 +1,440 @@
+//! Connections come, resume, follow and go.
+
+use super::state::{Asked, Connection, Resuming, Thread, shared};
+use super::{Hub, HubReady, Load, Loaded, Output};
+use crate::fault::Fault;
+use crate::id::{ConnectionId, EffectId, Seq, ThreadId};
+use crate::run::CancelReason;
+use crate::thread::{Next, Subscription};
+use crate::time::Now;
+use crate::wire::{
+    ActiveRun, CloseCode, EntryBody, ErrorCode, ErrorFrame, Event, Frame, Head, Level,
+    OnDisconnect, Reply, ResumePoint, Resumed, RunStatus, ServerFrame,
+};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+impl Hub {
+    pub(super) fn attach(
+        &mut self,
+        connection_id: ConnectionId,
+        resume: Vec<ResumePoint>,
+        reader: bool,
+    ) {
+        if self.connections.contains_key(&connection_id) {
+            return self.ignore();
+        }
+        if reader {
+            self.make_room();
+        }
+        let connection = Connection {
+            reader,
+            subscriptions: BTreeMap::new(),
+            resuming: VecDeque::new(),
+            marks: BTreeMap::new(),
+            heads_changed: false,
+        };
+        self.connections.insert(connection_id, connection);
+        self.resume(connection_id, None, resume);
+    }
+
+    /// Beyond the limit the oldest connection gives way (ids sort by time).
+    fn make_room(&mut self) {
+        let readers = self.readers();
+        let over = (readers.len() + 1).saturating_sub(self.limits.connections_per_user);
+        for connection_id in readers.into_iter().take(over) {
+            self.connections.remove(&connection_id);
+            self.out.push_back(Output::Close { connection_id, code: CloseCode::Replaced });
+        }
+    }
+
+    pub(super) fn detach(&mut self, now: Now, connection_id: ConnectionId) {
+        let Some(gone) = self.connections.remove(&connection_id) else { return };
+        if gone.reader && self.readers().is_empty() {
+            self.cancel_for_disconnect(now);
+        }
+        self.forget_quiet_threads();
+    }
+
+    /// The last reader left: runs whose message asked for that are cancelled (RUN-12).
+    fn cancel_for_disconnect(&mut self, now: Now) {
+        let mut runs = Vec::new();
+        for thread in self.threads.values() {
+            let Thread::Open(open) = thread else { continue };
+            let running = open.running.iter().map(|running| &running.run);
+            let asked = running.chain(&open.queued);
+            runs.extend(
+                asked.filter(|run| run.on_disconnect == OnDisconnect::Cancel).map(|run| run.run_id),
+            );
+        }
+        for run_id in runs {
+            self.cancel_run(now, run_id, CancelReason::Disconnect, None);
+        }
+    }
+
+    /// Threads nobody follows and in which nothing is under way are read again when needed.
+    pub(super) fn forget_quiet_threads(&mut self) {
+        let followed: BTreeSet<ThreadId> = self
+            .connections
+            .values()
+            .flat_map(|connection| connection.subscriptions.keys().copied())
+            .collect();
+        self.threads.retain(|id, thread| followed.contains(id) || !thread.is_quiet());
+    }
+
+    /// Begins a resume: every thread it names is loaded first.
+    pub(super) fn resume(
+        &mut self,
+        connection_id: ConnectionId,
+        reply: Option<Reply>,
+        mut points: Vec<ResumePoint>,
+    ) {
+        points.truncate(self.limits.subscriptions_per_connection);
+        let mut missing = BTreeSet::new();
+        for point in &points {
+            if !matches!(self.threads.get(&point.thread_id), Some(Thread::Open(_))) {
+                missing.insert(point.thread_id);
+            }
+        }
+        for thread_id in &missing {
+            self.load_thread(*thread_id);
+        }
+        let resuming = Resuming { reply, points, missing, failed: BTreeMap::new() };
+        if let Some(connection) = self.connections.get_mut(&connection_id) {
+            connection.resuming.push_back(resuming);
+        }
+        self.finish_resumes(connection_id);
+    }
+
+    /// A thread a resume waited for is loaded, or failed to be.
+    pub(super) fn resume_thread(&mut self, thread_id: ThreadId, failed: Option<ErrorCode>) {
+        let mut touched = Vec::new();
+        for (connection_id, connection) in &mut self.connections {
+            for resuming in &mut connection.resuming {
+                if resuming.missing.remove(&thread_id) {
+                    if let Some(code) = failed {
+                        resuming.failed.insert(thread_id, code);
+                    }
+                    touched.push(*connection_id);
+                }
+            }
+        }
+        for connection_id in touched {
+            self.finish_resumes(connection_id);
+        }
+    }
+
+    fn finish_resumes(&mut self, connection_id: ConnectionId) {
+        while let Some(connection) = self.connections.get_mut(&connection_id) {
+            match connection.resuming.pop_front() {
+                Some(resuming) if resuming.missing.is_empty() => {
+                    self.finish_resume(connection_id, resuming);
+                }
+                Some(waiting) => return connection.resuming.push_front(waiting),
+                None => return,
+            }
+        }
+    }
+
+    fn finish_resume(&mut self, connection_id: ConnectionId, resuming: Resuming) {
+        let mut results = Vec::with_capacity(resuming.points.len());
+        for point in &resuming.points {
+            let result = match resuming.failed.get(&point.thread_id) {
+                Some(code) => Err((None, *code)),
+                None => self.reachable(point),
+            };
+            results.push(match result {
+                Ok(head) => self.begin_replay(connection_id, point, head),
+                Err((head, code)) => not_recovered(point, head, code),
+            });
+        }
+        match &resuming.reply {
+            None => {
+                let ready = HubReady { resume: results, active_runs: self.active_runs() };
+                self.out.push_back(Output::Attached { connection_id, ready });
+            }
+            Some(reply) => {
+                self.reply(connection_id, reply, &ServerFrame::Resumed { threads: results });
+            }
+        }
+        self.dirty.extend(resuming.points.iter().map(|point| point.thread_id));
+    }
+
+    /// Whether all entries after the point can be replayed (DLV-07).
+    fn reachable(&self, point: &ResumePoint) -> Result<Seq, (Option<Head>, ErrorCode)> {
+        let Some(Thread::Open(open)) = self.threads.get(&point.thread_id) else {
+            return Err((None, ErrorCode::ThreadNotFound));
+        };
+        if !open.stored {
+            return Err((None, ErrorCode::ThreadNotFound));
+        }
+        let head = open.log.head();
+        let known = Head { thread_id: point.thread_id, seq: head };
+        if point.epoch.is_some_and(|epoch| epoch != open.log.epoch()) {
+            return Err((Some(known), ErrorCode::EpochMismatch));
+        }
+        if point.after_seq > head {
+            return Err((Some(known), ErrorCode::CursorInvalid));
+        }
+        if head.0 - point.after_seq.0 > self.limits.replay_entries {
+            return Err((Some(known), ErrorCode::ReplayTooLarge));
+        }
+        Ok(head)
+    }
+
+    fn begin_replay(
+        &mut self,
+        connection_id: ConnectionId,
+        point: &ResumePoint,
+        head: Seq,
+    ) -> Resumed {
+        let epoch = match self.threads.get(&point.thread_id) {
+            Some(Thread::Open(open)) => Some(open.log.epoch()),
+            Some(Thread::Loading(_)) | None => None,
+        };
+        self.follow(
+            connection_id,
+            point.thread_id,
+            Subscription::replay(point.after_seq, head, Level::Full),
+        );
+        Resumed {
+            thread_id: point.thread_id,
+            recovered: true,
+            epoch,
+            from_seq: point.after_seq,
+            to_seq: head,
+            reason: None,
+            snapshot_url: None,
+        }
+    }
+
+    /// Adds or replaces a subscription; beyond the limit the one least far goes.
+    pub(super) fn follow(
+        &mut self,
+        connection_id: ConnectionId,
+        thread_id: ThreadId,
+        subscription: Subscription,
+    ) {
+        let limit = self.limits.subscriptions_per_connection;
+        let Some(connection) = self.connections.get_mut(&connection_id) else { return };
+        if !connection.reader {
+            return;
+        }
+        connection.subscriptions.insert(thread_id, subscription);
+        connection.heads_changed = true;
+        if connection.subscriptions.len() > limit {
+            let oldest = connection.subscriptions.keys().find(|id| **id != thread_id).copied();
+            if let Some(oldest) = oldest {
+                connection.subscriptions.remove(&oldest);
+            }
+        }
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        connection_id: ConnectionId,
+        reply: &Reply,
+        thread_id: ThreadId,
+        level: Level,
+    ) {
+        let Some(Thread::Open(open)) = self.threads.get(&thread_id) else { return };
+        let (head, epoch) = (open.log.head(), open.log.epoch());
+        self.follow(connection_id, thread_id, Subscription::live(head, level));
+        let resumed = Resumed {
+            thread_id,
+            recovered: true,
+            epoch: Some(epoch),
+            from_seq: head,
+            to_seq: head,
+            reason: None,
+            snapshot_url: None,
+        };
+        self.reply(connection_id, reply, &ServerFrame::Resumed { threads: alloc::vec![resumed] });
+    }
+
+    fn active_runs(&self) -> Vec<ActiveRun> {
+        let mut active = Vec::new();
+        for (thread_id, thread) in &self.threads {
+            let Thread::Open(open) = thread else { continue };
+            let running =
+                open.running.iter().map(|running| (running.run.run_id, RunStatus::Running));
+            let queued = open.queued.iter().map(|queued| (queued.run_id, RunStatus::Queued));
+            active.extend(running.chain(queued).map(|(run_id, status)| ActiveRun {
+                run_id,
+                thread_id: *thread_id,
+                status,
+            }));
+        }
+        active
+    }
+
+    /// Delivers a committed batch to everybody who is live, each entry encoded into its frame once.
+    pub(super) fn publish(
+        &mut self,
+        now: Now,
+        thread_id: ThreadId,
+        first: Seq,
+        bodies: &[EntryBody],
+    ) {
+        let mut full: Option<Arc<[Frame]>> = None;
+        let mut summary: Option<Arc<[Frame]>> = None;
+        let mut deliveries = Vec::new();
+        for (connection_id, connection) in &mut self.connections {
+            let Some(subscription) = connection.subscriptions.get_mut(&thread_id) else { continue };
+            connection.heads_changed = true;
+            if !subscription.committed(first, bodies.len() as u64) {
+                continue;
+            }
+            let (cache, keep): (_, fn(&EntryBody) -> bool) = match subscription.level() {
+                Level::Full => (&mut full, |_| true),
+                Level::Summary => (&mut summary, in_summary),
+            };
+            let frames = cache.get_or_insert_with(|| {
+                let placed = bodies.iter().enumerate().filter(|(_, body)| keep(body));
+                shared(placed.map(|(i, body)| body.frame(first.plus(i as u64), false)).collect())
+            });
+            deliveries.push((*connection_id, frames.clone()));
+        }
+        for (connection_id, frames) in deliveries {
+            self.deliver(connection_id, frames, false);
+        }
+        if self.heads_at.is_none() && self.connections.values().any(|c| c.heads_changed) {
+            self.heads_at = Some(now.mono.after(self.limits.heartbeat_interval));
+        }
+    }
+
+    pub(super) fn tell_heads(&mut self) {
+        for (connection_id, connection) in &mut self.connections {
+            if !core::mem::take(&mut connection.heads_changed) {
+                continue;
+            }
+            let followed = connection.subscriptions.keys();
+            let heads = followed
+                .filter_map(|thread_id| match self.threads.get(thread_id) {
+                    Some(Thread::Open(open)) => {
+                        Some(Head { thread_id: *thread_id, seq: open.log.head() })
+                    }
+                    Some(Thread::Loading(_)) | None => None,
+                })
+                .collect();
+            self.out.push_back(Output::Heads { connection_id: *connection_id, heads });
+        }
+    }
+
+    /// Lets every subscription of the thread that is behind take its next step.
+    pub(super) fn read_on(&mut self, now: Now, thread_id: ThreadId) {
+        let Some(Thread::Open(open)) = self.threads.get(&thread_id) else { return };
+        let head = open.log.head();
+        let connections: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        for connection_id in connections {
+            self.read_on_for(now, connection_id, thread_id, head);
+        }
+    }
+
+    fn read_on_for(
+        &mut self,
+        now: Now,
+        connection_id: ConnectionId,
+        thread_id: ThreadId,
+        head: Seq,
+    ) {
+        if self.reload_at.is_some_and(|at| at > now.mono) {
+            return;
+        }
+        loop {
+            let page = self.limits.load_page;
+            let Some(connection) = self.connections.get_mut(&connection_id) else { return };
+            let Some(subscription) = connection.subscriptions.get_mut(&thread_id) else { return };
+            match subscription.next(thread_id, head, page) {
+                Next::Nothing => return,
+                Next::ReplayComplete(to_seq) => {
+                    let complete = ServerFrame::ReplayComplete { thread_id, to_seq };
+                    self.reply(connection_id, &Reply::None, &complete);
+                }
+                Next::Load(load) => {
+                    let effect = self.load(Asked::Page { connection_id, thread_id }, load);
+                    if let Some(connection) = self.connections.get_mut(&connection_id)
+                        && let Some(subscription) = connection.subscriptions.get_mut(&thread_id)
+                    {
+                        subscription.asked(effect);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn page_loaded(
+        &mut self,
+        now: Now,
+        effect: EffectId,
+        connection_id: ConnectionId,
+        thread_id: ThreadId,
+        result: Result<Loaded, Fault>,
+    ) {
+        let mark = self.next_mark;
+        let Some(connection) = self.connections.get_mut(&connection_id) else { return };
+        let Some(subscription) = connection.subscriptions.get_mut(&thread_id) else { return };
+        match result {
+            Ok(Loaded::Entries(entries)) if !entries.is_empty() => {
+                let Some(frames) = subscription.page(effect, mark, &entries, in_summary) else {
+                    return self.ignore();
+                };
+                self.next_mark += 1;
+                connection.marks.insert(mark, thread_id);
+                self.deliver(connection_id, shared(frames), false);
+                self.out.push_back(Output::Mark { connection_id, mark });
+            }
+            // Entries the head promises are not there: the thread was deleted under its reader.
+            Ok(_) => {
+                connection.subscriptions.remove(&thread_id);
+                let error = ErrorFrame::new(
+                    ErrorCode::ThreadNotFound,
+                    format!("thread {thread_id} can no longer be read"),
+                );
+                self.refuse(connection_id, &Reply::None, error);
+            }
+            Err(_) => {
+                if subscription.page_failed(effect) {
+                    self.reload_at = Some(now.mono.after(self.limits.store_retry_max));
+                }
+            }
+        }
+    }
+
+    pub(super) fn marked(&mut self, connection_id: ConnectionId, mark: u64) {
+        let Some(connection) = self.connections.get_mut(&connection_id) else { return };
+        let Some(thread_id) = connection.marks.remove(&mark) else { return };
+        if let Some(subscription) = connection.subscriptions.get_mut(&thread_id) {
+            subscription.read(mark);
+            self.dirty.insert(thread_id);
+        }
+    }
+
+    pub(super) fn load_thread(&mut self, thread_id: ThreadId) {
+        if let alloc::collections::btree_map::Entry::Vacant(vacant) = self.threads.entry(thread_id)
+        {
+            vacant.insert(Thread::Loading(super::state::Loading::default()));
+            self.load(Asked::Thread(thread_id), Load::Thread { thread_id });
+        }
+    }
+}
+
+/// Whether a `summary` subscription carries a stored entry; see [`Event::in_summary`].
+fn in_summary(body: &EntryBody) -> bool {
+    Event::name_in_summary(body.type_name())
+}
+
+fn not_recovered(point: &ResumePoint, head: Option<Head>, code: ErrorCode) -> Resumed {
+    Resumed {
+        thread_id: point.thread_id,
+        recovered: false,
+        epoch: None,
+        from_seq: point.after_seq,
+        to_seq: head.map_or(point.after_seq, |head| head.seq),
+        reason: Some(code),
+        snapshot_url: head.map(|head| format!("/api/threads/{}/log", head.thread_id)),
+    }
+}

@@ -1,0 +1,159 @@
+//! Going on after a crash: what the store knows of a run is read, claimed with a higher fence, and
+//! continued from the log (F46).
+
+use super::state::{Asked, Op, Open, Queued, Stage, Thread};
+use super::{Hub, Load, Loaded, StoredRun, StoredThread};
+use crate::fault::Fault;
+use crate::id::{RunId, Seq, ThreadId};
+use crate::thread::Log;
+use crate::time::Now;
+use crate::wire::{AgentStatus, Entry, EntryBody, Event, RunStatus};
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+impl Hub {
+    /// Runs of this user were left behind; their threads say more.
+    pub(super) fn recover(&mut self, runs: Vec<StoredRun>) {
+        let threads: BTreeSet<ThreadId> = runs.iter().map(|run| run.thread_id).collect();
+        for thread_id in threads {
+            self.need_thread(thread_id);
+        }
+    }
+
+    /// A thread as the store has it: runs that were at work go on first, then those that waited.
+    pub(super) fn open_stored(&mut self, thread_id: ThreadId, stored: StoredThread) {
+        let mut open = Open::new(Log::new(stored.epoch, stored.head), stored.title, true);
+        let (working, waiting): (Vec<_>, Vec<_>) =
+            stored.runs.into_iter().partition(|run| run.status == RunStatus::Running);
+        open.queued = working.into_iter().chain(waiting).map(queued).collect();
+        self.threads.insert(thread_id, Thread::Open(open));
+    }
+
+    /// Reads what the log has of the run at work, from its message on.
+    pub(super) fn read_history(&mut self, thread_id: ThreadId) {
+        let Some(Thread::Open(open)) = self.threads.get(&thread_id) else { return };
+        let Some(running) = &open.running else { return };
+        let (run_id, message_seq) = (running.run.run_id, running.run.message_seq);
+        self.read_history_after(thread_id, run_id, Seq(message_seq.0.saturating_sub(1)));
+    }
+
+    pub(super) fn history_loaded(
+        &mut self,
+        now: Now,
+        thread_id: ThreadId,
+        run_id: RunId,
+        result: Result<Loaded, Fault>,
+    ) {
+        let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else {
+            return self.ignore();
+        };
+        let head = open.log.head();
+        let reading = open
+            .running
+            .as_mut()
+            .filter(|running| running.run.run_id == run_id && running.stage == Stage::Reading);
+        let Some(running) = reading else { return self.ignore() };
+        match result {
+            Ok(Loaded::Entries(page)) => {
+                let read_to = page.last().map_or(head, |(seq, _)| *seq);
+                running.history.extend(page.iter().filter_map(|(seq, body)| decode(*seq, body)));
+                if read_to < head {
+                    self.read_history_after(thread_id, run_id, read_to);
+                } else {
+                    self.take_over(now, thread_id);
+                }
+            }
+            Ok(_) => self.heal(thread_id),
+            Err(_) => self.reload_at = Some(now.mono.after(self.limits.store_retry_max)),
+        }
+    }
+
+    fn read_history_after(&mut self, thread_id: ThreadId, run_id: RunId, after_seq: Seq) {
+        let Some(Thread::Open(open)) = self.threads.get(&thread_id) else { return };
+        let (to_seq, limit) = (open.log.head(), self.limits.load_page);
+        let load = Load::Entries { thread_id, after_seq, to_seq, limit };
+        self.load(Asked::History { thread_id, run_id }, load);
+    }
+
+    /// Reads of histories that failed begin again.
+    pub(super) fn reload_histories(&mut self) {
+        let under_way: BTreeSet<ThreadId> = self
+            .asked
+            .values()
+            .filter_map(|asked| match asked {
+                Asked::History { thread_id, .. } => Some(*thread_id),
+                _ => None,
+            })
+            .collect();
+        let mut stalled = Vec::new();
+        for (thread_id, thread) in &mut self.threads {
+            if let Thread::Open(Open { running: Some(running), .. }) = thread
+                && running.stage == Stage::Reading
+                && !under_way.contains(thread_id)
+            {
+                running.history.clear();
+                stalled.push(*thread_id);
+            }
+        }
+        for thread_id in stalled {
+            self.read_history(thread_id);
+        }
+    }
+
+    /// All of the run's log is read: it is claimed, or ended when it died too often.
+    fn take_over(&mut self, now: Now, thread_id: ThreadId) {
+        let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return };
+        let Some(running) = &mut open.running else { return };
+        let run_id = running.run.run_id;
+        let history = core::mem::take(&mut running.history);
+        let mut claims = 0;
+        for entry in history.into_iter().filter(|entry| entry.run_id == Some(run_id)) {
+            match &entry.event {
+                Event::UserMessage { content, .. } => {
+                    running.run.question = Some(content.clone());
+                }
+                Event::RunQueued { .. } => {}
+                Event::RunStarted { .. } => {
+                    if claims == 0 {
+                        running.started_at = entry.ts;
+                    }
+                    claims += 1;
+                }
+                _ => {
+                    running.grammar.replay(&entry);
+                    running.history.push(entry);
+                }
+            }
+        }
+        running.attempt = claims + 1;
+        running.stage = Stage::Claiming;
+        if running.attempt > self.limits.run_attempts {
+            return self.end_run(now, thread_id, run_id, AgentStatus::Failed, |_| {
+                Event::RunInterrupted {
+                    reason: String::from("the server stopped repeatedly during this run"),
+                    retryable: true,
+                }
+            });
+        }
+        open.ops.push_front(Op::Claim);
+        self.dirty.insert(thread_id);
+    }
+}
+
+fn queued(run: StoredRun) -> Queued {
+    Queued {
+        run_id: run.run_id,
+        message_id: run.message_id,
+        message_seq: run.message_seq,
+        on_disconnect: run.on_disconnect,
+        fence: run.fence,
+        question: None,
+    }
+}
+
+/// A stored entry at its place. An entry of a type this version does not know is left out.
+fn decode(seq: Seq, body: &EntryBody) -> Option<Entry> {
+    let entry = Entry::decode(body.bytes()).ok()?;
+    Some(Entry { seq, ..entry })
+}

@@ -1,0 +1,248 @@
+//! Runs: who is next, who is at work, who is stopped, and what happens to a run that dies.
+
+use super::commit::word;
+use super::state::{Asked, Op, Open, Queued, Request, Running, Stage, Thread, terminal_of};
+use super::{Hub, Load, Output};
+use crate::id::{ConnectionId, Fence, RunId, ThreadId};
+use crate::run::CancelReason;
+use crate::time::Now;
+use crate::wire::{
+    AgentStatus, Draft, ErrorCode, ErrorFrame, ErrorInfo, Event, Frame, Reply, RunStatus,
+};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct CancelledOut {
+    run_id: RunId,
+    status: RunStatus,
+}
+
+impl Hub {
+    /// Sends the next waiting run of a thread to work, if it may go. Returns whether something changed.
+    pub(super) fn start_next(&mut self, now: Now, thread_id: ThreadId) -> bool {
+        if self.draining {
+            return false;
+        }
+        let full = self.running_runs() >= self.limits.running_runs_per_user;
+        let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return false };
+        if open.running.is_some() || open.queued.is_empty() {
+            return false;
+        }
+        if full {
+            if !self.waiting_threads.contains(&thread_id) {
+                self.waiting_threads.push_back(thread_id);
+            }
+            return false;
+        }
+        let Some(run) = open.queued.pop_front() else { return false };
+        let known = run.question.is_some();
+        let mut running = Running::claiming(run, 1, now.wall);
+        if known {
+            open.ops.push_front(Op::Claim);
+            open.running = Some(running);
+            return true;
+        }
+        running.stage = Stage::Reading;
+        open.running = Some(running);
+        self.read_history(thread_id);
+        true
+    }
+
+    /// The run at work has ended: its place is free for the next, here or in another thread.
+    pub(super) fn run_ended(&mut self, thread_id: ThreadId, run_id: RunId) {
+        if let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id)
+            && open.running.as_ref().is_some_and(|running| running.run.run_id == run_id)
+        {
+            open.running = None;
+        }
+        if let Some(next) = self.waiting_threads.pop_front() {
+            self.dirty.insert(next);
+        }
+        self.dirty.insert(thread_id);
+    }
+
+    /// What a run's task has to say; checked against the grammar before it goes anywhere (invariant 7).
+    pub(super) fn append(&mut self, now: Now, run_id: RunId, fence: Fence, drafts: Vec<Draft>) {
+        let Some((thread_id, running)) = self.working(run_id, fence) else {
+            return self.ignore();
+        };
+        if drafts.is_empty() {
+            return;
+        }
+        let mut sound = true;
+        for draft in &drafts {
+            let ours = draft.scope.as_ref().is_some_and(|scope| scope.run_id == run_id);
+            sound &= ours && draft.thread_id == thread_id && running.grammar.observe(draft).is_ok();
+        }
+        if !sound {
+            // A bug of ours: what was appended so far stands, the rest is replaced by an honest end.
+            return self.restart_or_end(now, thread_id, run_id);
+        }
+        if terminal_of(&drafts).is_some() {
+            running.stage = Stage::Ending;
+            running.deadline = None;
+        }
+        self.push(thread_id, Op::Append { run_id, fence, drafts });
+    }
+
+    pub(super) fn transient(&mut self, run_id: RunId, frame: &Frame) {
+        let Some(thread_id) = self.thread_of_run(run_id) else { return self.ignore() };
+        let frames: Arc<[Frame]> = Arc::from([frame.clone()]);
+        let followers: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| {
+                connection.subscriptions.get(&thread_id).is_some_and(|s| s.is_live())
+            })
+            .map(|(connection_id, _)| *connection_id)
+            .collect();
+        for connection_id in followers {
+            self.deliver(connection_id, frames.clone(), true);
+        }
+    }
+
+    /// Stops a run, wherever it is. Idempotent (RUN-10).
+    pub(super) fn cancel_run(
+        &mut self,
+        now: Now,
+        run_id: RunId,
+        reason: CancelReason,
+        by: Option<(ConnectionId, Reply)>,
+    ) {
+        let Some(thread_id) = self.thread_of_run(run_id) else {
+            if let Some((connection_id, reply)) = by {
+                let asked = Asked::Reply { connection_id, reply, request: Request::Cancel };
+                self.load(asked, Load::Run { run_id });
+            }
+            return;
+        };
+        let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return };
+        let Some(running) = open.running.as_mut().filter(|r| r.run.run_id == run_id) else {
+            return self.push(thread_id, Op::EndQueued { run_id, reason, by });
+        };
+        if running.cancel.is_none() && running.stage != Stage::Ending {
+            running.cancel = Some(reason);
+            if running.stage == Stage::Working {
+                running.deadline = Some(now.mono.after(self.limits.cancel_grace));
+                self.out.push_back(Output::CancelRun { run_id, reason });
+            }
+        }
+        if let Some((connection_id, reply)) = by {
+            self.cancelled(connection_id, &reply, run_id, RunStatus::Running);
+        }
+    }
+
+    /// Takes a waiting run back; one at work is not touched.
+    pub(super) fn cancel_queued(&mut self, now: Now, run_id: RunId, by: (ConnectionId, Reply)) {
+        let working = self.threads.values().any(|thread| {
+            matches!(thread, Thread::Open(Open { running: Some(running), .. })
+                if running.run.run_id == run_id)
+        });
+        if working {
+            let error = ErrorFrame::new(ErrorCode::ThreadBusy, "the run is already at work");
+            return self.refuse(by.0, &by.1, error);
+        }
+        self.cancel_run(now, run_id, CancelReason::User, Some(by));
+    }
+
+    pub(super) fn cancelled(
+        &mut self,
+        connection_id: ConnectionId,
+        reply: &Reply,
+        run_id: RunId,
+        status: RunStatus,
+    ) {
+        self.done(connection_id, reply, "cancel_run", &CancelledOut { run_id, status });
+    }
+
+    /// A run whose task does not end in time is ended here (F24, RUN-09, RUN-11).
+    pub(super) fn supervise(&mut self, now: Now) {
+        let mut late = Vec::new();
+        for (thread_id, thread) in &self.threads {
+            if let Thread::Open(Open { running: Some(running), .. }) = thread
+                && running.deadline.is_some_and(|deadline| deadline <= now.mono)
+            {
+                late.push((*thread_id, running.run.run_id, running.cancel));
+            }
+        }
+        for (thread_id, run_id, cancel) in late {
+            let status =
+                if cancel.is_some() { AgentStatus::Cancelled } else { AgentStatus::TimedOut };
+            self.end_run(now, thread_id, run_id, status, |duration_ms| match cancel {
+                Some(reason) => {
+                    Event::RunCancelled { reason: String::from(word(reason)), duration_ms }
+                }
+                None => Event::RunTimedOut { agent: None, duration_ms, partial: false },
+            });
+        }
+    }
+
+    /// Ends the run at work from here: closes what is open and appends its terminal event.
+    pub(super) fn end_run(
+        &mut self,
+        now: Now,
+        thread_id: ThreadId,
+        run_id: RunId,
+        status: AgentStatus,
+        terminal: impl FnOnce(u64) -> Event,
+    ) {
+        let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return };
+        let epoch = open.log.epoch();
+        let Some(running) = open.running.as_mut().filter(|r| r.run.run_id == run_id) else {
+            return;
+        };
+        running.stage = Stage::Ending;
+        running.deadline = None;
+        let fence = running.fence;
+        let duration_ms = now.wall.since(running.started_at).0;
+        let mut drafts = running.grammar.close(status, now.wall, thread_id, epoch, &mut self.seed);
+        self.out.push_back(Output::KillRun { run_id });
+        let mut end = self.draft(now, thread_id, Some(run_id), terminal(duration_ms));
+        end.synthesized = true;
+        drafts.push(end);
+        self.push(thread_id, Op::Append { run_id, fence, drafts });
+    }
+
+    /// The task of a run ended. Before its terminal event that is a death: it is continued from the
+    /// log under a higher fence, as after a crash of the process.
+    pub(super) fn run_stopped(&mut self, now: Now, run_id: RunId, fence: Fence) {
+        let Some((thread_id, _)) = self.working(run_id, fence) else { return self.ignore() };
+        self.restart_or_end(now, thread_id, run_id);
+    }
+
+    fn restart_or_end(&mut self, now: Now, thread_id: ThreadId, run_id: RunId) {
+        let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return };
+        let Some(running) = &open.running else { return };
+        if running.attempt >= self.limits.run_attempts {
+            let error = ErrorInfo::new(ErrorCode::AgentFailed, "the run died repeatedly");
+            return self.end_run(now, thread_id, run_id, AgentStatus::Failed, |duration_ms| {
+                Event::RunFailed {
+                    user_message: String::from(error.code.user_message()),
+                    error,
+                    duration_ms,
+                }
+            });
+        }
+        let Some(Running { run, fence, cancel, .. }) = open.running.take() else { return };
+        open.queued.push_front(Queued { question: None, fence, ..run });
+        self.out.push_back(Output::KillRun { run_id });
+        self.dirty.insert(thread_id);
+        if let Some(reason) = cancel {
+            self.cancel_run(now, run_id, reason, None);
+        }
+    }
+
+    /// The run at work under this fence, if its task may speak.
+    fn working(&mut self, run_id: RunId, fence: Fence) -> Option<(ThreadId, &mut Running)> {
+        let thread_id = self.thread_of_run(run_id)?;
+        let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return None };
+        let running = open.running.as_mut()?;
+        let speaks = running.run.run_id == run_id
+            && running.fence == fence
+            && running.stage == Stage::Working;
+        speaks.then_some((thread_id, running))
+    }
+}
