@@ -28,7 +28,7 @@ impl Hub {
         reply: Reply,
         body: ClientBody,
     ) {
-        if !self.connections.contains_key(&connection_id) {
+        if !self.connections.get(&connection_id).is_some_and(|connection| connection.attached) {
             return self.ignore();
         }
         match body {

@@ -147,6 +147,8 @@ impl Hub {
             on_disconnect: message.on_disconnect,
             fence: Fence::default(),
             question: Some(message.content.clone()),
+            claimed: false,
+            cancel: None,
         };
         let mut drafts = Vec::with_capacity(4);
         if let Some(NewThread { title }) = &new_thread {

@@ -25,7 +25,7 @@ use crate::id::{ConnectionId, EffectId, EventId, RunId, ThreadId, UserId};
 use crate::limits::Limits;
 use crate::seed::Seed;
 use crate::time::{Mono, Now, earliest};
-use crate::wire::{ErrorFrame, Frame, Reply, ServerFrame};
+use crate::wire::{Announced, ErrorFrame, Frame, Reply, ServerFrame};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -185,7 +185,7 @@ impl Hub {
     }
 
     fn reply(&mut self, connection_id: ConnectionId, reply: &Reply, frame: &ServerFrame) {
-        let frame = frame.encode(reply, &self.limits);
+        let frame = frame.encode(reply, Announced { limits: &self.limits });
         self.deliver(connection_id, Arc::from([frame]), false);
     }
 
@@ -229,5 +229,11 @@ impl Hub {
     fn readers(&self) -> Vec<ConnectionId> {
         let readers = self.connections.iter().filter(|(_, connection)| connection.reader);
         readers.map(|(connection_id, _)| *connection_id).collect()
+    }
+
+    fn attached_readers(&self) -> Vec<ConnectionId> {
+        let mut readers = self.readers();
+        readers.retain(|id| self.connections.get(id).is_some_and(|found| found.attached));
+        readers
     }
 }

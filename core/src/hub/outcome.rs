@@ -5,13 +5,14 @@ use super::commit::thread_advanced;
 use super::state::{Arriving, Asked, Open, Purpose, Stage, Thread};
 use super::{Committed, Hub, Output};
 use crate::fault::Fault;
-use crate::id::{ConnectionId, EffectId, Seq, ThreadId};
+use crate::id::{ConnectionId, EffectId, RunId, Seq, ThreadId};
 use crate::run::CancelReason;
 use crate::thread::{Outcome, Subscription};
 use crate::time::{Millis, Now};
 use crate::wire::{
     AckFrame, EntryBody, Level, MultitaskStrategy, Reply, RunStatus, ServerFrame, UserMessage,
 };
+use alloc::vec::Vec;
 
 impl Hub {
     pub(super) fn committed(
@@ -168,18 +169,22 @@ impl Hub {
                 (RunStatus::Running, 0)
             }
             None if interrupts => {
-                open.queued.push_front(run);
-                (RunStatus::Queued, 1)
+                let next = open.queued.iter().take_while(|queued| queued.claimed).count();
+                open.queued.insert(next, run);
+                (RunStatus::Queued, next as u32 + 1)
             }
             None => {
                 open.queued.push_back(run);
                 (RunStatus::Queued, open.queued.len() as u32)
             }
         };
-        let interrupted = match &open.running {
-            Some(running) if interrupts && running.run.run_id != run_id => Some(running.run.run_id),
-            Some(_) | None => None,
-        };
+        let at_work = open.running.iter().map(|running| &running.run);
+        let claimed = open.queued.iter().filter(|queued| queued.claimed);
+        let interrupted: Vec<RunId> = at_work
+            .chain(claimed)
+            .map(|run| run.run_id)
+            .filter(|other| interrupts && *other != run_id)
+            .collect();
         if let Some(connection) = self.connections.get(&connection_id)
             && !connection.subscriptions.contains_key(&thread_id)
         {
@@ -201,7 +206,7 @@ impl Hub {
         if run_status == RunStatus::Running {
             self.set_to_work(now, thread_id);
         }
-        if let Some(run_id) = interrupted {
+        for run_id in interrupted {
             self.cancel_run(now, run_id, CancelReason::Interrupt, None);
         }
     }
@@ -212,7 +217,7 @@ impl Hub {
         let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return false };
         let was_new = !core::mem::replace(&mut open.stored, true);
         if was_new {
-            for connection_id in self.readers() {
+            for connection_id in self.attached_readers() {
                 let before = Seq(first.0 - 1);
                 self.follow(connection_id, thread_id, Subscription::live(before, Level::Full));
             }

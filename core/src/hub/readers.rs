@@ -31,6 +31,7 @@ impl Hub {
         }
         let connection = Connection {
             reader,
+            attached: false,
             subscriptions: BTreeMap::new(),
             resuming: VecDeque::new(),
             marks: BTreeMap::new(),
@@ -152,6 +153,9 @@ impl Hub {
         }
         match &resuming.reply {
             None => {
+                if let Some(connection) = self.connections.get_mut(&connection_id) {
+                    connection.attached = true;
+                }
                 let ready = HubReady { resume: results, active_runs: self.active_runs() };
                 self.out.push_back(Output::Attached { connection_id, ready });
             }

@@ -5,9 +5,10 @@ use super::state::{Asked, Op, Open, Queued, Stage, Thread};
 use super::{Hub, Load, Loaded, StoredRun, StoredThread};
 use crate::fault::Fault;
 use crate::id::{RunId, Seq, ThreadId};
+use crate::run::Closing;
 use crate::thread::Log;
 use crate::time::Now;
-use crate::wire::{AgentStatus, Entry, EntryBody, Event, RunStatus};
+use crate::wire::{Entry, EntryBody, Event, RunStatus};
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -108,6 +109,7 @@ impl Hub {
         let run_id = running.run.run_id;
         let history = core::mem::take(&mut running.history);
         let mut claims = 0;
+        let mut sound = true;
         for entry in history.into_iter().filter(|entry| entry.run_id == Some(run_id)) {
             match &entry.event {
                 Event::UserMessage { content, .. } => {
@@ -121,19 +123,22 @@ impl Hub {
                     claims += 1;
                 }
                 _ => {
-                    running.grammar.replay(&entry);
+                    sound &= running.grammar.observe_entry(&entry).is_ok();
                     running.history.push(entry);
                 }
             }
         }
         running.attempt = claims + 1;
         running.stage = Stage::Claiming;
-        if running.attempt > self.limits.run_attempts {
-            return self.end_run(now, thread_id, run_id, AgentStatus::Failed, |_| {
-                Event::RunInterrupted {
-                    reason: String::from("the server stopped repeatedly during this run"),
-                    retryable: true,
-                }
+        let given_up = if sound {
+            (running.attempt > self.limits.run_attempts)
+                .then_some("the server stopped repeatedly during this run")
+        } else {
+            Some("the log of this run cannot be continued")
+        };
+        if let Some(reason) = given_up {
+            return self.end_run(now, thread_id, run_id, Closing::Interrupted, |_| {
+                Event::RunInterrupted { reason: String::from(reason), retryable: true }
             });
         }
         open.ops.push_front(Op::Claim);
@@ -149,6 +154,8 @@ fn queued(run: StoredRun) -> Queued {
         on_disconnect: run.on_disconnect,
         fence: run.fence,
         question: None,
+        claimed: run.status == RunStatus::Running,
+        cancel: None,
     }
 }
 

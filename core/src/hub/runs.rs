@@ -4,11 +4,9 @@ use super::commit::word;
 use super::state::{Asked, Op, Open, Queued, Request, Running, Stage, Thread, terminal_of};
 use super::{Hub, Load, Output};
 use crate::id::{ConnectionId, Fence, RunId, ThreadId};
-use crate::run::CancelReason;
+use crate::run::{CancelReason, Closing, Desk};
 use crate::time::Now;
-use crate::wire::{
-    AgentStatus, Draft, ErrorCode, ErrorFrame, ErrorInfo, Event, Frame, Reply, RunStatus,
-};
+use crate::wire::{Draft, ErrorCode, ErrorFrame, ErrorInfo, Event, Frame, Reply, RunStatus};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -74,8 +72,7 @@ impl Hub {
         }
         let mut sound = true;
         for draft in &drafts {
-            let ours = draft.scope.as_ref().is_some_and(|scope| scope.run_id == run_id);
-            sound &= ours && draft.thread_id == thread_id && running.grammar.observe(draft).is_ok();
+            sound &= draft.thread_id == thread_id && running.grammar.observe_draft(draft).is_ok();
         }
         if !sound {
             // A bug of ours: what was appended so far stands, the rest is replaced by an honest end.
@@ -120,6 +117,13 @@ impl Hub {
             return;
         };
         let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return };
+        if let Some(queued) = open.queued.iter_mut().find(|q| q.run_id == run_id && q.claimed) {
+            queued.cancel = queued.cancel.or(Some(reason));
+            if let Some((connection_id, reply)) = by {
+                self.cancelled(connection_id, &reply, run_id, RunStatus::Running);
+            }
+            return;
+        }
         let Some(running) = open.running.as_mut().filter(|r| r.run.run_id == run_id) else {
             return self.push(thread_id, Op::EndQueued { run_id, reason, by });
         };
@@ -169,9 +173,8 @@ impl Hub {
             }
         }
         for (thread_id, run_id, cancel) in late {
-            let status =
-                if cancel.is_some() { AgentStatus::Cancelled } else { AgentStatus::TimedOut };
-            self.end_run(now, thread_id, run_id, status, |duration_ms| match cancel {
+            let how = if cancel.is_some() { Closing::Cancelled } else { Closing::TimedOut };
+            self.end_run(now, thread_id, run_id, how, |duration_ms| match cancel {
                 Some(reason) => {
                     Event::RunCancelled { reason: String::from(word(reason)), duration_ms }
                 }
@@ -186,7 +189,7 @@ impl Hub {
         now: Now,
         thread_id: ThreadId,
         run_id: RunId,
-        status: AgentStatus,
+        how: Closing,
         terminal: impl FnOnce(u64) -> Event,
     ) {
         let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return };
@@ -198,11 +201,10 @@ impl Hub {
         running.deadline = None;
         let fence = running.fence;
         let duration_ms = now.wall.since(running.started_at).0;
-        let mut drafts = running.grammar.close(status, now.wall, thread_id, epoch, &mut self.seed);
+        let mut desk =
+            Desk { thread_id, epoch, now: now.wall, synthesized: true, seed: &mut self.seed };
+        let drafts = running.grammar.close(how, terminal(duration_ms), &mut desk);
         self.out.push_back(Output::KillRun { run_id });
-        let mut end = self.draft(now, thread_id, Some(run_id), terminal(duration_ms));
-        end.synthesized = true;
-        drafts.push(end);
         self.push(thread_id, Op::Append { run_id, fence, drafts });
     }
 
@@ -218,7 +220,7 @@ impl Hub {
         let Some(running) = &open.running else { return };
         if running.attempt >= self.limits.run_attempts {
             let error = ErrorInfo::new(ErrorCode::AgentFailed, "the run died repeatedly");
-            return self.end_run(now, thread_id, run_id, AgentStatus::Failed, |duration_ms| {
+            return self.end_run(now, thread_id, run_id, Closing::Failed, |duration_ms| {
                 Event::RunFailed {
                     user_message: String::from(error.code.user_message()),
                     error,
@@ -227,12 +229,9 @@ impl Hub {
             });
         }
         let Some(Running { run, fence, cancel, .. }) = open.running.take() else { return };
-        open.queued.push_front(Queued { question: None, fence, ..run });
+        open.queued.push_front(Queued { question: None, claimed: true, cancel, fence, ..run });
         self.out.push_back(Output::KillRun { run_id });
         self.dirty.insert(thread_id);
-        if let Some(reason) = cancel {
-            self.cancel_run(now, run_id, reason, None);
-        }
     }
 
     /// The run at work under this fence, if its task may speak.

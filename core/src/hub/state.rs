@@ -19,6 +19,8 @@ use alloc::vec::Vec;
 pub(super) struct Connection {
     /// Whether it reads logs.
     pub(super) reader: bool,
+    /// Whether it has been told that it is attached; nothing else is told before.
+    pub(super) attached: bool,
     /// What it follows.
     pub(super) subscriptions: BTreeMap<ThreadId, Subscription>,
     /// A resume that waits for threads to be loaded; the first one is that of the attach.
@@ -172,6 +174,10 @@ pub(super) struct Queued {
     pub(super) fence: Fence,
     /// What was asked; `None`: to be read from the log, with all the run has there.
     pub(super) question: Option<String>,
+    /// It was at work before a crash: it goes on before any other and ends by its own terminal event.
+    pub(super) claimed: bool,
+    /// To be cancelled as soon as it is at work again.
+    pub(super) cancel: Option<CancelReason>,
 }
 
 /// The run at work.
@@ -277,7 +283,7 @@ impl Running {
             started_at,
             attempt,
             deadline: None,
-            cancel: None,
+            cancel: run.cancel,
             run,
         }
     }

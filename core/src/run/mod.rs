@@ -2,7 +2,7 @@
 
 mod grammar;
 mod io;
-pub use grammar::{Grammar, Violation};
+pub use grammar::{Closing, Desk, Grammar, OpenAgent, OpenTool, Violation};
 
 pub use io::{
     AgentSays, Answer, Assignment, CancelReason, Finish, Input, Output, Request, Route,

@@ -10,37 +10,37 @@ use std::collections::BTreeMap;
 
 /// One thread.
 #[derive(Debug, Default)]
-pub struct Log {
-    pub epoch: Epoch,
-    pub title: String,
-    pub updated_at: Wall,
-    pub entries: Vec<EntryBody>,
+pub(crate) struct Log {
+    pub(crate) epoch: Epoch,
+    pub(crate) title: String,
+    pub(crate) updated_at: Wall,
+    pub(crate) entries: Vec<EntryBody>,
 }
 
 /// One run.
 #[derive(Clone, Debug)]
-pub struct Run {
-    pub thread_id: ThreadId,
-    pub message_id: MessageId,
-    pub message_seq: Seq,
-    pub status: RunStatus,
-    pub fence: Fence,
-    pub on_disconnect: OnDisconnect,
-    pub order: usize,
+pub(crate) struct Run {
+    pub(crate) thread_id: ThreadId,
+    pub(crate) message_id: MessageId,
+    pub(crate) message_seq: Seq,
+    pub(crate) status: RunStatus,
+    pub(crate) fence: Fence,
+    pub(crate) on_disconnect: OnDisconnect,
+    pub(crate) order: usize,
 }
 
 /// Everything of one user.
 #[derive(Debug, Default)]
-pub struct Store {
-    pub threads: BTreeMap<ThreadId, Log>,
-    pub runs: BTreeMap<RunId, Run>,
-    pub messages: BTreeMap<ClientMsgId, (u64, MessageId, ThreadId, Seq, RunId)>,
+pub(crate) struct Store {
+    pub(crate) threads: BTreeMap<ThreadId, Log>,
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    pub(crate) messages: BTreeMap<ClientMsgId, (u64, MessageId, ThreadId, Seq, RunId)>,
     batches: BTreeMap<EventId, Seq>,
 }
 
 impl Store {
     /// Writes a batch as a whole, or says why not.
-    pub fn commit(&mut self, batch: &Batch) -> Committed {
+    pub(crate) fn commit(&mut self, batch: &Batch) -> Committed {
         if let Some(first_seq) = self.batches.get(&batch.id) {
             return Committed::Done { first_seq: *first_seq };
         }
@@ -108,16 +108,17 @@ impl Store {
             run.fence = change.fence;
             run.status = change.status;
         }
-        let running = self.runs.values().filter(|run| {
-            run.thread_id == batch.thread_id && run.status == RunStatus::Running
-        });
+        let running = self
+            .runs
+            .values()
+            .filter(|run| run.thread_id == batch.thread_id && run.status == RunStatus::Running);
         assert!(running.count() <= 1, "two runs at work in one thread (invariant 8)");
         self.batches.insert(batch.id, first_seq);
         Committed::Done { first_seq }
     }
 
     /// Reads.
-    pub fn load(&self, load: &Load) -> Loaded {
+    pub(crate) fn load(&self, load: &Load) -> Loaded {
         match load {
             Load::Entries { thread_id, after_seq, to_seq, limit } => {
                 let Some(log) = self.threads.get(thread_id) else { return Loaded::NoThread };
@@ -126,19 +127,21 @@ impl Store {
                 let wanted = placed.filter(|(seq, _)| seq > after_seq && seq <= to_seq);
                 Loaded::Entries(wanted.take(*limit as usize).collect())
             }
-            Load::Message { client_msg_id } => Loaded::Message(
-                self.messages.get(client_msg_id).map(|(digest, message_id, thread_id, seq, run)| {
-                    let run_status = self.runs[run].status;
-                    let first = FirstOutcome {
-                        message_id: *message_id,
-                        thread_id: *thread_id,
-                        seq: *seq,
-                        run_id: *run,
-                        run_status,
-                    };
-                    (*digest, first)
-                }),
-            ),
+            Load::Message { client_msg_id } => {
+                Loaded::Message(self.messages.get(client_msg_id).map(
+                    |(digest, message_id, thread_id, seq, run)| {
+                        let run_status = self.runs[run].status;
+                        let first = FirstOutcome {
+                            message_id: *message_id,
+                            thread_id: *thread_id,
+                            seq: *seq,
+                            run_id: *run,
+                            run_status,
+                        };
+                        (*digest, first)
+                    },
+                ))
+            }
             Load::Run { run_id } => Loaded::Run(
                 self.runs
                     .get(run_id)
@@ -173,7 +176,7 @@ impl Store {
     }
 
     /// Runs that have not ended, oldest first.
-    pub fn unfinished(&self) -> Vec<StoredRun> {
+    pub(crate) fn unfinished(&self) -> Vec<StoredRun> {
         let mut runs: Vec<_> =
             self.runs.iter().filter(|(_, run)| !run.status.is_terminal()).collect();
         runs.sort_by_key(|(_, run)| run.order);

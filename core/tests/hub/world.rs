@@ -3,7 +3,7 @@
 
 use crate::store::Store;
 use goldenpath_core::fault::Fault;
-use goldenpath_core::hub::{Batch, Hub, Input, Load, Output, Record};
+use goldenpath_core::hub::{Batch, Hub, Input, Load, Output};
 use goldenpath_core::id::{
     AgentRunId, ClientMsgId, ConnectionId, EffectId, Epoch, EventId, Fence, MessageId, Name, RunId,
     Seq, ThreadId, ToolCallId, UserId,
@@ -23,15 +23,16 @@ use std::sync::Arc;
 
 /// A question of the hub that waits for its answer.
 #[derive(Clone, Debug)]
-pub enum Pending {
+#[allow(clippy::large_enum_variant, reason = "a handful at a time")]
+pub(crate) enum Pending {
     Commit(EffectId, Batch),
     Load(EffectId, Load),
-    Record(EffectId, Record),
+    Record(EffectId),
 }
 
 /// How the store answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Store3 {
+pub(crate) enum Store3 {
     /// As it should.
     Well,
     /// Nothing is done.
@@ -42,53 +43,53 @@ pub enum Store3 {
 
 /// A reader: applies entries by the client rule and checks them.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub(crate) struct Reader {
     /// The last entry of each thread.
-    pub positions: BTreeMap<ThreadId, Seq>,
+    pub(crate) positions: BTreeMap<ThreadId, Seq>,
     /// Bytes of each entry, without the replay mark.
-    pub seen: BTreeMap<(ThreadId, Seq), String>,
+    pub(crate) seen: BTreeMap<(ThreadId, Seq), String>,
     /// Frames without a place.
-    pub control: Vec<Value>,
+    pub(crate) control: Vec<Value>,
     /// Whether the first thing it heard was that it is attached.
-    pub attached: bool,
+    pub(crate) attached: bool,
     /// Closed by the hub.
-    pub closed: Option<u16>,
+    pub(crate) closed: Option<u16>,
 }
 
 /// A run's task: what it will still say.
 #[derive(Debug)]
-pub struct Task {
-    pub assignment: Assignment,
-    pub fence: Fence,
-    pub lines: VecDeque<Draft>,
+pub(crate) struct Task {
+    pub(crate) assignment: Assignment,
+    pub(crate) fence: Fence,
+    pub(crate) lines: VecDeque<Draft>,
 }
 
 /// All of it.
-pub struct World {
-    pub hub: Hub,
-    pub now: Now,
-    pub store: Store,
-    pub pending: Vec<Pending>,
-    pub readers: BTreeMap<ConnectionId, Reader>,
-    pub tasks: BTreeMap<RunId, Task>,
-    pub cancelled: Vec<(RunId, CancelReason)>,
-    pub deadline: Option<Mono>,
-    pub retired: bool,
+pub(crate) struct World {
+    pub(crate) hub: Hub,
+    pub(crate) now: Now,
+    pub(crate) store: Store,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) readers: BTreeMap<ConnectionId, Reader>,
+    pub(crate) tasks: BTreeMap<RunId, Task>,
+    pub(crate) cancelled: Vec<(RunId, CancelReason)>,
+    pub(crate) deadline: Option<Mono>,
+    pub(crate) retired: bool,
     limits: Arc<Limits>,
     seed: Seed,
     next_connection: u128,
 }
 
-pub fn user() -> UserId {
+pub(crate) fn user() -> UserId {
     UserId::new("ada").unwrap()
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Limits::default())
     }
 
-    pub fn with(limits: Limits) -> Self {
+    pub(crate) fn with(limits: Limits) -> Self {
         let limits = Arc::new(limits);
         let mut seed = Seed::new(1);
         Self {
@@ -107,13 +108,13 @@ impl World {
         }
     }
 
-    pub fn input(&mut self, input: Input) {
+    pub(crate) fn input(&mut self, input: Input) {
+        self.retired = false;
         self.hub.handle_input(self.now, input);
         self.drain();
     }
 
     fn drain(&mut self) {
-        self.retired = false;
         for _ in 0..100_000 {
             match self.hub.poll_output() {
                 Output::Attached { connection_id, ready } => {
@@ -123,6 +124,9 @@ impl World {
                     reader.attached = true;
                     for resumed in &ready.resume {
                         assert_eq!(resumed.recovered, resumed.reason.is_none());
+                        if !resumed.recovered {
+                            reader.positions.remove(&resumed.thread_id);
+                        }
                     }
                 }
                 Output::CancelRun { run_id, reason } => self.cancelled.push((run_id, reason)),
@@ -156,8 +160,8 @@ impl World {
                 Output::Mark { connection_id, mark } => {
                     self.hub.handle_input(self.now, Input::Marked { connection_id, mark });
                 }
-                Output::Record { effect, record } => {
-                    self.pending.push(Pending::Record(effect, record));
+                Output::Record { effect, .. } => {
+                    self.pending.push(Pending::Record(effect));
                 }
                 Output::Retire => self.retired = true,
                 Output::StartRun { assignment, fence, user_id } => {
@@ -182,7 +186,8 @@ impl World {
         }
         let entry = Entry::decode(frame.bytes()).unwrap();
         let log = &self.store.threads[&entry.thread_id];
-        let stored = log.entries.get(entry.seq.0 as usize - 1).expect("committed before it is sent");
+        let stored =
+            log.entries.get(entry.seq.0 as usize - 1).expect("committed before it is sent");
         assert_eq!(stored.frame(entry.seq, entry.replay), *frame, "the log's own bytes");
         let bytes = stored.frame(entry.seq, false).as_str().to_owned();
         reader.seen.insert((entry.thread_id, entry.seq), bytes);
@@ -191,7 +196,7 @@ impl World {
         *position = (*position).max(entry.seq);
     }
 
-    pub fn attach(&mut self, resume: Vec<ResumePoint>) -> ConnectionId {
+    pub(crate) fn attach(&mut self, resume: Vec<ResumePoint>) -> ConnectionId {
         let connection_id = ConnectionId(self.next_connection);
         self.next_connection += 1;
         let mut reader = Reader::default();
@@ -203,20 +208,20 @@ impl World {
         connection_id
     }
 
-    pub fn detach(&mut self, connection_id: ConnectionId) {
+    pub(crate) fn detach(&mut self, connection_id: ConnectionId) {
         self.input(Input::Detach { connection_id });
     }
 
-    pub fn command(&mut self, connection_id: ConnectionId, body: ClientBody) {
+    pub(crate) fn command(&mut self, connection_id: ConnectionId, body: ClientBody) {
         self.input(Input::Command { connection_id, reply: Reply::None, body });
     }
 
-    pub fn say(&mut self, connection_id: ConnectionId, message: UserMessage) {
+    pub(crate) fn say(&mut self, connection_id: ConnectionId, message: UserMessage) {
         self.command(connection_id, ClientBody::UserMessage(message));
     }
 
     /// Answers the question at `index`.
-    pub fn answer(&mut self, index: usize, how: Store3) {
+    pub(crate) fn answer(&mut self, index: usize, how: Store3) {
         match self.pending.remove(index) {
             Pending::Commit(effect, batch) => {
                 let result = match how {
@@ -236,7 +241,7 @@ impl World {
                 };
                 self.input(Input::Loaded { effect, result });
             }
-            Pending::Record(effect, _) => {
+            Pending::Record(effect) => {
                 let result = match how {
                     Store3::Well => Ok(true),
                     Store3::Down | Store3::DoneUnheard => Err(Fault::Unknown),
@@ -247,7 +252,7 @@ impl World {
     }
 
     /// The task of a run says its next `count` lines.
-    pub fn speak(&mut self, run_id: RunId, count: usize) {
+    pub(crate) fn speak(&mut self, run_id: RunId, count: usize) {
         let Some(task) = self.tasks.get_mut(&run_id) else { return };
         let drafts: Vec<Draft> = (0..count).filter_map(|_| task.lines.pop_front()).collect();
         let fence = task.fence;
@@ -257,14 +262,14 @@ impl World {
         self.input(Input::Append { run_id, fence, drafts });
     }
 
-    pub fn pass(&mut self, span: Millis) {
+    pub(crate) fn pass(&mut self, span: Millis) {
         self.now = self.now.after(span);
         self.hub.handle_timeout(self.now);
         self.drain();
     }
 
     /// The process dies; the store stays. A new hub finds what was left.
-    pub fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         self.pending.clear();
         self.tasks.clear();
         self.cancelled.clear();
@@ -276,7 +281,7 @@ impl World {
     }
 
     /// All faults stop: everything is answered, every task speaks to its end, time passes.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..10_000 {
             if !self.pending.is_empty() {
                 self.answer(0, Store3::Well);
@@ -294,30 +299,33 @@ impl World {
     fn quiet(&self) -> bool {
         self.readers.values().filter(|reader| reader.closed.is_none()).all(|reader| {
             reader.positions.iter().all(|(thread_id, seq)| {
-                self.store.threads.get(thread_id).is_none_or(|log| log.entries.len() as u64 == seq.0)
+                self.store
+                    .threads
+                    .get(thread_id)
+                    .is_none_or(|log| log.entries.len() as u64 == seq.0)
             })
         })
     }
 
-    pub fn entries(&self, thread_id: ThreadId) -> Vec<Entry> {
+    pub(crate) fn entries(&self, thread_id: ThreadId) -> Vec<Entry> {
         let log = &self.store.threads[&thread_id];
         log.entries.iter().map(|body| Entry::decode(body.bytes()).unwrap()).collect()
     }
 
-    pub fn only_thread(&self) -> ThreadId {
+    pub(crate) fn only_thread(&self) -> ThreadId {
         assert_eq!(self.store.threads.len(), 1);
         *self.store.threads.keys().next().unwrap()
     }
 
     /// The last control frame of a type that a reader heard.
-    pub fn heard(&self, connection_id: ConnectionId, kind: &str) -> Option<&Value> {
+    pub(crate) fn heard(&self, connection_id: ConnectionId, kind: &str) -> Option<&Value> {
         let control = &self.readers[&connection_id].control;
         control.iter().rev().find(|frame| frame["type"] == kind)
     }
 }
 
 /// A message with the id `name`.
-pub fn message(name: &str, thread_id: Option<ThreadId>) -> UserMessage {
+pub(crate) fn message(name: &str, thread_id: Option<ThreadId>) -> UserMessage {
     UserMessage {
         client_msg_id: ClientMsgId::new(name).unwrap(),
         content: format!("question {name}"),
@@ -410,7 +418,10 @@ fn script(assignment: &Assignment, now: Now, seed: &mut Seed) -> VecDeque<Draft>
 }
 
 /// Where every reader of a world would resume.
-pub fn points(reader: &Reader, epoch: impl Fn(ThreadId) -> Option<Epoch>) -> Vec<ResumePoint> {
+pub(crate) fn points(
+    reader: &Reader,
+    epoch: impl Fn(ThreadId) -> Option<Epoch>,
+) -> Vec<ResumePoint> {
     let positions = reader.positions.iter();
     positions
         .map(|(thread_id, after_seq)| ResumePoint {
