@@ -1,1 +1,4 @@
-//! Not written yet.
+//! The built-in agents and tools, and the cost analysis.
+
+pub mod cost;
+pub mod import;
