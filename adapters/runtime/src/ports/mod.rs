@@ -2,8 +2,8 @@
 //!
 //! Three rules hold for every port. A function that touches data of a user takes that user first, and
 //! what belongs to another user is answered exactly as what does not exist (ISO-02). An error is a
-//! [`Fault`](goldenpath_core::fault::Fault), which says what the caller may do about it. A future owns
-//! all it needs and makes no progress that others can see unless it is polled once.
+//! [`Fault`], which says what the caller may do about it. A write is handed over by the call itself, not
+//! by the first poll; dropping its future gives up the answer, not the write.
 
 mod accounts;
 mod artifacts;

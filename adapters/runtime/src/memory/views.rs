@@ -1,0 +1,206 @@
+//! The other ports on the same plain data.
+
+use super::MemoryStore;
+use super::state::{Memory, Run, Thread};
+use crate::ports::{
+    Account, Accounts, Answer, Artifact, ArtifactInfo, Artifacts, Created, Directory, Email,
+    FeedbackView, MessageRange, MessageView, Page, RunView, ThreadCursor, ThreadView,
+};
+use core::cmp::Reverse;
+use futures_util::FutureExt;
+use futures_util::future::ready;
+use goldenpath_core::id::{MessageId, RunId, Seq, SessionId, ThreadId, UserId};
+use goldenpath_core::time::Wall;
+use goldenpath_core::wire::RunStatus;
+
+impl Memory {
+    fn thread_view(&self, thread_id: ThreadId, thread: &Thread) -> ThreadView {
+        let of_thread = self.messages.values().filter(|m| m.thread_id == thread_id);
+        let running = |run: &&Run| run.thread_id == thread_id && run.status == RunStatus::Running;
+        ThreadView {
+            thread_id,
+            title: thread.title.clone(),
+            created_at: thread.created_at,
+            updated_at: thread.updated_at,
+            epoch: thread.epoch,
+            head: thread.head(),
+            message_count: of_thread.count() as u64,
+            running: self.runs.iter().find(|(_, run)| running(run)).map(|(id, _)| *id),
+            position: thread.position,
+        }
+    }
+
+    fn threads_page(
+        &self,
+        user: &UserId,
+        after: Option<ThreadCursor>,
+        limit: u32,
+    ) -> Page<ThreadView, ThreadCursor> {
+        let limit = limit.max(1) as usize;
+        let place = |view: &ThreadView| ThreadCursor {
+            updated_at: view.updated_at,
+            thread_id: view.thread_id,
+        };
+        let of_user = self.threads.iter().filter(|(_, thread)| thread.user_id == *user);
+        let mut items: Vec<_> = of_user.map(|(id, thread)| self.thread_view(*id, thread)).collect();
+        items.retain(|view| after.is_none_or(|after| place(view) < after));
+        items.sort_by_key(|view| Reverse(place(view)));
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = if more { items.last().map(place) } else { None };
+        Page { items, next }
+    }
+
+    fn messages_of(
+        &self,
+        user: &UserId,
+        thread_id: ThreadId,
+        range: MessageRange,
+    ) -> Option<Vec<MessageView>> {
+        let thread = self.thread_of(user, thread_id)?;
+        let of_thread = self.messages.values().filter(|m| m.thread_id == thread_id);
+        let mut places: Vec<_> = of_thread
+            .filter(|m| range.after < m.seq && m.seq < range.before)
+            .map(|m| (m.seq, m.run_id))
+            .collect();
+        places.sort_unstable();
+        let limit = range.limit.max(1) as usize;
+        if range.newest {
+            places.drain(..places.len().saturating_sub(limit));
+        } else {
+            places.truncate(limit);
+        }
+        let read = |(seq, run_id): (Seq, RunId)| {
+            let body = thread.entries.get(usize::try_from(seq.0.checked_sub(1)?).ok()?)?;
+            MessageView::read(seq, run_id, body)
+        };
+        Some(places.into_iter().filter_map(read).collect())
+    }
+
+    fn run_view(run_id: RunId, run: &Run) -> RunView {
+        RunView {
+            run_id,
+            thread_id: run.thread_id,
+            message_id: run.message_id,
+            status: run.status,
+            created_at: run.created_at,
+            started_at: run.started_at,
+            ended_at: run.ended_at,
+        }
+    }
+
+    fn runs_of(&self, user: &UserId, limit: u32) -> Vec<RunView> {
+        let mut runs: Vec<_> = self.runs.iter().filter(|(_, run)| run.user_id == *user).collect();
+        runs.sort_by_key(|(_, run)| Reverse(run.n));
+        runs.into_iter().take(limit as usize).map(|(id, run)| Self::run_view(*id, run)).collect()
+    }
+}
+
+fn answered<T: Send + 'static>(value: T) -> Answer<T> {
+    ready(Ok(value)).boxed()
+}
+
+impl Directory for MemoryStore {
+    fn threads(
+        &self,
+        user: &UserId,
+        after: Option<ThreadCursor>,
+        limit: u32,
+    ) -> Answer<Page<ThreadView, ThreadCursor>> {
+        answered(self.memory().threads_page(user, after, limit))
+    }
+
+    fn thread(&self, user: &UserId, thread_id: ThreadId) -> Answer<Option<ThreadView>> {
+        let memory = self.memory();
+        answered(memory.thread_of(user, thread_id).map(|t| memory.thread_view(thread_id, t)))
+    }
+
+    fn messages(
+        &self,
+        user: &UserId,
+        thread_id: ThreadId,
+        range: MessageRange,
+    ) -> Answer<Option<Vec<MessageView>>> {
+        answered(self.memory().messages_of(user, thread_id, range))
+    }
+
+    fn run(&self, user: &UserId, run_id: RunId) -> Answer<Option<RunView>> {
+        answered(self.memory().run_of(user, run_id).map(|run| Memory::run_view(run_id, run)))
+    }
+
+    fn runs(&self, user: &UserId, limit: u32) -> Answer<Vec<RunView>> {
+        answered(self.memory().runs_of(user, limit))
+    }
+
+    fn position(&self, user: &UserId, thread_id: ThreadId) -> Answer<Option<Seq>> {
+        answered(self.memory().thread_of(user, thread_id).map(|thread| thread.position))
+    }
+
+    fn feedback(&self, user: &UserId, message_id: MessageId) -> Answer<Option<FeedbackView>> {
+        let memory = self.memory();
+        let own = memory.messages.get(&message_id).is_some_and(|m| m.user_id == *user);
+        answered(memory.feedback.get(&message_id).filter(|_| own).cloned())
+    }
+}
+
+impl Accounts for MemoryStore {
+    fn create(&self, account: Account) -> Answer<Created> {
+        let mut memory = self.memory();
+        let created = if memory.accounts.values().any(|other| other.email == account.email) {
+            Created::EmailTaken
+        } else if memory.accounts.contains_key(&account.user_id) {
+            Created::IdTaken
+        } else {
+            memory.accounts.insert(account.user_id.clone(), account);
+            Created::Done
+        };
+        answered(created)
+    }
+
+    fn by_email(&self, email: &Email) -> Answer<Option<Account>> {
+        answered(self.memory().accounts.values().find(|account| account.email == *email).cloned())
+    }
+
+    fn by_id(&self, user: &UserId) -> Answer<Option<Account>> {
+        answered(self.memory().accounts.get(user).cloned())
+    }
+
+    fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()> {
+        self.memory().revoked.insert((user.clone(), session_id), until);
+        answered(())
+    }
+
+    fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool> {
+        answered(self.memory().revoked.contains_key(&(user.clone(), session_id)))
+    }
+}
+
+impl Artifacts for MemoryStore {
+    fn put(&self, user: &UserId, run_id: RunId, artifact: Artifact) -> Answer<bool> {
+        let mut memory = self.memory();
+        let own = memory.run_of(user, run_id).is_some();
+        if own {
+            memory.artifacts.insert((run_id, artifact.name.clone()), artifact);
+        }
+        answered(own)
+    }
+
+    fn get(&self, user: &UserId, run_id: RunId, name: &str) -> Answer<Option<Artifact>> {
+        let memory = self.memory();
+        let own = memory.run_of(user, run_id).is_some();
+        answered(memory.artifacts.get(&(run_id, name.to_owned())).filter(|_| own).cloned())
+    }
+
+    fn list(&self, user: &UserId, run_id: RunId) -> Answer<Vec<ArtifactInfo>> {
+        let memory = self.memory();
+        let own = memory.run_of(user, run_id).is_some();
+        let of_run = memory.artifacts.iter().filter(|((run, _), _)| own && *run == run_id);
+        let info = of_run.map(|(_, artifact)| ArtifactInfo {
+            name: artifact.name.clone(),
+            media_type: artifact.media_type.clone(),
+            len: artifact.bytes.len() as u64,
+            at: artifact.at,
+        });
+        answered(info.collect())
+    }
+}
