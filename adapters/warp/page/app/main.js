@@ -1,0 +1,336 @@
+/** The page: joins what decides (`machine/`), what touches the outside (`port/`) and what is seen (`view/`). */
+import { Connection } from './machine/connection.js';
+import { Outbox } from './machine/outbox.js';
+import { Session } from './machine/session.js';
+import { agentName } from './machine/format.js';
+import { isActive } from './machine/conversation.js';
+import { announcement, closeWords } from './machine/words.js';
+import { Api } from './port/api.js';
+import { Wire } from './port/socket.js';
+import { instanceId, loadLogin, outboxStore, saveLogin } from './port/storage.js';
+import { Announcer } from './view/announcer.js';
+import { Composer } from './view/composer.js';
+import { ConversationView } from './view/conversation.js';
+import { byId, setText, show } from './view/dom.js';
+import { openFact } from './view/fact.js';
+import { Importer, summaryWords } from './view/importer.js';
+import { Sidebar, titleOf } from './view/sidebar.js';
+import { StatusView } from './view/status.js';
+import { Welcome } from './view/welcome.js';
+
+const TICK = 200;
+
+let config = null;
+let login = loadLogin();
+let session = null;
+let cursor = null;
+/** What is open: a thread's id, or a draft that has no thread yet. */
+let place = { thread: null, draft: null };
+
+const api = new Api({ token: () => login?.token ?? null, onUnauthorized: (problem) => signOut(problem.text) });
+const connection = new Connection({
+  client: { name: 'goldenpath-page', version: '1', instance: instanceId() },
+  resumePoints: () => session?.resumePoints() ?? [],
+});
+const wire = new Wire(connection, {
+  url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`,
+  onFrame: (frame) => session?.handle(frame),
+  onState: connectionChanged,
+  onSignedOut: (why) => signOut(closeWords(why)),
+});
+
+const announcer = new Announcer();
+const status = new StatusView({ connectNow: () => (connection.token ? wire.tell((c, now) => c.connectNow(now)) : null) });
+const welcome = new Welcome({
+  demo: async () => signIn(await api.demo()),
+  login: async (credentials) => signIn(await api.login(credentials)),
+  register: async (credentials) => signIn(await api.register(credentials)),
+});
+const sidebar = new Sidebar({
+  now: Date.now,
+  more: () => loadThreads(true),
+  rename: async (id, title) => {
+    if (!title) return;
+    await api.rename(id, title);
+    session.setList(session.list.map((t) => (t.id === id ? { ...t, title } : t)));
+  },
+  remove: async (id) => {
+    await api.remove(id);
+    session.forget(id);
+    if (place.thread === id) go('#/new');
+    byId('new-thread').focus();
+  },
+});
+const composer = new Composer({ say });
+const conversation = new ConversationView({
+  say,
+  now: () => Date.now() + (session?.clockOffset ?? 0),
+  ask: say,
+  stop: stopRun,
+  retry: (id) => {
+    session.outbox.retry(id);
+    session.flush();
+    dirty();
+  },
+  discard: (id) => {
+    session.outbox.discard(id);
+    dirty();
+  },
+  reload: () => session.reload(place.thread),
+  openFact: (runId, factId, words) => openFact(byId('fact-dialog'), { words, load: () => api.fact(runId, factId) }),
+  image: (runId, name) => api.artifact(runId, name),
+  download,
+});
+const importer = new Importer(byId('import-dialog'), {
+  importUsage: (file, options) => api.importUsage(file, options),
+  summary: () => api.usageSummary(),
+  changed: showUsage,
+});
+
+/* Signing in and out */
+
+function signIn(answer) {
+  login = { token: answer.access_token, user: { id: answer.user?.id ?? '', name: answer.user?.name ?? '' } };
+  saveLogin(login);
+  enter();
+}
+
+function enter() {
+  welcome.close();
+  show(byId('workspace'), true);
+  setText(byId('user-name'), login.user.name || login.user.id);
+  configured(config);
+  session = new Session({
+    outbox: new Outbox(outboxStore(login.user.id)),
+    ports: {
+      now: Date.now,
+      send: (type, payload) => wire.tell((c) => c.send(type, payload)),
+      expectReplay: (id) => wire.tell((c, now) => c.expectReplay(now, id)),
+      fetchLog: (id, after) => api.log(id, after),
+      emit: changed,
+    },
+  });
+  wire.tell((c, now) => c.start(now, login.token));
+  route();
+  loadThreads();
+  showUsage();
+  composer.focus();
+}
+
+/** What the server says about itself, also when it comes late. */
+function configured(answer) {
+  config = answer;
+  show(byId('demo-banner'), Boolean(config?.demo) && Boolean(login?.user.id.startsWith('demo')));
+  if (config?.limits?.content_bytes) composer.limit = config.limits.content_bytes;
+}
+
+function signOut(reason = '') {
+  if (login === null) return;
+  login = null;
+  saveLogin(null);
+  session = null;
+  wire.tell((c) => c.stop());
+  for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
+  status.clear();
+  conversation.key = null;
+  conversation.clear();
+  show(byId('workspace'), false);
+  document.title = 'Golden Path';
+  welcome.open(config, reason);
+}
+
+/* Where we are */
+
+function go(hash) {
+  if (location.hash === hash) route();
+  else location.hash = hash;
+}
+
+function route() {
+  if (!session) return;
+  const [, id] = /^#\/t\/([\w-]+)$/.exec(location.hash) ?? [];
+  if (id) {
+    place = { thread: id, draft: null };
+    session.open(id);
+  } else {
+    const waiting = session.outbox.items.find((item) => item.thread === null);
+    place = { thread: null, draft: waiting && place.thread === null && !place.draft ? waiting.draft : newId() };
+  }
+  dirty();
+  session.ports.emit({ what: 'threads' });
+}
+
+function newId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, '0')).join('');
+}
+
+/* Saying and stopping */
+
+function say(text) {
+  if (session.outbox.full) {
+    status.notice({ text: 'Too many messages are waiting to be sent. Please wait for the connection.' });
+    return false;
+  }
+  session.say({ id: newId(), content: text, threadId: place.thread, draft: place.thread === null ? place.draft : null });
+  dirty();
+  return true;
+}
+
+async function stopRun(run) {
+  if (session.stop(run)) {
+    dirty();
+    return;
+  }
+  session.stopping.add(run.id);
+  dirty();
+  try {
+    await api.cancel(run.id);
+  } catch (problem) {
+    session?.stopping.delete(run.id);
+    status.notice({ text: problem.text });
+    dirty();
+  }
+}
+
+async function download(runId, name) {
+  try {
+    const url = URL.createObjectURL(await api.artifact(runId, name));
+    const link = document.createElement('a');
+    link.href = url;
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  } catch (problem) {
+    status.notice({ text: problem.text });
+  }
+}
+
+/* What has changed */
+
+function changed(change) {
+  switch (change.what) {
+    case 'threads':
+      if (session) sidebar.update(session.list, place.thread, cursor !== null);
+      showTitle();
+      return;
+    case 'acked':
+      if (place.thread === null && change.item.draft === place.draft) {
+        place = { thread: change.item.thread, draft: null };
+        conversation.key = change.item.thread;
+        history.replaceState(null, '', `#/t/${change.item.thread}`);
+        session.ports.emit({ what: 'threads' });
+      }
+      break;
+    case 'entries':
+      if (change.threadId === place.thread && !change.replay) for (const entry of change.entries) announcer.say(announcement(entry, agentName(entry.agent?.name ?? '')));
+      break;
+    case 'notice':
+      status.notice(change);
+      return;
+    case 'degraded':
+      status.degraded(change.list);
+      return;
+    case 'expiring':
+      status.notice({ text: 'Your session ends soon. Please sign in again to go on; your conversations are kept.' });
+      return;
+    default:
+      break;
+  }
+  dirty();
+}
+
+let drawing = false;
+
+/** Draws soon, once, however much has changed. */
+function dirty() {
+  if (drawing) return;
+  drawing = true;
+  const draw = () => {
+    if (!drawing) return;
+    drawing = false;
+    render();
+  };
+  requestAnimationFrame(draw);
+  setTimeout(draw, 250);
+}
+
+function render() {
+  if (!session) return;
+  const key = place.thread ?? place.draft;
+  const thread = place.thread === null ? null : session.thread(place.thread);
+  conversation.update({ key, thread, outbox: session.outbox.of(place), stopping: session.stopping });
+  const running = [...(thread?.conversation.runs.values() ?? [])].some(isActive);
+  composer.hint(!connection.live ? 'Not connected: what you send now is sent as soon as possible.' : running ? 'Agents are at work; a further question waits for its turn.' : '');
+  showTitle();
+}
+
+function showTitle() {
+  const row = session?.list.find((t) => t.id === place.thread);
+  const own = session?.thread(place.thread)?.conversation.title;
+  const title = place.thread === null ? 'New conversation' : own || row?.title ? titleOf({ title: row?.title || own }) : 'Conversation';
+  setText(byId('thread-title'), title);
+  document.title = `${title} · Golden Path`;
+}
+
+let wasLive = false;
+
+function connectionChanged() {
+  if (wasLive && !connection.live) session?.lost();
+  if (!wasLive && connection.live && session) {
+    loadThreads();
+    if (config === null) api.config().then(configured, () => {});
+  }
+  wasLive = connection.live;
+  status.update(connection, Date.now());
+  dirty();
+}
+
+/* Over HTTP */
+
+async function loadThreads(more = false) {
+  const mine = session;
+  try {
+    const page = await api.threads(more ? cursor : null);
+    if (session !== mine || !mine) return;
+    cursor = page.next_cursor ?? null;
+    session.setList(page.threads ?? [], more);
+  } catch (problem) {
+    if (session === mine && problem.status !== 401 && more) status.notice({ text: problem.text });
+  }
+}
+
+async function showUsage() {
+  try {
+    setText(byId('usage-line'), summaryWords(await api.usageSummary()));
+  } catch {
+    setText(byId('usage-line'), 'Import or look');
+  }
+}
+
+async function boot() {
+  byId('sign-out').addEventListener('click', () => signOut());
+  byId('open-import').addEventListener('click', () => importer.open());
+  window.addEventListener('hashchange', route);
+  setInterval(() => {
+    if (!session) return;
+    status.update(connection, Date.now());
+    conversation.tick();
+    const due = session.outbox.deadline();
+    if (connection.live && due !== null && due <= Date.now()) session.flush();
+  }, TICK);
+  if (!login) welcome.open(null);
+  for (;;) {
+    try {
+      config = await api.config();
+      break;
+    } catch (problem) {
+      welcome.say(login ? '' : `${problem.text} Trying again …`);
+      if (login) break;
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+    }
+  }
+  if (login) enter();
+  else welcome.open(config);
+}
+
+boot();
