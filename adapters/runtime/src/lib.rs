@@ -1,5 +1,6 @@
 //! The only event loop: tasks, timers, shards, and the port traits.
 
-pub mod memory;
+pub mod clock;
 pub mod ports;
+pub mod shard;
 pub mod usage;
