@@ -331,6 +331,9 @@ impl Memory {
                 let limit = usize::try_from(*limit).unwrap_or(usize::MAX).max(1);
                 Loaded::Entries(wanted.take(limit).collect())
             }
+            Load::Message { client_msg_id } => {
+                Loaded::Message(self.first_outcome(user, client_msg_id))
+            }
             Load::Run { run_id } => Loaded::Run(
                 self.run_of(user, *run_id)
                     .map(|run| RunAt { thread_id: run.thread_id, status: run.status }),
