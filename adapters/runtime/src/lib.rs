@@ -1,6 +1,5 @@
 //! The only event loop: tasks, timers, shards, and the port traits.
 
-pub mod clock;
+pub mod memory;
 pub mod ports;
-pub mod shard;
 pub mod usage;
