@@ -262,15 +262,15 @@ function link(text, open, depth, image) {
   if (!target) return null;
   const label = text.slice(open + 1, close);
   const next = close + 1 + target[0].length;
-  if (image) return { node: { type: 'image', src: target[1], alt: plainText(parseInline(label, MAX_DEPTH)) }, next };
+  if (image) return { node: { type: 'image', src: target[1], alt: plainText(parseInline(label, MAX_DEPTH - 1)) }, next };
   if (depth >= MAX_DEPTH) return null;
   return { node: { type: 'link', href: target[1], inline: parseInline(label, depth + 1).filter((n) => n.type !== 'link') }, next };
 }
 
-/** The bracket that closes the one at `open`; looks at most 2,000 characters ahead. */
+/** The bracket that closes the one at `open`; looks at most 1,000 characters ahead. */
 function closing(text, open) {
   let level = 0;
-  const end = Math.min(text.length, open + 2_000);
+  const end = Math.min(text.length, open + 1_000);
   for (let i = open; i < end; i += 1) {
     if (text[i] === '\\') i += 1;
     else if (text[i] === '[') level += 1;
