@@ -13,6 +13,8 @@ pub struct Limits {
     pub content_bytes: usize,
     /// From the upgrade to a valid credential (CONN-04).
     pub auth_timeout: Millis,
+    /// In demo mode, how long a silent client is given to send `auth` before it becomes a demo user.
+    pub demo_wait: Millis,
     /// How often the server pings.
     pub heartbeat_interval: Millis,
     /// Silence after which a connection ends with 4421 (CONN-09).
@@ -81,6 +83,8 @@ pub struct Limits {
     pub inline_args_bytes: usize,
     /// From SIGTERM to the last close (RUN-13).
     pub drain_deadline: Millis,
+    /// From `server_draining` to 1012 on one connection: what is under way still reaches its reader.
+    pub drain_linger: Millis,
     /// Largest reconnect delay handed out when draining; each connection gets a part of it.
     pub drain_jitter: Millis,
 }
@@ -92,6 +96,7 @@ impl Default for Limits {
             frame_bytes: 64 * 1024,
             content_bytes: 8000,
             auth_timeout: Millis::from_secs(10),
+            demo_wait: Millis(250),
             heartbeat_interval: Millis::from_secs(25),
             heartbeat_timeout: Millis::from_secs(75),
             connection_max_age: Millis::from_secs(55 * 60),
@@ -126,6 +131,7 @@ impl Default for Limits {
             inline_result_bytes: 16 * 1024,
             inline_args_bytes: 4 * 1024,
             drain_deadline: Millis::from_secs(8),
+            drain_linger: Millis::from_secs(1),
             drain_jitter: Millis::from_secs(5),
         }
     }

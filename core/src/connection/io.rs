@@ -8,6 +8,7 @@ use crate::time::{Millis, Mono, Wall};
 use crate::wire::{
     AuthMethod, ClientBody, CloseCode, Credential, ErrorCode, Frame, Head, Reply, ResumePoint,
 };
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Who somebody is, as a verifier found it; only a verdict makes one.
@@ -30,6 +31,8 @@ pub struct Opening {
     pub connection_id: ConnectionId,
     /// What the handshake decided: subprotocol, credential and its place, demo.
     pub accepted: Accepted,
+    /// Who it is, when [`Accepted::verify_before_upgrade`] asked for that; `None` otherwise.
+    pub identity: Option<Identity>,
 }
 
 /// From outside.
@@ -75,8 +78,11 @@ pub enum Input<'a> {
         /// Its part of the jitter.
         reconnect_after: Millis,
     },
-    /// A part became unavailable or is back; the frame says which.
-    ServiceStatus(Frame),
+    /// The parts of the server that are not available now; none: all is well (F11).
+    ServiceStatus {
+        /// Their names, as `connection_ready` and `service_status` say them.
+        degraded: Vec<String>,
+    },
 }
 
 /// To the outside.

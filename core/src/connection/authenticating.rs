@@ -1,0 +1,212 @@
+//! Between the 101 and `connection_ready`: who is this? What is said meanwhile is held (F09).
+
+use super::context::{Context, Heard};
+use super::ready::Ready;
+use super::{Identity, Output, State};
+use crate::auth::{self, EndReason, Session};
+use crate::fault::PeerFault;
+use crate::handshake::{Accepted, Dialect, Presented};
+use crate::hub::HubReady;
+use crate::id::EffectId;
+use crate::time::Mono;
+use crate::wire::{
+    AuthMethod, ClientBody, ClientFrame, CloseCode, Credential, ErrorCode, Reply, ResumePoint,
+    ServerFrame,
+};
+use alloc::vec::Vec;
+
+/// The socket is up, the peer can read, nobody is known yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Authenticating {
+    step: Step,
+    session: Session,
+    method: AuthMethod,
+    /// The `auth` frame, which `connection_ready` answers.
+    reply: Reply,
+    resume: Vec<ResumePoint>,
+    /// Frames that came too early, in order (CONN-02).
+    held: Vec<ClientFrame>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Step {
+    /// The first frame may bring a credential; in demo mode it need not.
+    Awaiting { demo_at: Option<Mono> },
+    /// A verdict is awaited.
+    Verifying,
+    /// The user is known; the hub takes the connection in.
+    Attaching { since: Mono },
+}
+
+impl Authenticating {
+    /// The 101 is complete: whatever the request brought is looked at now, and not before (F08).
+    pub(super) fn begin(
+        accepted: Accepted,
+        verified: Option<Identity>,
+        context: &mut Context,
+    ) -> State {
+        let this = Self {
+            step: Step::Awaiting { demo_at: None },
+            session: Session::new(&context.limits),
+            method: AuthMethod::FirstMessage,
+            reply: Reply::None,
+            resume: Vec::new(),
+            held: Vec::new(),
+        };
+        match (accepted.presented, verified) {
+            (Presented::Unusable(PeerFault { code, message }), _) => {
+                context.reject(&Reply::None, EndReason::Rejected(code), message)
+            }
+            (Presented::Credential(method, _), Some(identity)) => {
+                let effect = context.next_effect();
+                this.checking(effect, method).verdict(effect, Ok(identity), context)
+            }
+            (Presented::Credential(method, credential), None) => {
+                State::Authenticating(this.verify(credential, method, context))
+            }
+            (Presented::Nothing, _) if accepted.demo => match accepted.dialect {
+                // Older clients wait to be spoken to.
+                Dialect::Older => State::Authenticating(this.make_demo_user(context)),
+                Dialect::GoldenV1 => {
+                    let demo_at = Some(context.now.mono.after(context.limits.demo_wait));
+                    State::Authenticating(Self { step: Step::Awaiting { demo_at }, ..this })
+                }
+            },
+            (Presented::Nothing, _) => {
+                let timeout = context.limits.auth_timeout;
+                context.say(&Reply::None, &ServerFrame::AuthRequired { timeout });
+                State::Authenticating(this)
+            }
+        }
+    }
+
+    pub(super) fn text(mut self, text: &str, context: &mut Context) -> State {
+        let frame = match context.hear(text) {
+            Heard::Frame(frame) => frame,
+            Heard::Refused => return State::Authenticating(self),
+            Heard::Enough(closed) => return closed,
+        };
+        match (frame.body, self.step) {
+            (ClientBody::Ping { nonce }, _) => {
+                context.say(&frame.reply, &ServerFrame::Pong { nonce });
+            }
+            (ClientBody::Pong, _) => {}
+            (ClientBody::Auth { credential, resume }, Step::Awaiting { .. }) => {
+                self.reply = frame.reply;
+                self.resume = resume;
+                self = self.verify(credential, AuthMethod::FirstMessage, context);
+            }
+            (ClientBody::Auth { .. }, Step::Verifying | Step::Attaching { .. }) => {
+                let message = "this connection already has a credential";
+                context.refuse(&frame.reply, ErrorCode::Forbidden, message);
+            }
+            (_, _) if self.held.len() >= context.limits.held_frames => {
+                let message = "too many frames before connection_ready";
+                context.refuse(&frame.reply, ErrorCode::Overloaded, message);
+            }
+            (body, step) => {
+                self.held.push(ClientFrame { body, ..frame });
+                // It did not begin with `auth`, so it is content to be a demo user.
+                if let Step::Awaiting { demo_at: Some(_) } = step {
+                    self = self.make_demo_user(context);
+                }
+            }
+        }
+        State::Authenticating(self)
+    }
+
+    pub(super) fn verdict(
+        mut self,
+        effect: EffectId,
+        verdict: Result<Identity, ErrorCode>,
+        context: &mut Context,
+    ) -> State {
+        self.session.handle_input(context.now, auth::Input::Verdict { effect, verdict });
+        // What follows in the session's queue (a warning, an end) is heard once ready.
+        match self.session.poll_output() {
+            auth::Output::Authenticated(identity) => {
+                context.attached = true;
+                let resume = core::mem::take(&mut self.resume);
+                context.put(Output::Attach { identity, resume });
+                self.step = Step::Attaching { since: context.now.mono };
+                State::Authenticating(self)
+            }
+            auth::Output::Ended(reason) => {
+                context.reject(&self.reply, reason, "the credential was not accepted")
+            }
+            auth::Output::Expiring { .. }
+            | auth::Output::Idle(_)
+            | auth::Output::RefreshRefused(_)
+            | auth::Output::Refreshed { .. } => State::Authenticating(self),
+        }
+    }
+
+    /// The hub has taken the connection in: `connection_ready`, then what was held, in order.
+    pub(super) fn attached(self, ready: HubReady, context: &mut Context) -> State {
+        match self.step {
+            Step::Attaching { .. } => {
+                Ready::begin(self.session, self.method, &self.reply, ready, self.held, context)
+            }
+            Step::Awaiting { .. } | Step::Verifying => State::Authenticating(self),
+        }
+    }
+
+    pub(super) fn timeout(self, context: &mut Context) -> State {
+        if let Step::Awaiting { demo_at: Some(at) } = self.step
+            && at <= context.now.mono
+        {
+            return State::Authenticating(self.make_demo_user(context));
+        }
+        if context.now.mono < self.give_up_at(context) {
+            return State::Authenticating(self);
+        }
+        match self.step {
+            // CONN-04
+            Step::Awaiting { .. } | Step::Verifying => context.close(CloseCode::AuthTimeout, None),
+            Step::Attaching { .. } => context.close(CloseCode::TryAgainLater, None),
+        }
+    }
+
+    pub(super) fn deadline(&self, context: &Context) -> Mono {
+        let give_up_at = self.give_up_at(context);
+        match self.step {
+            Step::Awaiting { demo_at: Some(at) } => at.min(give_up_at),
+            Step::Attaching { .. } | Step::Awaiting { demo_at: None } | Step::Verifying => {
+                give_up_at
+            }
+        }
+    }
+
+    pub(super) const fn identity(&self) -> Option<&Identity> {
+        self.session.identity()
+    }
+
+    fn give_up_at(&self, context: &Context) -> Mono {
+        let since = match self.step {
+            Step::Awaiting { .. } | Step::Verifying => context.opened_at,
+            Step::Attaching { since } => since,
+        };
+        since.after(context.limits.auth_timeout)
+    }
+
+    fn verify(self, credential: Credential, method: AuthMethod, context: &mut Context) -> Self {
+        let effect = context.next_effect();
+        context.put(Output::Verify { effect, credential, method });
+        self.checking(effect, method)
+    }
+
+    fn make_demo_user(self, context: &mut Context) -> Self {
+        let effect = context.next_effect();
+        context.put(Output::MakeDemoUser { effect });
+        self.checking(effect, AuthMethod::Demo)
+    }
+
+    fn checking(mut self, effect: EffectId, method: AuthMethod) -> Self {
+        // Never refused: no step but `Awaiting` begins a check, and it is left here.
+        let begun = self.session.begin_check(effect);
+        debug_assert_eq!(begun, Ok(()));
+        self.step = Step::Verifying;
+        self.method = method;
+        self
+    }
+}

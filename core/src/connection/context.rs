@@ -1,0 +1,236 @@
+//! What all states of a connection share: its bounds, its counters, its voice.
+
+use super::rate::{Cost, Rate};
+use super::{Closed, Output, State};
+use crate::auth::EndReason;
+use crate::fault::End;
+use crate::id::{ConnectionId, EffectId, RequestId};
+use crate::limits::Limits;
+use crate::seed::Seed;
+use crate::time::{Millis, Mono, Now};
+use crate::wire::{
+    Announced, ClientBody, ClientFrame, CloseCode, ErrorCode, ErrorFrame, Naming, Refused, Reply,
+    ServerFrame, decode,
+};
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Room kept for outputs between inputs; more is given back, so that an idle connection stays small.
+const KEPT_OUTPUTS: usize = 4;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Context {
+    pub(super) limits: Arc<Limits>,
+    pub(super) connection_id: ConnectionId,
+    pub(super) now: Now,
+    pub(super) opened_at: Mono,
+    /// When the peer last gave a sign of life.
+    pub(super) heard_at: Mono,
+    /// The 101 is complete: the peer can read.
+    pub(super) upgraded: bool,
+    /// `Attach` was said, so `Detach` is owed.
+    pub(super) attached: bool,
+    /// The parts that are not available.
+    pub(super) degraded: Vec<String>,
+    effects: EffectId,
+    outputs: VecDeque<Output>,
+    seed: Seed,
+    rate: Rate,
+    rate_refusals: u32,
+    violations: u32,
+    frames: u64,
+}
+
+/// What a text frame turned out to be.
+pub(super) enum Heard {
+    /// Something to handle.
+    Frame(ClientFrame),
+    /// It was refused and its sender told.
+    Refused,
+    /// It was one too many.
+    Enough(State),
+}
+
+impl Context {
+    pub(super) fn new(
+        connection_id: ConnectionId,
+        limits: Arc<Limits>,
+        seed: Seed,
+        now: Now,
+    ) -> Self {
+        Self {
+            rate: Rate::full(now.mono, &limits),
+            limits,
+            connection_id,
+            now,
+            opened_at: now.mono,
+            heard_at: now.mono,
+            upgraded: false,
+            attached: false,
+            degraded: Vec::new(),
+            effects: EffectId::default(),
+            outputs: VecDeque::new(),
+            seed,
+            rate_refusals: 0,
+            violations: 0,
+            frames: 0,
+        }
+    }
+
+    /// Time never goes backwards here, whatever the driver says.
+    pub(super) fn advance(&mut self, now: Now) {
+        self.now = Now { mono: now.mono.max(self.now.mono), wall: now.wall };
+    }
+
+    pub(super) fn put(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(super) fn take_output(&mut self) -> Option<Output> {
+        let output = self.outputs.pop_front();
+        if self.outputs.is_empty() && self.outputs.capacity() > KEPT_OUTPUTS {
+            self.outputs = VecDeque::new();
+        }
+        output
+    }
+
+    pub(super) fn next_effect(&mut self) -> EffectId {
+        self.effects.take_next()
+    }
+
+    pub(super) fn say(&mut self, reply: &Reply, frame: &ServerFrame) {
+        let encoded = frame.encode(reply, Announced { limits: &self.limits });
+        self.put(Output::Send(encoded));
+    }
+
+    /// An error that leaves the connection as it is (F03).
+    pub(super) fn refuse(&mut self, reply: &Reply, code: ErrorCode, message: &'static str) {
+        self.say(reply, &ServerFrame::Error(ErrorFrame::new(code, message)));
+    }
+
+    /// Reads a text frame: decodes it, counts what is wrong with it, charges for it.
+    pub(super) fn hear(&mut self, text: &str) -> Heard {
+        let naming = Naming { connection_id: self.connection_id, nth: self.frames };
+        self.frames += 1;
+        let decoded = decode(text, &self.limits, naming);
+        let (cost, reply) = match &decoded {
+            Ok(frame) => (cost_of(&frame.body), &frame.reply),
+            Err(refused) => (Cost::Message, &refused.reply),
+        };
+        if let Err(retry_after) = self.rate.pay(self.now.mono, cost, &self.limits) {
+            let reply = reply.clone();
+            return self.too_fast(&reply, retry_after);
+        }
+        self.rate_refusals = 0;
+        match decoded {
+            Ok(frame) => {
+                self.violations = 0;
+                Heard::Frame(frame)
+            }
+            Err(refused) => self.misunderstood(&refused),
+        }
+    }
+
+    /// The last words of a session: the error that says why, then the close (F01: never a bare 1011).
+    pub(super) fn reject(
+        &mut self,
+        reply: &Reply,
+        reason: EndReason,
+        message: impl Into<String>,
+    ) -> State {
+        if reason.close_code() != CloseCode::Internal {
+            self.last_error(reply, ErrorFrame::new(reason.error(), message));
+        }
+        self.close(reason.close_code(), None)
+    }
+
+    /// `disconnect`, close frame, `Detach` if owed, the end (invariant 14).
+    pub(super) fn close(&mut self, code: CloseCode, reconnect_after: Option<Millis>) -> State {
+        if code == CloseCode::Internal {
+            let mut error = ErrorFrame::new(ErrorCode::Internal, "an internal error");
+            error.request_id = Some(RequestId::draw(&mut self.seed, self.now.wall));
+            self.last_error(&Reply::None, error);
+        }
+        if self.upgraded {
+            let reconnect_after = reconnect_after.or_else(|| self.own_delay(code));
+            self.say(&Reply::None, &ServerFrame::Disconnect { code, reconnect_after });
+        }
+        self.put(Output::Close(code));
+        self.end(End::Closed(code))
+    }
+
+    pub(super) fn end(&mut self, end: End) -> State {
+        if core::mem::take(&mut self.attached) {
+            self.put(Output::Detach);
+        }
+        self.put(Output::Ended(end));
+        State::Closed(Closed { end })
+    }
+
+    fn last_error(&mut self, reply: &Reply, error: ErrorFrame) {
+        if self.upgraded {
+            self.say(reply, &ServerFrame::Error(ErrorFrame { fatal: true, ..error }));
+        }
+    }
+
+    /// 1013 promises a time; spread, so that not all come back at once (F35).
+    fn own_delay(&mut self, code: CloseCode) -> Option<Millis> {
+        (code == CloseCode::TryAgainLater).then(|| Millis(1000 + self.seed.below(1000)))
+    }
+
+    fn too_fast(&mut self, reply: &Reply, retry_after: Millis) -> Heard {
+        self.rate_refusals += 1;
+        let mut error = ErrorFrame::new(ErrorCode::RateLimited, "too many messages");
+        error.retry_after = Some(retry_after);
+        if self.rate_refusals > self.limits.rate_refusals {
+            self.last_error(reply, error);
+            return Heard::Enough(self.close(CloseCode::RateLimited, Some(retry_after)));
+        }
+        self.say(reply, &ServerFrame::Error(error));
+        if self.rate_refusals == 1 {
+            self.say(&Reply::None, &ServerFrame::RateLimit { retry_after });
+        }
+        Heard::Refused
+    }
+
+    fn misunderstood(&mut self, refused: &Refused) -> Heard {
+        let error = refused.error_frame();
+        match refused.fault.code {
+            ErrorCode::AuthAmbiguous => {
+                self.last_error(&refused.reply, error);
+                return Heard::Enough(self.close(CloseCode::ProtocolViolated, None));
+            }
+            // Well-formed, but about what does not exist for this user: the hub would say the same.
+            ErrorCode::RunNotFound | ErrorCode::ThreadNotFound | ErrorCode::UserMismatch => {}
+            _ => self.violations += 1,
+        }
+        if self.violations >= self.limits.violations {
+            self.last_error(&refused.reply, error);
+            return Heard::Enough(self.close(CloseCode::ProtocolViolated, None));
+        }
+        self.say(&refused.reply, &ServerFrame::Error(error));
+        Heard::Refused
+    }
+}
+
+const fn cost_of(body: &ClientBody) -> Cost {
+    match body {
+        ClientBody::GapRequest { .. }
+        | ClientBody::Ping { .. }
+        | ClientBody::Pong
+        | ClientBody::Received { .. }
+        | ClientBody::Subscribe { .. }
+        | ClientBody::Unsubscribe { .. } => Cost::Light,
+        ClientBody::Approval { .. }
+        | ClientBody::Auth { .. }
+        | ClientBody::AuthRefresh { .. }
+        | ClientBody::CancelQueued { .. }
+        | ClientBody::CancelRun { .. }
+        | ClientBody::Feedback(_)
+        | ClientBody::Resume { .. }
+        | ClientBody::Thread(_)
+        | ClientBody::UserMessage(_) => Cost::Message,
+    }
+}
