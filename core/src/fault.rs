@@ -42,6 +42,8 @@ impl fmt::Display for PeerFault {
 /// Our own caller used a machine in a way it does not allow; nothing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Misuse {
+    /// The name is taken by something else.
+    Conflict,
     /// The machine has ended.
     Ended,
     /// The limit for such things is reached.
@@ -53,6 +55,7 @@ pub enum Misuse {
 impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Conflict => "the name is taken by something else",
             Self::Ended => "the machine has ended",
             Self::Full => "the limit is reached",
             Self::NotNow => "not in this state",

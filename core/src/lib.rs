@@ -6,9 +6,11 @@ extern crate alloc;
 extern crate std;
 
 pub mod auth;
+pub mod client;
 pub mod connection;
 pub mod fault;
 pub mod handshake;
+pub mod health;
 pub mod hub;
 pub mod id;
 pub mod limits;
