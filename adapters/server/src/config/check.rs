@@ -1,0 +1,150 @@
+//! What can only be judged on the whole: production's rules (SAFE-01) and the chain of timeouts (F30).
+
+use super::{Config, Finding, Findings};
+use goldenpath_core::time::Millis;
+use goldenpath_core::wire::Secret;
+
+/// Shortest key, in bytes: RFC 7518 section 3.2 wants as many bits as the hash.
+const KEY_BYTES: usize = 32;
+/// Fewest different characters a key of chance has; a hexadecimal one of 32 has about 14.
+const KEY_VARIETY: usize = 8;
+
+/// Adds what is wrong with the configuration as a whole.
+pub(super) fn check(config: &Config, findings: &mut Findings) {
+    if config.environment.is_production() {
+        production(config, findings);
+    }
+    if let Some(key) = &config.jwt_secret_key {
+        strength(key, config.environment.is_production(), findings);
+    }
+    stores(config, findings);
+    timeouts(config, findings);
+}
+
+fn production(config: &Config, findings: &mut Findings) {
+    if config.demo_mode == Some(true) {
+        findings.push(Finding::new(
+            "DEMO_MODE",
+            "is on in production",
+            "Switch it off: demo mode lets everyone in",
+        ));
+    }
+    if config.e2e_key.is_some() {
+        findings.push(Finding::new(
+            "E2E_OAUTH_SIMULATION_KEY",
+            "is set in production",
+            "Remove it: whoever knows it can be anyone",
+        ));
+    }
+    if config.origins.is_empty() {
+        findings.push(Finding::new(
+            "CORS_ORIGINS",
+            "is empty in production",
+            "List the origins of the pages that may connect, like https://chat.example",
+        ));
+    }
+    if config.origins.iter().any(|origin| origin == "*") {
+        findings.push(Finding::new(
+            "CORS_ORIGINS",
+            "allows every origin in production",
+            "List the origins of the pages that may connect, like https://chat.example",
+        ));
+    }
+    if config.jwt_secret_key.is_none() {
+        findings.push(Finding::new(
+            "JWT_SECRET_KEY",
+            "is missing in production",
+            "Set at least 32 random bytes, for example from `openssl rand -base64 48`",
+        ));
+    }
+    if config.jwt_audience.is_empty() {
+        findings.push(Finding::new(
+            "JWT_AUDIENCE",
+            "is empty in production",
+            "Name the audience that tokens carry in `aud`",
+        ));
+    }
+}
+
+fn strength(key: &Secret, production: bool, findings: &mut Findings) {
+    let bytes = key.0.as_bytes();
+    let remedy = "Set at least 32 random bytes, for example from `openssl rand -base64 48`";
+    if bytes.len() < KEY_BYTES {
+        let problem = format!("has {} bytes, fewer than {KEY_BYTES}", bytes.len());
+        return findings.push(Finding::new("JWT_SECRET_KEY", problem, remedy));
+    }
+    let mut seen = [false; 256];
+    bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    let variety = seen.iter().filter(|s| **s).count();
+    let lower = key.0.to_ascii_lowercase();
+    let guessable =
+        ["secret", "password", "changeme", "change-me", "change_me", "example", "default", "test"]
+            .iter()
+            .any(|word| lower.contains(word));
+    if production && (variety < KEY_VARIETY || guessable) {
+        findings.push(Finding::new("JWT_SECRET_KEY", "can be guessed", remedy));
+    }
+}
+
+fn stores(config: &Config, findings: &mut Findings) {
+    if let Some(url) = &config.database_url
+        && !url.starts_with("sqlite:")
+    {
+        let scheme = url.split(':').next().unwrap_or_default();
+        findings.push(Finding::new(
+            "DATABASE_URL",
+            format!("has the scheme {scheme:?}, which this version does not store in"),
+            "Use sqlite://PATH, or remove it for goldenpath.db in the data folder",
+        ));
+    }
+    if config.redis_url.is_some() {
+        findings.push(Finding::new(
+            "REDIS_URL",
+            "is set, but this version runs on one node and uses no Redis",
+            "Remove it",
+        ));
+    }
+}
+
+/// Each must be shorter than the next: what is inside ends before what is around it.
+fn timeouts(config: &Config, findings: &mut Findings) {
+    let limits = &config.limits;
+    let run_and_grace = Millis(limits.run_timeout.0.saturating_add(limits.cancel_grace.0));
+    let chains: [&[(&str, Millis, bool)]; 3] = [
+        // (name, span, whether it may equal the one before)
+        &[
+            ("GOLDENPATH_TOOL_TIMEOUT", limits.tool_timeout, true),
+            ("GOLDENPATH_AGENT_TIMEOUT", limits.agent_timeout, true),
+            ("GOLDENPATH_RUN_TIMEOUT", limits.run_timeout, true),
+            ("WEBSOCKET_CONNECTION_TIMEOUT", limits.connection_max_age, false),
+        ],
+        &[
+            ("WEBSOCKET_HEARTBEAT_INTERVAL", limits.heartbeat_interval, true),
+            ("WEBSOCKET_HEARTBEAT_TIMEOUT", limits.heartbeat_timeout, false),
+            ("GOLDENPATH_PROXY_TIMEOUT", config.proxy_timeout, false),
+        ],
+        &[
+            ("GOLDENPATH_RUN_TIMEOUT plus GOLDENPATH_CANCEL_GRACE", run_and_grace, true),
+            ("WEBSOCKET_CONNECTION_TIMEOUT", limits.connection_max_age, true),
+        ],
+    ];
+    for chain in chains {
+        for pair in chain.windows(2) {
+            let ((inner, short, _), (outer, long, may_equal)) = (pair[0], pair[1]);
+            if short > long || (short == long && !may_equal) {
+                findings.push(Finding::new(
+                    outer,
+                    format!("({long}) is not longer than {inner} ({short})"),
+                    "Set them so that what is inside ends before what is around it",
+                ));
+            }
+        }
+    }
+    if limits.message_bytes > limits.frame_bytes {
+        findings.push(Finding::new(
+            "GOLDENPATH_MAX_MESSAGE_BYTES",
+            format!("is above the limit of a frame, {} bytes", limits.frame_bytes),
+            "Set it lower",
+        ));
+    }
+}

@@ -1,0 +1,238 @@
+//! One typed struct from defaults, file, environment and flags, in that order (F14, F19, F30, SAFE-01).
+//!
+//! Every value passes through one table of [`setting::SETTINGS`]: a key that is not in it is refused, a
+//! value that cannot be read is refused, and all findings are listed together.
+
+mod check;
+mod finding;
+mod layers;
+mod secret;
+mod setting;
+mod value;
+
+use core::fmt;
+use goldenpath_core::limits::Limits;
+use goldenpath_core::time::Millis;
+use goldenpath_core::wire::Secret;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub(crate) use finding::{Finding, Findings};
+pub(crate) use layers::{Layers, Source};
+pub(crate) use setting::describe;
+
+/// Where this process runs; production forbids what only tests may do (SAFE-01).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Environment {
+    /// A developer's machine.
+    Development,
+    /// A test run.
+    Test,
+    /// Like production, for trying out.
+    Staging,
+    /// The real thing.
+    Production,
+}
+
+impl Environment {
+    /// The word in settings and answers.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Test => "test",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        }
+    }
+
+    /// Whether the rules of production apply.
+    pub(crate) const fn is_production(self) -> bool {
+        matches!(self, Self::Production)
+    }
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which agents answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Agents {
+    /// The cost analysis.
+    Builtin,
+    /// Five agents whose tools answer at once, to measure the server and not the analytics.
+    Bench,
+}
+
+/// What a commit survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// A killed process (SQLite `synchronous = NORMAL` with a write-ahead log).
+    Normal,
+    /// A power cut as well (`synchronous = FULL`).
+    Full,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// `ENVIRONMENT`.
+    pub(crate) environment: Environment,
+    /// `DEMO_MODE`; unset: on outside production.
+    pub(crate) demo_mode: Option<bool>,
+    /// `JWT_SECRET_KEY`; after [`Config::load`] always there.
+    pub(crate) jwt_secret_key: Option<Secret>,
+    /// `JWT_ISSUER`.
+    pub(crate) jwt_issuer: String,
+    /// `JWT_AUDIENCE`; empty: not checked.
+    pub(crate) jwt_audience: String,
+    /// `GOLDENPATH_TOKEN_LIFETIME`.
+    pub(crate) token_lifetime: Millis,
+    /// `E2E_OAUTH_SIMULATION_KEY`.
+    pub(crate) e2e_key: Option<Secret>,
+    /// `DATABASE_URL`; unset: SQLite in the data folder.
+    pub(crate) database_url: Option<String>,
+    /// `REDIS_URL`.
+    pub(crate) redis_url: Option<String>,
+    /// `GOLDENPATH_LISTEN`.
+    pub(crate) listen: SocketAddr,
+    /// `PORT`; replaces the port of `GOLDENPATH_LISTEN`.
+    pub(crate) port: Option<u16>,
+    /// `CORS_ORIGINS`, exact origins; empty outside production: same host and loopback.
+    pub(crate) origins: Vec<String>,
+    /// `LOG_LEVEL`, a filter as tracing-subscriber reads it.
+    pub(crate) log_level: String,
+    /// `GOLDENPATH_LOG_FORMAT`.
+    pub(crate) log_format: LogFormat,
+    /// `GOLDENPATH_DATA`.
+    pub(crate) data: PathBuf,
+    /// `GOLDENPATH_AGENTS`.
+    pub(crate) agents: Agents,
+    /// `GOLDENPATH_WORKER_THREADS`; unset: one per core.
+    pub(crate) worker_threads: Option<usize>,
+    /// `GOLDENPATH_SHARDS`; unset: one per worker thread.
+    pub(crate) shards: Option<usize>,
+    /// `GOLDENPATH_DURABILITY`.
+    pub(crate) durability: Durability,
+    /// `GOLDENPATH_REGISTRATION`: whether strangers may make an account.
+    pub(crate) registration: bool,
+    /// `GOLDENPATH_MAX_CONNECTIONS`, over all users.
+    pub(crate) max_connections: usize,
+    /// `GOLDENPATH_HEADER_TIMEOUT`.
+    pub(crate) header_timeout: Millis,
+    /// `GOLDENPATH_BODY_TIMEOUT`: longest silence inside a request body.
+    pub(crate) body_timeout: Millis,
+    /// `GOLDENPATH_IMPORT_MAX_BYTES`.
+    pub(crate) import_max_bytes: u64,
+    /// `GOLDENPATH_PROXY_TIMEOUT`: the idle limit of whatever stands in front.
+    pub(crate) proxy_timeout: Millis,
+    /// `GOLDENPATH_MESSAGES_PER_MINUTE`; unset: the limit's default, unbounded for `--agents bench`.
+    pub(crate) messages_per_minute: Option<u32>,
+    /// `GOLDENPATH_MESSAGE_BURST`; likewise.
+    pub(crate) message_burst: Option<u32>,
+    /// The bounds of all machines.
+    pub(crate) limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            environment: Environment::Development,
+            demo_mode: None,
+            jwt_secret_key: None,
+            jwt_issuer: "goldenpath".into(),
+            jwt_audience: "goldenpath".into(),
+            token_lifetime: Millis::from_secs(3600),
+            e2e_key: None,
+            database_url: None,
+            redis_url: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            port: None,
+            origins: Vec::new(),
+            log_level: "info".into(),
+            log_format: LogFormat::Text,
+            data: PathBuf::from("data"),
+            agents: Agents::Builtin,
+            worker_threads: None,
+            shards: None,
+            durability: Durability::Normal,
+            registration: true,
+            max_connections: 20_000,
+            header_timeout: Millis::from_secs(10),
+            body_timeout: Millis::from_secs(15),
+            import_max_bytes: 2 * 1024 * 1024 * 1024,
+            proxy_timeout: Millis::from_secs(3600),
+            messages_per_minute: None,
+            message_burst: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Fills the struct from all layers, checks it as a whole, and makes a key outside production.
+    ///
+    /// # Errors
+    /// All findings at once; none of them shows a secret.
+    pub(crate) fn load(layers: &Layers) -> Result<Self, Findings> {
+        let mut findings = Findings::default();
+        let mut config = Self::default();
+        layers.apply(&mut config, &mut findings);
+        config.settle();
+        check::check(&config, &mut findings);
+        if findings.is_empty() && config.jwt_secret_key.is_none() {
+            match secret::stored_or_made(&config.data) {
+                Ok(key) => config.jwt_secret_key = Some(key),
+                Err(finding) => findings.push(finding),
+            }
+        }
+        if findings.is_empty() { Ok(config) } else { Err(findings) }
+    }
+
+    /// What depends on other settings takes its value.
+    fn settle(&mut self) {
+        if let Some(port) = self.port {
+            self.listen.set_port(port);
+        }
+        let bench = self.agents == Agents::Bench;
+        let unbounded = |given: Option<u32>, usual: u32| match given {
+            Some(given) => given,
+            None if bench => 100_000_000,
+            None => usual,
+        };
+        self.limits.messages_per_minute =
+            unbounded(self.messages_per_minute, self.limits.messages_per_minute);
+        self.limits.message_burst = unbounded(self.message_burst, self.limits.message_burst);
+    }
+
+    /// Whether visitors get in without an account.
+    pub(crate) fn demo(&self) -> bool {
+        self.demo_mode.unwrap_or(!self.environment.is_production())
+    }
+
+    /// Where the database is.
+    pub(crate) fn database(&self) -> String {
+        match &self.database_url {
+            Some(url) => url.clone(),
+            None => format!("sqlite://{}", self.data.join("goldenpath.db").display()),
+        }
+    }
+
+    /// Worker threads of the event loop.
+    pub(crate) fn threads(&self) -> usize {
+        self.worker_threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        })
+    }
+}

@@ -1,0 +1,216 @@
+//! The table of settings: the one place where a name, its meaning and its reader meet.
+
+use super::{Agents, Config, Durability, Environment, LogFormat, value};
+use core::fmt::Write as _;
+use goldenpath_core::time::Millis;
+use goldenpath_core::wire::Secret;
+use std::path::PathBuf;
+
+/// One setting.
+pub(super) struct Setting {
+    /// In the environment; in the file the same in lower case.
+    pub(super) name: &'static str,
+    /// What it is for, its unit and its default.
+    pub(super) help: &'static str,
+    /// Whether its value must never be shown.
+    pub(super) secret: bool,
+    /// Reads the text into the struct, or says what is wrong with it.
+    pub(super) read: fn(&mut Config, &str) -> Result<(), String>,
+}
+
+/// The setting with a name as in the environment, or as in the file.
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|s| s.name.eq_ignore_ascii_case(name))
+}
+
+/// All settings as a text for `goldenpath check --list`.
+pub(crate) fn describe() -> String {
+    let mut text = String::new();
+    for setting in SETTINGS {
+        let _ = writeln!(text, "{}\n    {}", setting.name, setting.help);
+    }
+    text
+}
+
+macro_rules! settings {
+    ($($name:literal $($secret:ident)?: $help:literal => $read:expr;)*) => {
+        /// Every setting there is, by name.
+        pub(super) const SETTINGS: &[Setting] = &[$(Setting {
+            name: $name,
+            help: $help,
+            secret: settings!(@secret $($secret)?),
+            read: $read,
+        },)*];
+    };
+    (@secret secret) => { true };
+    (@secret) => { false };
+}
+
+settings! {
+    "CORS_ORIGINS": "Origins whose pages may connect, separated by commas. Default: none in production, where it is required; elsewhere the server's own host and loopback."
+        => |c, v| { c.origins = value::origins(v)?; Ok(()) };
+    "DATABASE_URL": "Where the store is, sqlite://PATH. Default: goldenpath.db in the data folder."
+        => |c, v| { c.database_url = Some(value::filled(v)?); Ok(()) };
+    "DEMO_MODE": "Whether visitors get in without an account. Default: on outside production; refused in production."
+        => |c, v| { c.demo_mode = Some(value::switch(v)?); Ok(()) };
+    "E2E_OAUTH_SIMULATION_KEY" secret: "Lets a test suite obtain tokens. Default: none; refused in production."
+        => |c, v| { c.e2e_key = Some(Secret(value::filled(v)?)); Ok(()) };
+    "ENVIRONMENT": "development, test, staging or production. Default: development."
+        => |c, v| { c.environment = environment(v)?; Ok(()) };
+    "GOLDENPATH_AGENTS": "builtin or bench (agents whose tools answer at once; no rate limit). Default: builtin."
+        => |c, v| { c.agents = agents(v)?; Ok(()) };
+    "GOLDENPATH_AGENT_TIMEOUT": "Longest work of one agent, in seconds. Default: 30."
+        => |c, v| span(v, &mut c.limits.agent_timeout);
+    "GOLDENPATH_AUTH_TIMEOUT": "From the upgrade to a valid credential, in seconds. Default: 10."
+        => |c, v| span(v, &mut c.limits.auth_timeout);
+    "GOLDENPATH_BODY_TIMEOUT": "Longest silence inside a request body, in seconds. Default: 15."
+        => |c, v| span(v, &mut c.body_timeout);
+    "GOLDENPATH_CANCEL_GRACE": "From a cancel to the end of its run at the latest, in seconds. Default: 2."
+        => |c, v| span(v, &mut c.limits.cancel_grace);
+    "GOLDENPATH_CONNECTIONS_PER_USER": "Connections of one user; the oldest is closed beyond it. Default: 16."
+        => |c, v| count(v, 1, 100_000, &mut c.limits.connections_per_user);
+    "GOLDENPATH_DATA": "The data folder. Default: data."
+        => |c, v| { c.data = PathBuf::from(value::filled(v)?); Ok(()) };
+    "GOLDENPATH_DRAIN_DEADLINE": "From SIGTERM to the last close, in seconds. Default: 8."
+        => |c, v| span(v, &mut c.limits.drain_deadline);
+    "GOLDENPATH_DRAIN_JITTER": "Over how long clients are told to spread their return when the server drains, in seconds. Default: 5."
+        => |c, v| span(v, &mut c.limits.drain_jitter);
+    "GOLDENPATH_DURABILITY": "normal (survives a killed process) or full (a power cut as well). Default: normal."
+        => |c, v| { c.durability = durability(v)?; Ok(()) };
+    "GOLDENPATH_HEADER_TIMEOUT": "Longest time for a request's head, in seconds. Default: 10."
+        => |c, v| span(v, &mut c.header_timeout);
+    "GOLDENPATH_IMPORT_MAX_BYTES": "Largest import over HTTP, in bytes. Default: 2147483648."
+        => |c, v| { c.import_max_bytes = value::whole(v, 1, u64::MAX)?; Ok(()) };
+    "GOLDENPATH_LISTEN": "Address and port. Default: 127.0.0.1:8000."
+        => |c, v| { c.listen = v.parse().map_err(|_| "is no address like 127.0.0.1:8000".to_owned())?; Ok(()) };
+    "GOLDENPATH_LOG_FORMAT": "text or json. Default: text."
+        => |c, v| { c.log_format = log_format(v)?; Ok(()) };
+    "GOLDENPATH_MAX_CONNECTIONS": "Open sockets of all users together. Default: 20000."
+        => |c, v| count(v, 1, 1_000_000, &mut c.max_connections);
+    "GOLDENPATH_MAX_MESSAGE_BYTES": "Longest client message, in bytes. Default: 8192."
+        => |c, v| count(v, 256, 65_536, &mut c.limits.message_bytes);
+    "GOLDENPATH_MESSAGES_PER_MINUTE": "Sustained messages of one user. Default: 60; unbounded with bench agents."
+        => |c, v| optional_count(v, &mut c.messages_per_minute);
+    "GOLDENPATH_MESSAGE_BURST": "Messages of one user that may come at once. Default: 30; unbounded with bench agents."
+        => |c, v| optional_count(v, &mut c.message_burst);
+    "GOLDENPATH_PROXY_TIMEOUT": "Idle limit of whatever stands in front of the server, in seconds. Default: 3600."
+        => |c, v| span(v, &mut c.proxy_timeout);
+    "GOLDENPATH_REGISTRATION": "Whether strangers may make an account. Default: on."
+        => |c, v| { c.registration = value::switch(v)?; Ok(()) };
+    "GOLDENPATH_RUN_TIMEOUT": "Longest run, in seconds. Default: 60."
+        => |c, v| span(v, &mut c.limits.run_timeout);
+    "GOLDENPATH_SHARDS": "Tasks that share the users among them. Default: one per worker thread."
+        => |c, v| { c.shards = Some(bounded(v, 1, 256)?); Ok(()) };
+    "GOLDENPATH_TOKEN_LIFETIME": "How long an access token lives, in seconds. Default: 3600."
+        => |c, v| span(v, &mut c.token_lifetime);
+    "GOLDENPATH_TOOL_TIMEOUT": "Longest call of one tool, in seconds. Default: 15."
+        => |c, v| span(v, &mut c.limits.tool_timeout);
+    "GOLDENPATH_WORKER_THREADS": "Threads of the event loop. Default: one per core."
+        => |c, v| { c.worker_threads = Some(bounded(v, 1, 1024)?); Ok(()) };
+    "JWT_AUDIENCE": "The audience tokens must name; empty outside production: not checked. Default: goldenpath."
+        => |c, v| { c.jwt_audience = v.trim().to_owned(); Ok(()) };
+    "JWT_ISSUER": "The issuer tokens must name. Default: goldenpath."
+        => |c, v| { c.jwt_issuer = value::filled(v)?; Ok(()) };
+    "JWT_SECRET_KEY" secret: "Signs access tokens, at least 32 bytes. Required in production; elsewhere made once and kept in the data folder."
+        => |c, v| { c.jwt_secret_key = Some(Secret(value::filled(v)?)); Ok(()) };
+    "LOG_LEVEL": "error, warn, info, debug, trace, or a filter like info,goldenpath_runtime=debug. Default: info."
+        => |c, v| { c.log_level = log_level(v)?; Ok(()) };
+    "PORT": "Replaces the port of GOLDENPATH_LISTEN. Default: none."
+        => |c, v| { c.port = Some(v.parse().map_err(|_| "is no port".to_owned())?); Ok(()) };
+    "REDIS_URL": "Refused by this version, which runs on one node. Default: none."
+        => |c, v| { c.redis_url = Some(value::filled(v)?); Ok(()) };
+    "WEBSOCKET_CONNECTION_TIMEOUT": "Age at which a connection is recycled, in seconds. Default: 3300."
+        => |c, v| span(v, &mut c.limits.connection_max_age);
+    "WEBSOCKET_HEARTBEAT_INTERVAL": "How often the server pings, in seconds. Default: 25."
+        => |c, v| span(v, &mut c.limits.heartbeat_interval);
+    "WEBSOCKET_HEARTBEAT_TIMEOUT": "Silence that ends a connection, in seconds. Default: 75."
+        => |c, v| span(v, &mut c.limits.heartbeat_timeout);
+}
+
+fn span(text: &str, into: &mut Millis) -> Result<(), String> {
+    let span = value::span(text)?;
+    if span == Millis::ZERO {
+        return Err("is zero".into());
+    }
+    *into = span;
+    Ok(())
+}
+
+fn bounded(text: &str, least: u64, most: u64) -> Result<usize, String> {
+    value::whole(text, least, most).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+}
+
+fn count(text: &str, least: u64, most: u64, into: &mut usize) -> Result<(), String> {
+    *into = bounded(text, least, most)?;
+    Ok(())
+}
+
+fn optional_count(text: &str, into: &mut Option<u32>) -> Result<(), String> {
+    *into = u32::try_from(value::whole(text, 1, 100_000_000)?).ok();
+    Ok(())
+}
+
+fn environment(text: &str) -> Result<Environment, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "development" => Ok(Environment::Development),
+        "test" => Ok(Environment::Test),
+        "staging" => Ok(Environment::Staging),
+        "production" => Ok(Environment::Production),
+        _ => Err("is not one of development, test, staging, production".into()),
+    }
+}
+
+fn agents(text: &str) -> Result<Agents, String> {
+    match text {
+        "builtin" => Ok(Agents::Builtin),
+        "bench" => Ok(Agents::Bench),
+        _ => Err("is not one of builtin, bench".into()),
+    }
+}
+
+fn durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "normal" => Ok(Durability::Normal),
+        "full" => Ok(Durability::Full),
+        _ => Err("is not one of normal, full".into()),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "json" => Ok(LogFormat::Json),
+        "text" => Ok(LogFormat::Text),
+        _ => Err("is not one of text, json".into()),
+    }
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    let lower = text.to_ascii_lowercase();
+    let level = if lower == "warning" { "warn".to_owned() } else { lower };
+    match level.parse::<tracing_subscriber::filter::Targets>() {
+        Ok(_) if !level.trim().is_empty() => Ok(level),
+        _ => Err("is no log level or filter".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_unique_and_in_alphabetical_order() {
+        assert!(SETTINGS.windows(2).all(|w| w[0].name < w[1].name));
+    }
+
+    #[test]
+    fn a_log_level_of_no_meaning_is_refused() {
+        assert_eq!(log_level("WARNING"), Ok("warn".into()));
+        assert!(log_level("info,goldenpath_runtime=debug").is_ok());
+        assert!(log_level("goldenpath=loud").is_err());
+    }
+
+    #[test]
+    fn the_list_of_settings_is_what_the_words_say() {
+        insta::assert_snapshot!(describe());
+    }
+}

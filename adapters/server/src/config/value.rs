@@ -1,0 +1,94 @@
+//! From text to values: one strict reader per kind (F19: one parser, an unknown value is an error).
+
+use goldenpath_core::time::Millis;
+
+/// A switch: `1 true yes on` or `0 false no off`, in any case.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("is not one of 1, true, yes, on, 0, false, no, off".into()),
+    }
+}
+
+/// A length of time: a number of seconds, or a number with `ms`, `s`, `m` or `h`.
+pub(super) fn span(text: &str) -> Result<Millis, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &text[digits.len()..];
+    let factor = match unit {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("has an unknown unit; use ms, s, m or h".into()),
+    };
+    let number: u64 =
+        digits.trim().parse().map_err(|_| "is not a whole number of seconds".to_owned())?;
+    number.checked_mul(factor).map(Millis).ok_or_else(|| "is too long".into())
+}
+
+/// A whole number from `least` to `most`.
+pub(super) fn whole(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let number: u64 = text.parse().map_err(|_| "is not a whole number".to_owned())?;
+    if (least..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("is not between {least} and {most}"))
+    }
+}
+
+/// Any text but an empty one.
+pub(super) fn filled(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("is empty".into()) } else { Ok(text.to_owned()) }
+}
+
+/// Origins (RFC 6454) separated by commas: `https://chat.example`, scheme and host in lower case,
+/// without a path; or `*`.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(str::trim).filter(|o| !o.is_empty()).map(origin).collect()
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    if text == "*" {
+        return Ok(text.into());
+    }
+    let lower = text.trim_end_matches('/').to_ascii_lowercase();
+    let host = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', ' ', '@', '*']) => {
+            Ok(lower.clone())
+        }
+        _ => Err(format!("holds {text:?}, which is no origin like https://chat.example")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_knows_its_words_and_no_others() {
+        assert_eq!((switch("On"), switch("0")), (Ok(true), Ok(false)));
+        assert!(switch("").is_err() && switch("maybe").is_err() && switch("2").is_err());
+    }
+
+    #[test]
+    fn a_span_is_seconds_unless_it_says_otherwise() {
+        let spans = ["25", "25s", "500ms", "2m", "1h"].map(|text| span(text).unwrap().0);
+        assert_eq!(spans, [25_000, 25_000, 500, 120_000, 3_600_000]);
+        for bad in ["", "s", "-1", "1.5", "5d", "99999999999999999999", "9999999999999999999h"] {
+            assert!(span(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_a_scheme_and_no_path() {
+        assert_eq!(
+            origins(" https://Chat.example , http://localhost:3000/ ,"),
+            Ok(vec!["https://chat.example".to_owned(), "http://localhost:3000".to_owned()])
+        );
+        for bad in ["chat.example", "https://", "https://a/b", "ftp://a", "https://*.example"] {
+            assert!(origins(bad).is_err(), "{bad}");
+        }
+    }
+}
