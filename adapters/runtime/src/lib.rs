@@ -1,5 +1,10 @@
-//! The only event loop: tasks, timers, shards, and the port traits.
+//! The only event loop: tokio tasks, timers and shards around the core's machines, and the port traits.
 
 pub mod memory;
 pub mod ports;
+pub mod shard;
 pub mod usage;
+
+mod clock;
+
+pub use clock::Clock;

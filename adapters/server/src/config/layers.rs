@@ -109,7 +109,9 @@ impl Layers {
     fn unknown(&mut self, source: Source, name: &str) {
         let close = nearest(name);
         let remedy = match close {
-            Some(close) => format!("Did you mean {close}? `goldenpath check --list` names them all"),
+            Some(close) => {
+                format!("Did you mean {close}? `goldenpath check --list` names them all")
+            }
             None => "Remove it; `goldenpath check --list` names them all".into(),
         };
         self.findings.push(Finding::new(name, format!("{source} is no setting"), remedy));
@@ -124,8 +126,7 @@ impl Layers {
                 continue;
             };
             if let Err(problem) = (setting.read)(config, text) {
-                let shown =
-                    if setting.secret { String::new() } else { format!(" ({text:?})") };
+                let shown = if setting.secret { String::new() } else { format!(" ({text:?})") };
                 layers.findings.push(Finding::new(
                     setting.name,
                     format!("{source}{shown} {problem}"),

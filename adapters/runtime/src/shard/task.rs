@@ -1,0 +1,233 @@
+//! The loop of one shard: many inputs per wake-up, then every hub they touched until it is idle.
+
+use super::effects::{Asked, Call, Calls, Done};
+use super::timers::Timers;
+use super::user::{Settled, User};
+use super::{HubLink, Load, Surroundings, ToShard};
+use goldenpath_core::hub::{Hub, Input};
+use goldenpath_core::id::{EffectId, RequestId, UserId};
+use goldenpath_core::seed::Seed;
+use goldenpath_core::time::Now;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+/// Inputs taken at once.
+const BATCH: usize = 512;
+/// Between tries to read what a lost hub left behind.
+const RECOVERY_RETRY: Duration = Duration::from_secs(1);
+
+pub(super) struct Shard {
+    number: usize,
+    around: Surroundings,
+    seed: Seed,
+    users: BTreeMap<UserId, User>,
+    timers: Timers,
+    calls: Calls,
+    /// Users whose hubs have something to say.
+    touched: Vec<UserId>,
+    next_generation: u64,
+    draining: bool,
+    /// To give to runs; weak, so that the shard ends when everybody else has gone.
+    inbox: mpsc::WeakSender<ToShard>,
+}
+
+impl Shard {
+    pub(super) fn new(
+        number: usize,
+        around: Surroundings,
+        seed: Seed,
+        inbox: mpsc::WeakSender<ToShard>,
+    ) -> Self {
+        Self {
+            number,
+            around,
+            seed,
+            users: BTreeMap::new(),
+            timers: Timers::default(),
+            calls: Calls::default(),
+            touched: Vec::new(),
+            next_generation: 0,
+            draining: false,
+            inbox,
+        }
+    }
+
+    pub(super) async fn run(mut self, mut received: mpsc::Receiver<ToShard>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut sleep = pin!(sleep_until(Instant::now()));
+        loop {
+            let deadline = self.timers.next().map(|at| self.around.clock.instant(at));
+            if let Some(deadline) = deadline
+                && sleep.deadline() != deadline
+            {
+                sleep.as_mut().reset(deadline);
+            }
+            let woken = poll_fn(|context| {
+                if !self.calls.is_empty()
+                    && let Poll::Ready(Some(done)) = self.calls.poll_done(context)
+                {
+                    return Poll::Ready(Woken::Done(done));
+                }
+                if let Poll::Ready(count) = received.poll_recv_many(context, &mut batch, BATCH) {
+                    return Poll::Ready(if count == 0 { Woken::Over } else { Woken::Inbox });
+                }
+                if deadline.is_some() && sleep.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Woken::Timer);
+                }
+                Poll::Pending
+            })
+            .await;
+            let now = self.around.clock.now();
+            match woken {
+                Woken::Done(done) => self.done(now, done),
+                Woken::Inbox => {}
+                Woken::Over => return,
+                Woken::Timer => {}
+            }
+            for message in batch.drain(..) {
+                self.handle(now, message);
+            }
+            while let Some(done) = self.calls.take_ready() {
+                self.done(now, done);
+            }
+            while let Some(user) = self.timers.take_due(now.mono) {
+                self.timeout(now, user);
+            }
+            self.settle();
+        }
+    }
+
+    fn handle(&mut self, now: Now, message: ToShard) {
+        match message {
+            ToShard::Attach { user, connection_id, resume, reader, outbox } => {
+                self.user(&user, now).connections.insert(connection_id, outbox);
+                self.input(now, &user, Input::Attach { connection_id, resume, reader });
+            }
+            ToShard::Input { user, input } => {
+                // What is about a hub that is gone concerns nobody; the rest makes one.
+                let makes_one = matches!(input, Input::Recover { .. });
+                if makes_one || self.users.contains_key(&user) {
+                    self.input(now, &user, input);
+                }
+            }
+            ToShard::Drain => {
+                self.draining = true;
+                let users: Vec<UserId> = self.users.keys().cloned().collect();
+                for user in users {
+                    self.input(now, &user, Input::Drain);
+                }
+            }
+            ToShard::KillRuns => self.users.values_mut().for_each(User::kill_runs),
+            ToShard::Measure(answer) => {
+                let connections = self.users.values().map(|user| user.connections.len()).sum();
+                let runs = self.users.values().map(|user| user.runs.len()).sum();
+                let (effects, users) = (self.calls.len(), self.users.len());
+                let _ = answer.send(Load { connections, effects, runs, users });
+            }
+        }
+    }
+
+    fn done(&mut self, now: Now, done: Done) {
+        let known = self.users.get(&done.user).map(|user| user.generation);
+        if known == Some(done.generation) || matches!(done.input, Input::Recover { .. }) {
+            self.input(now, &done.user, done.input);
+        }
+    }
+
+    /// The user, made on first use.
+    fn user(&mut self, id: &UserId, now: Now) -> &mut User {
+        self.users.entry(id.clone()).or_insert_with(|| {
+            self.next_generation += 1;
+            let hub = Hub::new(id.clone(), self.around.limits.clone(), self.seed.fork());
+            let mut user = User::new(hub, self.next_generation);
+            if self.draining {
+                user.handle_input(now, Input::Drain);
+            }
+            user
+        })
+    }
+
+    fn input(&mut self, now: Now, id: &UserId, input: Input) {
+        let user = self.user(id, now);
+        let handled = catch_unwind(AssertUnwindSafe(|| user.handle_input(now, input)));
+        self.after(id, handled.is_ok());
+    }
+
+    fn timeout(&mut self, now: Now, id: UserId) {
+        let Some(user) = self.users.get_mut(&id) else { return };
+        user.deadline = None;
+        let handled = catch_unwind(AssertUnwindSafe(|| user.handle_timeout(now)));
+        self.after(&id, handled.is_ok());
+    }
+
+    fn after(&mut self, id: &UserId, well: bool) {
+        if !well {
+            return self.lost(id);
+        }
+        if let Some(user) = self.users.get_mut(id)
+            && !user.touched
+        {
+            user.touched = true;
+            self.touched.push(id.clone());
+        }
+    }
+
+    fn settle(&mut self) {
+        for id in std::mem::take(&mut self.touched) {
+            let Some(user) = self.users.get_mut(&id) else { continue };
+            user.touched = false;
+            let inbox = &self.inbox;
+            let link = || inbox.upgrade().map(|inbox| HubLink::new(id.clone(), inbox));
+            let (around, calls) = (&self.around, &self.calls);
+            match catch_unwind(AssertUnwindSafe(|| user.settle(around, calls, link))) {
+                Ok(Settled::Waits(deadline)) => {
+                    self.timers.set(&id, user.deadline, deadline);
+                    user.deadline = deadline;
+                }
+                Ok(Settled::Retired) => {
+                    self.timers.set(&id, user.deadline, None);
+                    self.users.remove(&id);
+                }
+                Err(_) => self.lost(&id),
+            }
+        }
+    }
+
+    /// A hub panicked: a bug of ours. Its user starts anew from the store; no other user notices.
+    fn lost(&mut self, id: &UserId) {
+        let request_id = RequestId::draw(&mut self.seed, self.around.clock.now().wall);
+        tracing::error!(%request_id, shard = self.number, "a hub failed; its user starts anew");
+        let Some(mut user) = self.users.remove(id) else { return };
+        user.abandon();
+        self.timers.set(id, user.deadline, None);
+        self.next_generation += 1;
+        let store = self.around.store.clone();
+        let unfinished = async move {
+            loop {
+                match store.unfinished_runs().await {
+                    Err(_) => tokio::time::sleep(RECOVERY_RETRY).await,
+                    found => return found,
+                }
+            }
+        };
+        self.calls.push(Call {
+            user: id.clone(),
+            generation: self.next_generation,
+            effect: EffectId::default(),
+            answer: Asked::Unfinished(Box::pin(unfinished)),
+        });
+    }
+}
+
+enum Woken {
+    Done(Done),
+    Inbox,
+    Over,
+    Timer,
+}

@@ -1,0 +1,166 @@
+//! One user on a shard: the hub, and the ends of its connections and runs.
+
+use super::effects::{Asked, Call, Calls};
+use super::{Delivery, HubLink, RunHandle, Surroundings};
+use goldenpath_core::hub::{Hub, Input, Output};
+use goldenpath_core::id::{ConnectionId, Fence, RunId, UserId};
+use goldenpath_core::outbox::{Sender, Weight};
+use goldenpath_core::time::{Mono, Now};
+use goldenpath_core::wire::CloseCode;
+use std::collections::BTreeMap;
+
+/// What becomes of a user after all was said.
+pub(super) enum Settled {
+    /// Nothing is under way and nobody is connected.
+    Retired,
+    /// To be woken at the deadline, if there is one.
+    Waits(Option<Mono>),
+}
+
+pub(super) struct User {
+    hub: Hub,
+    pub(super) generation: u64,
+    pub(super) connections: BTreeMap<ConnectionId, Sender<Delivery>>,
+    pub(super) runs: BTreeMap<RunId, (Fence, Box<dyn RunHandle>)>,
+    /// Where it stands in the shard's timers.
+    pub(super) deadline: Option<Mono>,
+    /// Whether it stands in the shard's list of those to be settled.
+    pub(super) touched: bool,
+}
+
+impl User {
+    pub(super) fn new(hub: Hub, generation: u64) -> Self {
+        Self {
+            hub,
+            generation,
+            connections: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            deadline: None,
+            touched: false,
+        }
+    }
+
+    pub(super) fn handle_input(&mut self, now: Now, input: Input) {
+        match &input {
+            Input::Detach { connection_id } => {
+                self.connections.remove(connection_id);
+            }
+            Input::RunStopped { run_id, fence } => {
+                if self.runs.get(run_id).is_some_and(|(held, _)| held == fence) {
+                    self.runs.remove(run_id);
+                }
+            }
+            Input::Append { .. }
+            | Input::Attach { .. }
+            | Input::Command { .. }
+            | Input::Committed { .. }
+            | Input::Drain
+            | Input::Loaded { .. }
+            | Input::Marked { .. }
+            | Input::Recorded { .. }
+            | Input::Recover { .. }
+            | Input::Transient { .. } => {}
+        }
+        self.hub.handle_input(now, input);
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Now) {
+        self.hub.handle_timeout(now);
+    }
+
+    /// Does what the hub says until it has nothing more to say.
+    pub(super) fn settle(
+        &mut self,
+        around: &Surroundings,
+        calls: &Calls,
+        link: impl Fn() -> Option<HubLink>,
+    ) -> Settled {
+        loop {
+            match self.hub.poll_output() {
+                Output::Attached { connection_id, ready } => {
+                    self.push(connection_id, Delivery::Attached(ready));
+                }
+                Output::CancelRun { run_id, reason } => {
+                    if let Some((_, run)) = self.runs.get(&run_id) {
+                        run.cancel(reason);
+                    }
+                }
+                Output::Close { connection_id, code } => {
+                    self.push(connection_id, Delivery::Close(code));
+                    self.connections.remove(&connection_id);
+                }
+                Output::Commit { effect, batch } => {
+                    calls.push(self.call(effect, Asked::Commit(around.store.commit(batch))));
+                }
+                Output::Deliver { connection_id, frames, droppable } => {
+                    if let Some(outbox) = self.connections.get(&connection_id) {
+                        let bytes = frames.iter().map(|frame| frame.len()).sum();
+                        let weight = Weight { frames: frames.len(), bytes };
+                        // An overflow is told to the connection by its outbox, which then detaches.
+                        let _ = if droppable {
+                            outbox.push_droppable(Delivery::Frames(frames), weight)
+                        } else {
+                            outbox.push(Delivery::Frames(frames), weight)
+                        };
+                    }
+                }
+                Output::Heads { connection_id, heads } => {
+                    self.push(connection_id, Delivery::Heads(heads));
+                }
+                Output::Idle(deadline) => return Settled::Waits(deadline),
+                Output::KillRun { run_id } => {
+                    if let Some((_, run)) = self.runs.remove(&run_id) {
+                        run.kill();
+                    }
+                }
+                Output::Load { effect, load } => {
+                    let answer = around.store.load(self.hub.user_id(), load);
+                    calls.push(self.call(effect, Asked::Load(answer)));
+                }
+                Output::Mark { connection_id, mark } => {
+                    self.push(connection_id, Delivery::Mark(mark));
+                }
+                Output::Record { effect, record } => {
+                    let answer = around.store.record(self.hub.user_id(), record);
+                    calls.push(self.call(effect, Asked::Record(answer)));
+                }
+                Output::Retire => return Settled::Retired,
+                Output::StartRun { assignment, fence, user_id } => {
+                    // Without an inbox the process is ending; the run is continued by the next one.
+                    if let Some(link) = link() {
+                        let run_id = assignment.run_id;
+                        let handle = around.runs.start(assignment, fence, &user_id, link);
+                        if let Some((_, older)) = self.runs.insert(run_id, (fence, handle)) {
+                            older.kill();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends everything of a user whose hub failed: connections hear 1011, runs are dropped.
+    pub(super) fn abandon(&mut self) {
+        for outbox in self.connections.values() {
+            let _ = outbox.push(Delivery::Close(CloseCode::Internal), Weight::default());
+        }
+        self.kill_runs();
+    }
+
+    pub(super) fn kill_runs(&mut self) {
+        for (_, run) in self.runs.values() {
+            run.kill();
+        }
+    }
+
+    fn push(&self, connection_id: ConnectionId, delivery: Delivery) {
+        if let Some(outbox) = self.connections.get(&connection_id) {
+            let _ = outbox.push(delivery, Weight::default());
+        }
+    }
+
+    fn call(&self, effect: goldenpath_core::id::EffectId, answer: Asked) -> Call {
+        let user: UserId = self.hub.user_id().clone();
+        Call { user, generation: self.generation, effect, answer }
+    }
+}
