@@ -166,6 +166,24 @@ impl<T> Receiver<T> {
         Poll::Pending
     }
 
+    /// Ready once the bound was passed: what a writer waits for that cannot write and therefore takes
+    /// nothing. Until then every push wakes the task.
+    pub fn poll_overflow(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut queue = locked(&self.shared);
+        match queue.end {
+            End::Overflowed => {
+                queue.end = End::OverflowTold;
+                return Poll::Ready(());
+            }
+            End::Open | End::OverflowTold | End::ReceiverGone => {}
+        }
+        match &mut queue.waker {
+            Some(known) => known.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
     /// What waits now; for metrics.
     #[must_use]
     pub fn waiting(&self) -> Weight {

@@ -45,8 +45,8 @@ pub enum Delivery {
     Mark(u64),
     /// The credential was revoked.
     Revoked,
-    /// A part became unavailable or is back.
-    ServiceStatus(Frame),
+    /// The parts that are not available now.
+    ServiceStatus(Vec<String>),
 }
 
 /// Starts the tasks of runs.

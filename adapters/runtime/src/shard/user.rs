@@ -2,6 +2,7 @@
 
 use super::effects::{Asked, Call, Calls};
 use super::{Delivery, HubLink, RunHandle, Surroundings};
+use crate::connection::weight_of;
 use goldenpath_core::hub::{Hub, Input, Output};
 use goldenpath_core::id::{ConnectionId, Fence, RunId, UserId};
 use goldenpath_core::outbox::{Sender, Weight};
@@ -94,8 +95,7 @@ impl User {
                 }
                 Output::Deliver { connection_id, frames, droppable } => {
                     if let Some(outbox) = self.connections.get(&connection_id) {
-                        let bytes = frames.iter().map(|frame| frame.len()).sum();
-                        let weight = Weight { frames: frames.len(), bytes };
+                        let weight = weight_of(&frames);
                         // An overflow is told to the connection by its outbox, which then detaches.
                         let _ = if droppable {
                             outbox.push_droppable(Delivery::Frames(frames), weight)

@@ -1,0 +1,360 @@
+//! The loop of one connection. It never waits for the peer alone: while a slow reader blocks the
+//! writing, deadlines, revocation and overflow are still heard.
+
+use super::registry::Entry;
+use super::{Connections, LAST_WORDS, Lost, Outbox, Received, Transport, finished};
+use crate::shard::{Delivery, HubLink};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use goldenpath_core::connection::{Connection, Identity, Input, Output};
+use goldenpath_core::fault::End;
+use goldenpath_core::id::EffectId;
+use goldenpath_core::outbox;
+use goldenpath_core::time::Mono;
+use goldenpath_core::wire::{CloseCode, ErrorCode, Frame};
+use std::collections::VecDeque;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Deliveries taken at once.
+const BATCH: usize = 64;
+/// Answers that may wait for a peer who does not read before nothing more is read from it.
+const UNSENT: usize = 256;
+/// Steps without a pause after which what was written is flushed anyway.
+const STEPS_UNFLUSHED: u32 = 16;
+
+type Check = BoxFuture<'static, (EffectId, Result<Identity, ErrorCode>)>;
+
+pub(super) struct Driver<'a> {
+    around: &'a Connections,
+    machine: Connection,
+    outbox: outbox::Receiver<Delivery>,
+    /// Handed to the hub when the connection is attached.
+    sender: Option<Outbox>,
+    entry: &'a Entry,
+    origin: Option<String>,
+    hub: Option<Attachment>,
+    /// Credentials being checked, one at a time, in order.
+    checks: VecDeque<Check>,
+    unsent: VecDeque<Unsent>,
+    /// Marks everything before which is written.
+    passed: Vec<u64>,
+    /// Whether something was taken by the transport and not flushed.
+    unflushed: bool,
+    steps: u32,
+    deadline: Option<Mono>,
+    ended: Option<End>,
+}
+
+enum Unsent {
+    Close(CloseCode),
+    Frame(Frame),
+    Mark(u64),
+}
+
+/// The hub hears of the end, also when the driver panics.
+struct Attachment {
+    link: HubLink,
+    connection_id: goldenpath_core::id::ConnectionId,
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        let (link, connection_id) = (self.link.clone(), self.connection_id);
+        // Outside a runtime the process is ending and there is no hub to tell.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { link.detach(connection_id).await });
+        }
+    }
+}
+
+enum Woken<T> {
+    Checked(EffectId, Result<Identity, ErrorCode>),
+    Delivered,
+    Lost,
+    Marks,
+    Overflow,
+    Received(Received<T>),
+    Timer,
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(
+        around: &'a Connections,
+        machine: Connection,
+        outbox: outbox::Receiver<Delivery>,
+        sender: Outbox,
+        entry: &'a Entry,
+        origin: Option<String>,
+    ) -> Self {
+        Self {
+            around,
+            machine,
+            outbox,
+            sender: Some(sender),
+            entry,
+            origin,
+            hub: None,
+            checks: VecDeque::new(),
+            unsent: VecDeque::new(),
+            passed: Vec::new(),
+            unflushed: false,
+            steps: 0,
+            deadline: None,
+            ended: None,
+        }
+    }
+
+    pub(super) async fn run<T: Transport>(mut self, transport: &mut T) {
+        let clock = self.around.clock;
+        let mut sleep = pin!(sleep_until(Instant::now()));
+        let mut taken = Vec::new();
+        self.machine.handle_input(clock.now(), Input::Upgraded);
+        self.obey().await;
+        while self.ended.is_none() {
+            let woken = std::future::poll_fn(|context| {
+                self.poll(transport, sleep.as_mut(), &mut taken, context)
+            })
+            .await;
+            let now = clock.now();
+            match woken {
+                Woken::Checked(effect, verdict) => {
+                    if let Ok(identity) = &verdict {
+                        self.entry.authenticated(identity.session_id);
+                    }
+                    self.machine.handle_input(now, Input::Verdict { effect, verdict });
+                }
+                Woken::Delivered => {
+                    for delivery in taken.drain(..) {
+                        self.deliver(delivery);
+                        self.obey().await;
+                    }
+                    if taken.capacity() > BATCH {
+                        taken = Vec::new();
+                    }
+                }
+                Woken::Lost => self.machine.handle_input(now, Input::Lost),
+                Woken::Marks => {
+                    if let Some(hub) = &self.hub {
+                        for mark in std::mem::take(&mut self.passed) {
+                            hub.link.marked(hub.connection_id, mark).await;
+                        }
+                    }
+                }
+                Woken::Overflow => self.machine.handle_input(now, Input::Overflow),
+                Woken::Received(received) => self.receive(received),
+                Woken::Timer => self.machine.handle_timeout(now),
+            }
+            self.obey().await;
+        }
+        self.hub = None;
+        if self.ended != Some(End::Lost) {
+            let _ = tokio::time::timeout(LAST_WORDS, self.say_last_words(transport)).await;
+        }
+    }
+
+    /// Does what the machine says until it has nothing more to say.
+    async fn obey(&mut self) {
+        loop {
+            let now = self.around.clock.now();
+            match self.machine.poll_output() {
+                Output::Attach { identity, resume } => {
+                    let id = self.machine.id();
+                    self.entry.authenticated(identity.session_id);
+                    if let Some(outbox) = self.sender.take() {
+                        let shards = &self.around.shards;
+                        let link =
+                            shards.attach(&identity.user_id, id, resume, true, outbox).await;
+                        self.hub = Some(Attachment { link, connection_id: id });
+                    }
+                }
+                Output::Close(code) => self.unsent.push_back(Unsent::Close(code)),
+                Output::Detach => self.hub = None,
+                Output::Ended(end) => self.ended = Some(end),
+                Output::Forward { reply, body } => {
+                    if let Some(hub) = &self.hub {
+                        hub.link.command(hub.connection_id, reply, body).await;
+                    }
+                }
+                Output::Idle(deadline) => {
+                    self.deadline = deadline;
+                    return;
+                }
+                Output::MakeDemoUser { effect } => {
+                    let made = self.around.verifier.demo_user(now.wall);
+                    self.checks.push_back(made.map(move |made| (effect, made)).boxed());
+                }
+                Output::Send(frame) => self.unsent.push_back(Unsent::Frame(frame)),
+                Output::Verify { effect, credential, method: _ } => {
+                    let verifier = &self.around.verifier;
+                    let verdict = verifier.verify(&credential, self.origin.as_deref(), now.wall);
+                    self.checks.push_back(verdict.map(move |v| (effect, v)).boxed());
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let now = self.around.clock.now();
+        let input = match &delivery {
+            Delivery::Attached(ready) => Input::Attached(ready.clone()),
+            Delivery::Close(code) => Input::HubClose(*code),
+            Delivery::Drain { reconnect_after } => {
+                Input::Drain { reconnect_after: *reconnect_after }
+            }
+            Delivery::Frames(frames) => Input::Deliver(frames),
+            Delivery::Heads(heads) => Input::Heads(heads.clone()),
+            Delivery::Mark(mark) => return self.unsent.push_back(Unsent::Mark(*mark)),
+            Delivery::Revoked => Input::Revoked,
+            Delivery::ServiceStatus(degraded) => {
+                Input::ServiceStatus { degraded: degraded.clone() }
+            }
+        };
+        self.machine.handle_input(now, input);
+    }
+
+    fn receive<T: AsRef<str>>(&mut self, received: Received<T>) {
+        let now = self.around.clock.now();
+        let input = match &received {
+            Received::Alive => Input::Alive,
+            Received::Binary => Input::Binary,
+            Received::Closed(code) => Input::PeerClosed(*code),
+            Received::InvalidUtf8 => Input::InvalidUtf8,
+            Received::Lost => Input::Lost,
+            Received::Text(text) => Input::Text(text.as_ref()),
+            Received::TooBig => Input::TooBig,
+        };
+        self.machine.handle_input(now, input);
+    }
+
+    /// Writes what it can, then waits for whatever happens first.
+    fn poll<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        mut sleep: Pin<&mut Sleep>,
+        taken: &mut Vec<Delivery>,
+        context: &mut Context<'_>,
+    ) -> Poll<Woken<T::Text>> {
+        let written = self.poll_write(transport, context);
+        if let Poll::Ready(Err(Lost)) = written {
+            return Poll::Ready(Woken::Lost);
+        }
+        if !self.passed.is_empty() {
+            return Poll::Ready(Woken::Marks);
+        }
+        if self.steps < STEPS_UNFLUSHED {
+            let happened = self.poll_events(transport, written.is_ready(), taken, context);
+            if happened.is_ready() {
+                self.steps += 1;
+                return happened;
+            }
+        }
+        if self.unflushed && written.is_ready() {
+            match transport.poll_flush(context) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(Lost)) => return Poll::Ready(Woken::Lost),
+                Poll::Pending => {}
+            }
+        }
+        if self.steps >= STEPS_UNFLUSHED {
+            let happened = self.poll_events(transport, written.is_ready(), taken, context);
+            self.steps = 0;
+            if happened.is_ready() {
+                return happened;
+            }
+        }
+        self.steps = 0;
+        self.poll_timer(sleep.as_mut(), context)
+    }
+
+    fn poll_events<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        writable: bool,
+        taken: &mut Vec<Delivery>,
+        context: &mut Context<'_>,
+    ) -> Poll<Woken<T::Text>> {
+        if let Some(check) = self.checks.front_mut()
+            && let Poll::Ready((effect, verdict)) = check.poll_unpin(context)
+        {
+            self.checks.pop_front();
+            return Poll::Ready(Woken::Checked(effect, verdict));
+        }
+        if writable {
+            match self.outbox.poll_recv_many(context, taken, BATCH) {
+                Poll::Ready(outbox::Received::Items(_)) => return Poll::Ready(Woken::Delivered),
+                Poll::Ready(outbox::Received::Overflow) => return Poll::Ready(Woken::Overflow),
+                // The registry holds a sender as long as this task lives.
+                Poll::Ready(outbox::Received::Closed) | Poll::Pending => {}
+            }
+        } else if self.outbox.poll_overflow(context).is_ready() {
+            return Poll::Ready(Woken::Overflow);
+        }
+        if self.unsent.len() < UNSENT {
+            return transport.poll_receive(context).map(Woken::Received);
+        }
+        Poll::Pending
+    }
+
+    /// Ready when nothing is unsent.
+    fn poll_write<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Lost>> {
+        while let Some(next) = self.unsent.front() {
+            match next {
+                Unsent::Close(code) => {
+                    transport.close(code.code(), code.reason())?;
+                    self.unflushed = true;
+                }
+                Unsent::Frame(frame) => {
+                    ready!(transport.poll_ready(context))?;
+                    transport.send(frame.clone())?;
+                    self.unflushed = true;
+                }
+                Unsent::Mark(mark) => {
+                    if self.unflushed {
+                        ready!(transport.poll_flush(context))?;
+                        self.unflushed = false;
+                    }
+                    self.passed.push(*mark);
+                }
+            }
+            self.unsent.pop_front();
+        }
+        if self.unsent.capacity() > UNSENT / 8 {
+            self.unsent = VecDeque::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// A later deadline than the one slept for is looked at when the sleep ends: resetting a timer
+    /// with every frame costs more than waking once too often.
+    fn poll_timer<T>(
+        &mut self,
+        mut sleep: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) -> Poll<Woken<T>> {
+        let Some(deadline) = self.deadline else { return Poll::Pending };
+        let deadline = self.around.clock.instant(deadline);
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        while sleep.as_mut().poll(context).is_ready() {
+            if Instant::now() >= deadline {
+                return Poll::Ready(Woken::Timer);
+            }
+            sleep.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+
+    async fn say_last_words<T: Transport>(&mut self, transport: &mut T) {
+        let written = std::future::poll_fn(|context| self.poll_write(transport, context)).await;
+        if written.is_ok() {
+            finished(transport).await;
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Who is connected to this process: for the end of a session and the end of the server.
+
+use super::Outbox;
+use crate::shard::Delivery;
+use goldenpath_core::id::{ConnectionId, SessionId};
+use goldenpath_core::outbox::Weight;
+use goldenpath_core::time::Millis;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// All sockets from upgrade to end; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    sockets: Arc<Mutex<BTreeMap<ConnectionId, Socket>>>,
+    count: watch::Sender<usize>,
+}
+
+#[derive(Debug)]
+struct Socket {
+    outbox: Outbox,
+    /// Known once it is authenticated.
+    session_id: Option<SessionId>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { sockets: Arc::default(), count: watch::Sender::new(0) }
+    }
+}
+
+impl Registry {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits until there is none.
+    pub async fn emptied(&self) {
+        let mut count = self.count.subscribe();
+        // The sender is held by `self`, so waiting cannot fail.
+        let _ = count.wait_for(|count| *count == 0).await;
+    }
+
+    /// Closes the sockets of a session that was ended early with 4441 (F39, AUTH-08).
+    pub fn revoke(&self, session_id: SessionId) {
+        for socket in self.sockets().values() {
+            if socket.session_id == Some(session_id) {
+                let _ = socket.outbox.push(Delivery::Revoked, Weight::default());
+            }
+        }
+    }
+
+    /// Tells every socket that the server drains; their returns are spread over `jitter` (F35).
+    pub fn drain(&self, jitter: Millis) {
+        let sockets = self.sockets();
+        let count = sockets.len().max(1) as u64;
+        for (nth, socket) in sockets.values().enumerate() {
+            let share = jitter.0.saturating_mul(nth as u64) / count;
+            // At once is too early: the next process needs a moment to start.
+            let reconnect_after = Millis(share.max(250));
+            let _ = socket.outbox.push(Delivery::Drain { reconnect_after }, Weight::default());
+        }
+    }
+
+    /// Tells every socket which parts are not available now.
+    pub fn service_status(&self, degraded: &[String]) {
+        for socket in self.sockets().values() {
+            let delivery = Delivery::ServiceStatus(degraded.to_vec());
+            let _ = socket.outbox.push(delivery, Weight::default());
+        }
+    }
+
+    pub(super) fn enter(&self, connection_id: ConnectionId, outbox: Outbox) -> Entry {
+        let mut sockets = self.sockets();
+        sockets.insert(connection_id, Socket { outbox, session_id: None });
+        self.count.send_replace(sockets.len());
+        Entry { registry: self.clone(), connection_id }
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Socket>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket's place in the registry; given up when it is dropped.
+pub(super) struct Entry {
+    registry: Registry,
+    connection_id: ConnectionId,
+}
+
+impl Entry {
+    /// Whose socket it is, is known now.
+    pub(super) fn authenticated(&self, session_id: SessionId) {
+        if let Some(socket) = self.registry.sockets().get_mut(&self.connection_id) {
+            socket.session_id = Some(session_id);
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut sockets = self.registry.sockets();
+        sockets.remove(&self.connection_id);
+        self.registry.count.send_replace(sockets.len());
+    }
+}
