@@ -61,11 +61,7 @@ struct Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        let (link, connection_id) = (self.link.clone(), self.connection_id);
-        // Outside a runtime the process is ending and there is no hub to tell.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { link.detach(connection_id).await });
-        }
+        self.link.detach(self.connection_id);
     }
 }
 
@@ -138,7 +134,7 @@ impl<'a> Driver<'a> {
                 Woken::Marks => {
                     if let Some(hub) = &self.hub {
                         for mark in std::mem::take(&mut self.passed) {
-                            hub.link.marked(hub.connection_id, mark).await;
+                            hub.link.marked(hub.connection_id, mark);
                         }
                     }
                 }
@@ -164,8 +160,7 @@ impl<'a> Driver<'a> {
                     self.entry.authenticated(identity.session_id);
                     if let Some(outbox) = self.sender.take() {
                         let shards = &self.around.shards;
-                        let link =
-                            shards.attach(&identity.user_id, id, resume, true, outbox).await;
+                        let link = shards.attach(&identity.user_id, id, resume, true, outbox).await;
                         self.hub = Some(Attachment { link, connection_id: id });
                     }
                 }

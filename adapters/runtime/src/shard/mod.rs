@@ -3,26 +3,27 @@
 
 mod effects;
 mod link;
+mod runs;
 mod task;
 mod timers;
 mod user;
 
 pub use link::HubLink;
+pub use runs::{RunControl, RunSink, Runs};
 
 use crate::Clock;
 use crate::ports::Store;
 use goldenpath_core::hub::{self, HubReady, StoredRun};
-use goldenpath_core::id::{ConnectionId, Fence, UserId};
+use goldenpath_core::id::{ConnectionId, UserId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::outbox;
-use goldenpath_core::run::{Assignment, CancelReason};
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{CloseCode, Frame, Head, ResumePoint};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Inputs that may wait at a shard; beyond it whoever brings one waits.
+/// Commands that may wait at a shard; beyond it their connections wait.
 const INBOX: usize = 8192;
 
 /// What goes through a connection's outbox.
@@ -47,26 +48,6 @@ pub enum Delivery {
     Revoked,
     /// The parts that are not available now.
     ServiceStatus(Vec<String>),
-}
-
-/// Starts the tasks of runs.
-pub trait Runs: Send + Sync + 'static {
-    /// Starts one; it reports through `link` and ends with [`HubLink::run_stopped`], whatever happens.
-    fn start(
-        &self,
-        assignment: Assignment,
-        fence: Fence,
-        user: &UserId,
-        link: HubLink,
-    ) -> Box<dyn RunHandle>;
-}
-
-/// A run's task, from the hub's side.
-pub trait RunHandle: Send {
-    /// Asks it to end with its terminal event.
-    fn cancel(&self, reason: CancelReason);
-    /// Drops it; nothing more is heard of it but that it stopped.
-    fn kill(&self);
 }
 
 /// What a shard works with.
@@ -106,7 +87,8 @@ impl Load {
     }
 }
 
-enum ToShard {
+#[derive(Debug)]
+pub(crate) enum ToShard {
     /// A connection of a user is authenticated.
     Attach {
         user: UserId,
@@ -125,10 +107,19 @@ enum ToShard {
     Measure(oneshot::Sender<Load>),
 }
 
+/// The two ways into a shard.
+#[derive(Clone, Debug)]
+struct Inbox {
+    /// From connections; bounded, so that a flood waits at its source.
+    commands: mpsc::Sender<ToShard>,
+    /// What ends a wait of the hub's own: as many as it has asked for, so it needs no bound.
+    answers: mpsc::UnboundedSender<ToShard>,
+}
+
 /// All shards of this process; cheap to clone.
 #[derive(Clone)]
 pub struct Shards {
-    inboxes: Arc<[mpsc::Sender<ToShard>]>,
+    inboxes: Arc<[Inbox]>,
 }
 
 impl Shards {
@@ -136,10 +127,11 @@ impl Shards {
     #[must_use]
     pub fn start(count: usize, around: &Surroundings, seed: &mut Seed) -> Self {
         let inboxes = (0..count.max(1)).map(|number| {
-            let (inbox, received) = mpsc::channel(INBOX);
-            let shard = task::Shard::new(number, around.clone(), seed.fork(), inbox.downgrade());
-            tokio::spawn(shard.run(received));
-            inbox
+            let (commands, from_connections) = mpsc::channel(INBOX);
+            let (answers, from_others) = mpsc::unbounded_channel();
+            let shard = task::Shard::new(number, around.clone(), seed.fork(), answers.downgrade());
+            tokio::spawn(shard.run(from_connections, from_others));
+            Inbox { commands, answers }
         });
         Self { inboxes: inboxes.collect() }
     }
@@ -150,8 +142,8 @@ impl Shards {
         HubLink::new(user.clone(), self.inbox(user).clone())
     }
 
-    /// Hands a connection to its user's hub; what the hub says to it goes through `outbox`. A reader
-    /// follows logs, others attach for the time of one command.
+    /// Hands a connection to its user's hub; what the hub says to it goes through `outbox`, first
+    /// [`Delivery::Attached`]. A reader follows logs, others attach for the time of one command.
     pub async fn attach(
         &self,
         user: &UserId,
@@ -162,28 +154,28 @@ impl Shards {
     ) -> HubLink {
         let attach = ToShard::Attach { user: user.clone(), connection_id, resume, reader, outbox };
         // A shard ends with the process only; then nobody is left to be told.
-        let _ = self.inbox(user).send(attach).await;
+        let _ = self.inbox(user).commands.send(attach).await;
         self.link(user)
     }
 
-    /// Hands the runs that a restart left behind to their users' hubs.
-    pub async fn recover(&self, unfinished: Vec<(UserId, Vec<StoredRun>)>) {
+    /// Hands the runs that a restart left behind to their users' hubs, which go on with them.
+    pub fn recover(&self, unfinished: Vec<(UserId, Vec<StoredRun>)>) {
         for (user, runs) in unfinished {
-            self.link(&user).send(hub::Input::Recover { runs }).await;
+            self.link(&user).tell(hub::Input::Recover { runs });
         }
     }
 
     /// Nothing new is begun from now on (RUN-13).
-    pub async fn drain(&self) {
+    pub fn drain(&self) {
         for inbox in self.inboxes.iter() {
-            let _ = inbox.send(ToShard::Drain).await;
+            let _ = inbox.answers.send(ToShard::Drain);
         }
     }
 
     /// Drops all run tasks; the next process goes on from their logs.
-    pub async fn kill_runs(&self) {
+    pub fn kill_runs(&self) {
         for inbox in self.inboxes.iter() {
-            let _ = inbox.send(ToShard::KillRuns).await;
+            let _ = inbox.answers.send(ToShard::KillRuns);
         }
     }
 
@@ -192,14 +184,14 @@ impl Shards {
         let mut sum = Load::default();
         for inbox in self.inboxes.iter() {
             let (ask, answer) = oneshot::channel();
-            if inbox.send(ToShard::Measure(ask)).await.is_ok() {
+            if inbox.answers.send(ToShard::Measure(ask)).is_ok() {
                 sum = sum.plus(answer.await.unwrap_or_default());
             }
         }
         sum
     }
 
-    fn inbox(&self, user: &UserId) -> &mpsc::Sender<ToShard> {
+    fn inbox(&self, user: &UserId) -> &Inbox {
         // FNV-1a: the same user is on the same shard in every run of the same size.
         let hash = user.as_str().bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -3,7 +3,7 @@
 use super::effects::{Asked, Call, Calls, Done};
 use super::timers::Timers;
 use super::user::{Settled, User};
-use super::{HubLink, Load, Surroundings, ToShard};
+use super::{Load, Surroundings, ToShard};
 use goldenpath_core::hub::{Hub, Input};
 use goldenpath_core::id::{EffectId, RequestId, UserId};
 use goldenpath_core::seed::Seed;
@@ -34,7 +34,7 @@ pub(super) struct Shard {
     next_generation: u64,
     draining: bool,
     /// To give to runs; weak, so that the shard ends when everybody else has gone.
-    inbox: mpsc::WeakSender<ToShard>,
+    answers: mpsc::WeakUnboundedSender<ToShard>,
 }
 
 impl Shard {
@@ -42,7 +42,7 @@ impl Shard {
         number: usize,
         around: Surroundings,
         seed: Seed,
-        inbox: mpsc::WeakSender<ToShard>,
+        answers: mpsc::WeakUnboundedSender<ToShard>,
     ) -> Self {
         Self {
             number,
@@ -54,11 +54,15 @@ impl Shard {
             touched: Vec::new(),
             next_generation: 0,
             draining: false,
-            inbox,
+            answers,
         }
     }
 
-    pub(super) async fn run(mut self, mut received: mpsc::Receiver<ToShard>) {
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<ToShard>,
+        mut answers: mpsc::UnboundedReceiver<ToShard>,
+    ) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut sleep = pin!(sleep_until(Instant::now()));
         loop {
@@ -74,8 +78,11 @@ impl Shard {
                 {
                     return Poll::Ready(Woken::Done(done));
                 }
-                if let Poll::Ready(count) = received.poll_recv_many(context, &mut batch, BATCH) {
-                    return Poll::Ready(if count == 0 { Woken::Over } else { Woken::Inbox });
+                // Both, so that one wake-up takes all there is; answers first, as they free something.
+                let answered = answers.poll_recv_many(context, &mut batch, BATCH);
+                let commanded = commands.poll_recv_many(context, &mut batch, BATCH);
+                if answered.is_ready() || commanded.is_ready() {
+                    return Poll::Ready(if batch.is_empty() { Woken::Over } else { Woken::Inbox });
                 }
                 if deadline.is_some() && sleep.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Woken::Timer);
@@ -182,10 +189,8 @@ impl Shard {
         for id in std::mem::take(&mut self.touched) {
             let Some(user) = self.users.get_mut(&id) else { continue };
             user.touched = false;
-            let inbox = &self.inbox;
-            let link = || inbox.upgrade().map(|inbox| HubLink::new(id.clone(), inbox));
-            let (around, calls) = (&self.around, &self.calls);
-            match catch_unwind(AssertUnwindSafe(|| user.settle(around, calls, link))) {
+            let (around, calls, answers) = (&self.around, &self.calls, &self.answers);
+            match catch_unwind(AssertUnwindSafe(|| user.settle(around, calls, answers))) {
                 Ok(Settled::Waits(deadline)) => {
                     self.timers.set(&id, user.deadline, deadline);
                     user.deadline = deadline;

@@ -1,7 +1,7 @@
 //! One user on a shard: the hub, and the ends of its connections and runs.
 
 use super::effects::{Asked, Call, Calls};
-use super::{Delivery, HubLink, RunHandle, Surroundings};
+use super::{Delivery, RunControl, RunSink, Surroundings, ToShard};
 use crate::connection::weight_of;
 use goldenpath_core::hub::{Hub, Input, Output};
 use goldenpath_core::id::{ConnectionId, Fence, RunId, UserId};
@@ -9,6 +9,7 @@ use goldenpath_core::outbox::{Sender, Weight};
 use goldenpath_core::time::{Mono, Now};
 use goldenpath_core::wire::CloseCode;
 use std::collections::BTreeMap;
+use tokio::sync::mpsc;
 
 /// What becomes of a user after all was said.
 pub(super) enum Settled {
@@ -22,7 +23,7 @@ pub(super) struct User {
     hub: Hub,
     pub(super) generation: u64,
     pub(super) connections: BTreeMap<ConnectionId, Sender<Delivery>>,
-    pub(super) runs: BTreeMap<RunId, (Fence, Box<dyn RunHandle>)>,
+    pub(super) runs: BTreeMap<RunId, (Fence, Box<dyn RunControl>)>,
     /// Where it stands in the shard's timers.
     pub(super) deadline: Option<Mono>,
     /// Whether it stands in the shard's list of those to be settled.
@@ -74,7 +75,7 @@ impl User {
         &mut self,
         around: &Surroundings,
         calls: &Calls,
-        link: impl Fn() -> Option<HubLink>,
+        answers: &mpsc::WeakUnboundedSender<ToShard>,
     ) -> Settled {
         loop {
             match self.hub.poll_output() {
@@ -127,10 +128,11 @@ impl User {
                 Output::Retire => return Settled::Retired,
                 Output::StartRun { assignment, fence, user_id } => {
                     // Without an inbox the process is ending; the run is continued by the next one.
-                    if let Some(link) = link() {
+                    if let Some(answers) = answers.upgrade() {
                         let run_id = assignment.run_id;
-                        let handle = around.runs.start(assignment, fence, &user_id, link);
-                        if let Some((_, older)) = self.runs.insert(run_id, (fence, handle)) {
+                        let sink = RunSink::new(answers, user_id.clone(), run_id, fence);
+                        let run = around.runs.start(user_id, assignment, sink);
+                        if let Some((_, older)) = self.runs.insert(run_id, (fence, run)) {
                             older.kill();
                         }
                     }
