@@ -52,6 +52,8 @@ pub struct OpenTool {
     pub tool: Name,
     /// When it was called.
     pub started: Wall,
+    /// Which try it is at, from 1.
+    pub attempt: u32,
 }
 
 /// Why an event may not come now.
@@ -110,9 +112,13 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
-/// Why everything open is being closed; decides the statuses.
+/// Why something open is being closed; decides the statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Closing {
+    /// Whoever asked for it has ended without waiting.
+    Abandoned,
+    /// Its agent's time is over.
+    AgentTimedOut,
     /// The run was cancelled.
     Cancelled,
     /// The run failed.
@@ -126,37 +132,40 @@ pub enum Closing {
 impl Closing {
     const fn agent(self) -> AgentStatus {
         match self {
-            Self::Cancelled => AgentStatus::Cancelled,
+            Self::Abandoned | Self::Cancelled => AgentStatus::Cancelled,
             Self::Failed | Self::Interrupted => AgentStatus::Failed,
-            Self::TimedOut => AgentStatus::TimedOut,
+            Self::AgentTimedOut | Self::TimedOut => AgentStatus::TimedOut,
         }
     }
 
     const fn tool(self) -> ToolStatus {
         match self {
             Self::Cancelled => ToolStatus::Cancelled,
-            Self::Failed | Self::Interrupted => ToolStatus::Abandoned,
-            Self::TimedOut => ToolStatus::TimedOut,
+            Self::Abandoned | Self::Failed | Self::Interrupted => ToolStatus::Abandoned,
+            Self::AgentTimedOut | Self::TimedOut => ToolStatus::TimedOut,
         }
     }
 
-    fn error(self) -> Option<ErrorInfo> {
-        match self {
-            Self::Cancelled => None,
-            Self::Failed => Some(ErrorInfo::new(ErrorCode::AgentFailed, "the run failed")),
-            Self::Interrupted => {
-                Some(ErrorInfo::new(ErrorCode::Internal, "cut off by a restart of the server"))
-            }
-            Self::TimedOut => Some(ErrorInfo::new(ErrorCode::RunTimeout, "the run's time is over")),
-        }
+    /// What the closing events give as the reason.
+    #[must_use]
+    pub fn error(self) -> Option<ErrorInfo> {
+        let (code, message) = match self {
+            Self::Abandoned | Self::Cancelled => return None,
+            Self::AgentTimedOut => (ErrorCode::AgentTimeout, "the agent's time is over"),
+            Self::Failed => (ErrorCode::AgentFailed, "the run failed"),
+            Self::Interrupted => (ErrorCode::Internal, "cut off by a restart of the server"),
+            Self::TimedOut => (ErrorCode::RunTimeout, "the run's time is over"),
+        };
+        Some(ErrorInfo::new(code, message))
     }
 
     fn words(self) -> String {
         String::from(match self {
+            Self::Abandoned => "no longer needed",
             Self::Cancelled => "cancelled",
             Self::Failed => "ended with the run",
             Self::Interrupted => "interrupted",
-            Self::TimedOut => "out of time",
+            Self::AgentTimedOut | Self::TimedOut => "out of time",
         })
     }
 }
@@ -314,7 +323,8 @@ impl Grammar {
         }
         self.agents[at].tools.total += 1;
         let agent_run_id = self.agents[at].agent.agent_run_id;
-        self.tools.push(OpenTool { tool_call_id, agent_run_id, tool: tool.clone(), started: ts });
+        let (tool, started, attempt) = (tool.clone(), ts, 1);
+        self.tools.push(OpenTool { tool_call_id, agent_run_id, tool, started, attempt });
         Ok(())
     }
 
@@ -395,7 +405,7 @@ impl Grammar {
                 result_ref: None,
                 truncated: false,
                 error: how.error(),
-                attempt: 1,
+                attempt: tool.attempt,
             };
             self.take_in(desk.draft(self.run_id, Some(agent.clone()), event), drafts);
         }
@@ -405,6 +415,13 @@ impl Grammar {
         let allowed = self.observe_draft(&draft);
         debug_assert!(allowed.is_ok(), "closing broke the grammar: {allowed:?}");
         drafts.push(draft);
+    }
+
+    /// A call is being tried again.
+    pub(super) fn tried_again(&mut self, tool_call_id: ToolCallId, attempt: u32) {
+        if let Some(open) = self.tools.iter_mut().find(|open| open.tool_call_id == tool_call_id) {
+            open.attempt = attempt;
+        }
     }
 
     /// An open agent and all agents below it, the deepest and latest first.

@@ -7,6 +7,7 @@ use crate::wire::{
 };
 use alloc::string::String;
 use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
 /// What a run is told when it is made; the same after a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -129,7 +130,8 @@ pub enum Request {
 pub struct Task {
     /// The user's question, or the delegating agent's words.
     pub text: String,
-    /// Outputs of the steps before it, by agent, as one JSON object.
+    /// Outputs of the steps before it, by agent, as one JSON object; the key `missing` lists the agents
+    /// that have none, each with its status and error.
     pub inputs: Json,
 }
 
@@ -197,7 +199,8 @@ pub struct Finish {
 }
 
 /// The ways a run can take; triage chooses, the plan follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Route {
     /// The question is none we can work on: an honest list of what we can do.
     Capabilities,
