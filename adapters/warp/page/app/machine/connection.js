@@ -129,7 +129,8 @@ export class Connection {
         this.farewell = payload;
         break;
       case 'error':
-        this.lastError = payload;
+        // Only an error that ends the connection explains its end.
+        if (payload.fatal === true || this.state === 'authenticating') this.lastError = payload;
         break;
       case 'ping':
         this.#write('pong', payload.nonce === undefined ? {} : { nonce: payload.nonce });

@@ -181,7 +181,8 @@ export class Session {
     for (const point of payload.resume?.threads ?? []) this.#resumed(point);
     for (const thread of this.threads.values()) {
       const asked = (payload.resume?.threads ?? []).some((p) => p.thread_id === thread.log.threadId);
-      if (!asked && !thread.loading) this.#resume(thread);
+      if (thread.failed && thread.failed.status !== 404) this.reload(thread.log.threadId);
+      else if (!asked && !thread.loading && !thread.failed) this.#resume(thread);
     }
     this.flush();
   }

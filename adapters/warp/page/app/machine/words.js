@@ -95,10 +95,10 @@ export function connectionWords({ state, why, retryInMs = null }) {
       return { short: 'Connected', long: 'Connected. Everything is up to date.' };
     case 'waiting': {
       const seconds = Math.max(0, Math.ceil((retryInMs ?? 0) / 1_000));
-      return { short: seconds ? `Reconnecting in ${seconds} s` : 'Reconnecting', long: `${reason} Nothing is lost; agents go on working.` };
+      return { short: seconds ? `Reconnecting in ${seconds} s` : 'Reconnecting', long: `${reason} What you asked is safe, and agents go on working.` };
     }
     case 'offline':
-      return { short: 'Offline', long: 'This device seems to be offline. Nothing is lost; messages are sent when it is back.' };
+      return { short: 'Offline', long: 'This device seems to be offline. Messages are kept and sent when it is back.' };
     default:
       return { short: 'Not connected', long: reason || 'Not connected.' };
   }

@@ -65,7 +65,7 @@ export class ConversationView {
       }
       const before = runView.element.dataset.answered;
       runView.update({ stopping: stopping.has(run.id) });
-      if (before === 'no' && run.answer && !this.fresh) answeredNow = view;
+      if (before === 'no' && run.answer && !this.fresh && turn === turns.at(-1)) answeredNow = view;
     }
     this.#updatePending(outbox, turns);
     this.#updatePlaceholder({ thread, empty: turns.length === 0 && outbox.length === 0 });
@@ -177,7 +177,7 @@ export class ConversationView {
 
   #scrollTo(element, behavior) {
     const calm = window.matchMedia('(prefers-reduced-motion: reduce)').matches;
-    element.scrollIntoView({ block: 'start', behavior: behavior ?? (calm ? 'instant' : 'smooth') });
+    this.scroller.scrollTo({ top: element.offsetTop - 16, behavior: behavior ?? (calm ? 'instant' : 'smooth') });
   }
 }
 
