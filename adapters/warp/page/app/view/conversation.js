@@ -70,7 +70,7 @@ export class ConversationView {
     this.#updatePending(outbox, turns);
     this.#updatePlaceholder({ thread, empty: turns.length === 0 && outbox.length === 0 });
     if (answeredNow && follow) this.#scrollTo(answeredNow.element);
-    else if (follow || (this.fresh && turns.length)) this.#toEnd(turns, conversation);
+    else if ((follow || this.fresh) && (turns.length || this.pending.size)) this.#toEnd(turns, conversation);
     if (turns.length && !thread?.loading) this.fresh = false;
   }
 

@@ -38,7 +38,7 @@ export class RunView {
     this.partial = h('p', { class: 'partial', hidden: true }, icon('warn'), 'This answer is not whole: it is what there was when the run ended.');
     this.copy = h('button', { class: 'button small quiet', type: 'button', onclick: () => copyFrom(this.copy, this.run.answer?.content ?? '') }, icon('copy'), h('span', { class: 'button-label' }, 'Copy as Markdown'));
     this.answer = h('section', { class: 'answer', 'aria-label': 'Answer', hidden: true }, this.partial, this.report, h('footer', { class: 'answer-foot' }, this.copy));
-    this.element = h('div', { class: 'run', 'data-run': run.id }, this.team, h('div', { class: 'result' }, this.ending, this.answer));
+    this.element = h('div', { class: 'run', 'data-run': run.id }, h('div', { class: 'result' }, this.ending, this.answer), this.team);
   }
 
   /** Shows the run as it is now. `stopping`: its end was asked for. */
