@@ -69,26 +69,19 @@ impl Client {
 /// Connects, resumes, sends again what was not acknowledged, and keeps asking until the connection
 /// ends or `stop` is set and everything is quiet.
 async fn live(server: &Arc<Mutex<Server>>, token: &str, client: &mut Client, stop: &AtomicBool) {
-    let opened = {
-        let (url, headers) = {
-            let server = server.lock().await;
-            (server.ws_url(), [("Sec-WebSocket-Protocol", GOLDEN)])
-        };
-        open(&url, &headers).await
-    };
-    let Some(mut socket) = opened else {
+    let url = server.lock().await.ws_url();
+    let Some(mut socket) = Socket::try_open(&url, &[("Sec-WebSocket-Protocol", GOLDEN)]).await
+    else {
         return tokio::time::sleep(Duration::from_millis(20)).await;
     };
     socket.say("auth", json!({"token": token, "resume": {"threads": client.resume()}})).await;
     for name in client.outbox() {
         socket.say("user_message", json!({"client_msg_id": name, "content": "again"})).await;
     }
-    let mut open_runs = 0;
     loop {
         match socket.hear().await {
             Heard::Frame(frame) => {
                 client.hear(&frame);
-                open_runs += usize::from(frame["type"] == "run_queued");
                 let ended = RUN_ENDS.iter().any(|end| frame["type"] == *end);
                 let idle = frame["type"] == "connection_ready" || ended;
                 if idle && !stop.load(Ordering::Relaxed) && client.outbox().is_empty() {
@@ -106,17 +99,14 @@ async fn live(server: &Arc<Mutex<Server>>, token: &str, client: &mut Client, sto
     }
 }
 
-async fn open(url: &str, headers: &[(&str, &str)]) -> Option<Socket> {
-    Socket::try_open(url, headers).await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f46_fifty_kills_lose_nothing_and_double_nothing() {
     let seed = std::env::var("GOLDENPATH_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(46);
     println!("seed {seed}; replay with GOLDENPATH_SEED={seed}");
     let mut random = Seed::new(seed);
     // A message a second must not be too fast for a test that sends as fast as it hears.
-    let settings = [("GOLDENPATH_MESSAGES_PER_MINUTE", "60000"), ("GOLDENPATH_MESSAGE_BURST", "10000")];
+    let settings =
+        [("GOLDENPATH_MESSAGES_PER_MINUTE", "60000"), ("GOLDENPATH_MESSAGE_BURST", "10000")];
     let server = Server::start(&["--agents", "bench"], &settings).await;
     let mut tokens = Vec::new();
     for n in 0..CLIENTS {

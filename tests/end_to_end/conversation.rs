@@ -60,8 +60,12 @@ async fn f27_nothing_optimizes_before_the_data_is_there() {
     socket.ask("m1", "Analyze my AI costs", None).await;
     let frames = socket.collect(&RUN_ENDS).await;
     let plan = frames.iter().find(|frame| frame["type"] == "run_plan").expect("a plan");
-    let steps: Vec<&str> =
-        plan["payload"]["steps"].as_array().unwrap().iter().map(|s| s["agent"].as_str().unwrap()).collect();
+    let steps: Vec<&str> = plan["payload"]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["agent"].as_str().unwrap())
+        .collect();
     assert_eq!(steps.last(), Some(&"report"), "the report is last, always");
     let at = |agent: &str| steps.iter().position(|step| *step == agent);
     assert!(at("data") < at("optimization"), "{steps:?}");
@@ -79,8 +83,12 @@ async fn f32_a_thread_keeps_its_conversation() {
     assert_eq!(second["thread_id"], first["thread_id"]);
     socket.collect(&RUN_ENDS).await;
     let (_, messages) = server.get(&format!("/api/threads/{thread}/messages"), &token).await;
-    let roles: Vec<&str> =
-        messages["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+    let roles: Vec<&str> = messages["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["role"].as_str().unwrap())
+        .collect();
     assert_eq!(roles, ["user", "assistant", "user", "assistant"]);
 }
 

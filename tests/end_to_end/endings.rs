@@ -14,7 +14,9 @@ async fn f46_a_run_cut_off_by_kill_9_is_continued_after_the_restart() {
     let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
     let ack = socket.ask("m1", "data 1 tool-slow", None).await;
     let mut heard = Vec::new();
-    while !heard.iter().any(|f: &serde_json::Value| f["type"] == "tool_executing" && f["agent"]["name"] == "data")
+    while !heard
+        .iter()
+        .any(|f: &serde_json::Value| f["type"] == "tool_executing" && f["agent"]["name"] == "data")
     {
         heard.extend(entries(&[socket.frame().await]));
     }

@@ -18,10 +18,10 @@ async fn f22_a_reader_that_leaves_after_any_entry_hears_the_rest_once() {
     let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
     let ack = socket.ask("m0", "how long is a run", None).await;
     let whole = entries(&socket.collect(&RUN_ENDS).await);
-    let (thread, epoch) = (ack["thread_id"].as_str().unwrap().to_owned(), whole[0]["epoch"].clone());
+    let (thread, epoch) =
+        (ack["thread_id"].as_str().unwrap().to_owned(), whole[0]["epoch"].clone());
     for leave_after in 1..=whole.len() {
-        let (mut socket, _) =
-            Socket::ready(&server, &token, point(&thread, &epoch, 0)).await;
+        let (mut socket, _) = Socket::ready(&server, &token, point(&thread, &epoch, 0)).await;
         let mut heard = Vec::new();
         while heard.len() < leave_after {
             let frame = socket.frame().await;
@@ -80,7 +80,10 @@ async fn a_resume_that_cannot_be_served_is_never_served_in_part() {
     for (resume, reason) in [
         (json!([{"thread_id": thread, "after_seq": 1_000_000}]), "cursor_invalid"),
         (json!([{"thread_id": thread, "epoch": "effff", "after_seq": 1}]), "epoch_mismatch"),
-        (json!([{"thread_id": "thr_00000000000000000000000009", "after_seq": 1}]), "thread_not_found"),
+        (
+            json!([{"thread_id": "thr_00000000000000000000000009", "after_seq": 1}]),
+            "thread_not_found",
+        ),
     ] {
         let (mut socket, ready) = Socket::ready(&server, &token, resume).await;
         let resumed = &ready["payload"]["resume"][0];
@@ -99,7 +102,7 @@ async fn a_hole_is_filled_on_request() {
     let whole = entries(&socket.collect(&RUN_ENDS).await);
     let gap = json!({"thread_id": ack["thread_id"], "after_seq": 3, "to_seq": 6});
     socket.say("gap_request", gap).await;
-    for place in 3..6 {
-        assert_eq!(bare(&socket.frame().await), whole[place]);
+    for expected in &whole[3..6] {
+        assert_eq!(bare(&socket.frame().await), *expected);
     }
 }

@@ -59,9 +59,11 @@ async fn f26_the_report_runs_after_a_step_that_failed_and_the_run_ends_degraded(
 #[tokio::test]
 async fn a_tool_that_hangs_fails_or_panics_is_closed_with_its_own_status() {
     let server = scripted().await;
-    for (question, status) in
-        [("data 1 tool-hang", "timed_out"), ("data 1 tool-fail", "failed"), ("data 1 tool-panic", "failed")]
-    {
+    for (question, status) in [
+        ("data 1 tool-hang", "timed_out"),
+        ("data 1 tool-fail", "failed"),
+        ("data 1 tool-panic", "failed"),
+    ] {
         let (heard, _) = ask(&server, question).await;
         let tool = heard
             .iter()

@@ -59,7 +59,11 @@ pub fn bare(frame: &Value) -> Value {
 /// The durable entries among frames, in the order heard.
 #[must_use]
 pub fn entries(frames: &[Value]) -> Vec<Value> {
-    frames.iter().filter(|frame| frame["seq"].is_u64() && frame["id"].is_string()).cloned().collect()
+    frames
+        .iter()
+        .filter(|frame| frame["seq"].is_u64() && frame["id"].is_string())
+        .cloned()
+        .collect()
 }
 
 /// The types of frames, in order.
