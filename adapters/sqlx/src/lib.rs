@@ -1,3 +1,17 @@
 //! The stores, on sqlx.
+//!
+//! [`Database`] opens the files of one node and hands out the ports: logs, views, accounts, artifacts.
+//! Usage records have a module of their own, [`usage`].
 
+mod accounts;
+mod artifacts;
+mod chaos;
+mod columns;
+mod database;
+mod directory;
+mod store;
 pub mod usage;
+
+pub use chaos::{Chaos, Lost};
+pub use database::{Database, Durability, OpenError, Options, migrate};
+pub use store::SqliteStore;

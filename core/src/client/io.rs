@@ -164,9 +164,7 @@ pub enum Output {
         effect: EffectId,
         /// Which thread.
         thread_id: ThreadId,
-        /// The epoch of what the client has; a log of another one is to be read from its beginning.
-        epoch: Option<Epoch>,
-        /// What the client has.
+        /// What the client has, if it is of the same epoch.
         after_seq: Seq,
         /// Where, as the server said.
         url: Option<String>,

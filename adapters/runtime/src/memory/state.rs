@@ -192,11 +192,6 @@ impl Memory {
     fn changed_runs(&self, batch: &Batch, head: Seq) -> Result<BTreeMap<RunId, Run>, Not> {
         let mut changed = BTreeMap::new();
         if let Some(message) = &batch.message {
-            if self.runs.contains_key(&message.run_id)
-                || self.messages.contains_key(&message.message_id)
-            {
-                return Err(REFUSED);
-            }
             let run = Run {
                 n: self.runs_made,
                 user_id: batch.user_id.clone(),
@@ -240,7 +235,9 @@ impl Memory {
         let given = ids.len();
         ids.sort_unstable();
         ids.dedup();
-        let taken = ids.len() < given || ids.iter().any(|id| self.messages.contains_key(id));
+        let taken = ids.len() < given
+            || ids.iter().any(|id| self.messages.contains_key(id))
+            || batch.message.as_ref().is_some_and(|m| self.runs.contains_key(&m.run_id));
         if running.count() > 1 || taken { Err(REFUSED) } else { Ok(changed) }
     }
 

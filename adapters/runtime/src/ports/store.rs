@@ -14,9 +14,10 @@ use goldenpath_core::id::UserId;
 /// 4. `Fault::Refused`: it opens a thread that exists, or was encoded for another epoch;
 /// 5. `Duplicate` or `Conflict`: this user has used the `client_msg_id` (DLV-08);
 /// 6. `HeadMoved`;
-/// 7. `Fault::Refused`: its message or its run exists already, or a run it names is none of this thread;
+/// 7. `Fault::Refused`: a run it names is none of this thread;
 /// 8. `Fenced`: a run has a higher fence or has ended (DLV-09, RUN-06);
-/// 9. `Fault::Refused`: the thread would have two running runs (RUN-01), or an answer's id is taken;
+/// 9. `Fault::Refused`: the thread would have two running runs (RUN-01), or an id of a message or a new
+///    run is taken;
 /// 10. `Done`.
 ///
 /// In all cases but the last nothing is written. `Fault::Unavailable` means so too; after

@@ -1,0 +1,148 @@
+//! Writes beside the logs: one statement each, no failing one in ordinary life.
+
+use crate::columns::Column;
+use goldenpath_core::hub::Record;
+use goldenpath_core::id::{RunId, SessionId, UserId};
+use goldenpath_core::time::Wall;
+use goldenpath_runtime::ports::{Account, Artifact};
+use sqlx::SqliteConnection;
+
+/// A write that is no batch.
+pub(crate) enum Side {
+    /// A new account.
+    Account(Account),
+    /// An artifact of a run of this user.
+    Artifact(UserId, RunId, Artifact),
+    /// Nothing; shows that the writer works.
+    Ping,
+    /// A record of this user.
+    Record(UserId, Record),
+    /// A session of this user that ends early.
+    Revoke(UserId, SessionId, Wall),
+}
+
+/// What a write beside the logs did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrote {
+    /// It is written.
+    Done,
+    /// Nothing: the address belongs to an account.
+    EmailTaken,
+    /// Nothing: the id belongs to an account.
+    IdTaken,
+    /// Nothing: what it is about does not exist for this user.
+    NotThere,
+}
+
+impl Side {
+    pub(crate) async fn write(&self, conn: &mut SqliteConnection) -> Result<Wrote, sqlx::Error> {
+        match self {
+            Self::Account(account) => create(conn, account).await,
+            Self::Artifact(user, run_id, artifact) => put(conn, user, *run_id, artifact).await,
+            Self::Ping => Ok(Wrote::Done),
+            Self::Record(user, kept) => record(conn, user, kept).await,
+            Self::Revoke(user, session_id, until) => revoke(conn, user, *session_id, *until).await,
+        }
+    }
+}
+
+fn if_any(rows: u64) -> Wrote {
+    if rows > 0 { Wrote::Done } else { Wrote::NotThere }
+}
+
+async fn create(conn: &mut SqliteConnection, account: &Account) -> Result<Wrote, sqlx::Error> {
+    let made = sqlx::query(
+        "INSERT INTO account (user_id, email, name, password_hash, created_at) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(account.user_id.stored())
+    .bind(account.email.as_str().to_owned())
+    .bind(account.name.clone())
+    .bind(account.password_hash.clone())
+    .bind(account.created_at.stored())
+    .execute(&mut *conn)
+    .await?;
+    if made.rows_affected() > 0 {
+        return Ok(Wrote::Done);
+    }
+    let taken = sqlx::query("SELECT 1 FROM account WHERE email = ?")
+        .bind(account.email.as_str().to_owned())
+        .fetch_optional(conn)
+        .await?;
+    Ok(if taken.is_some() { Wrote::EmailTaken } else { Wrote::IdTaken })
+}
+
+async fn revoke(
+    conn: &mut SqliteConnection,
+    user: &UserId,
+    session_id: SessionId,
+    until: Wall,
+) -> Result<Wrote, sqlx::Error> {
+    sqlx::query(
+        "INSERT OR REPLACE INTO revoked_session (user_id, session_id, until) VALUES (?, ?, ?)",
+    )
+    .bind(user.stored())
+    .bind(session_id.stored())
+    .bind(until.stored())
+    .execute(conn)
+    .await?;
+    Ok(Wrote::Done)
+}
+
+async fn put(
+    conn: &mut SqliteConnection,
+    user: &UserId,
+    run_id: RunId,
+    artifact: &Artifact,
+) -> Result<Wrote, sqlx::Error> {
+    let put = sqlx::query(
+        "INSERT INTO artifact (run_id, name, media_type, at, bytes)
+         SELECT run_id, ?3, ?4, ?5, ?6 FROM run WHERE run_id = ?1 AND user_id = ?2
+         ON CONFLICT (run_id, name) DO UPDATE
+         SET media_type = excluded.media_type, at = excluded.at, bytes = excluded.bytes",
+    )
+    .bind(run_id.stored())
+    .bind(user.stored())
+    .bind(artifact.name.clone())
+    .bind(artifact.media_type.clone())
+    .bind(artifact.at.stored())
+    .bind(artifact.bytes.to_vec())
+    .execute(conn)
+    .await?;
+    Ok(if_any(put.rows_affected()))
+}
+
+async fn record(
+    conn: &mut SqliteConnection,
+    user: &UserId,
+    record: &Record,
+) -> Result<Wrote, sqlx::Error> {
+    let statement = match record {
+        // Its segments, runs, messages, ratings and artifacts go with it (foreign keys).
+        Record::DeleteThread { thread_id } => {
+            sqlx::query("DELETE FROM thread WHERE thread_id = ? AND user_id = ?")
+                .bind(thread_id.stored())
+                .bind(user.stored())
+        }
+        Record::Feedback { feedback, at } => sqlx::query(
+            "INSERT INTO feedback (message_id, rating, comment, at)
+             SELECT message_id, ?3, ?4, ?5 FROM message
+             WHERE message_id = ?1 AND user_id = ?2 AND role = 'assistant'
+             ON CONFLICT (message_id) DO UPDATE
+             SET rating = excluded.rating, comment = excluded.comment, at = excluded.at",
+        )
+        .bind(feedback.message_id.stored())
+        .bind(user.stored())
+        .bind(i64::from(feedback.rating))
+        .bind(feedback.comment.clone())
+        .bind(at.stored()),
+        Record::Position { thread_id, seq } => sqlx::query(
+            "UPDATE thread SET position = max(position, min(?3, head))
+             WHERE thread_id = ?1 AND user_id = ?2",
+        )
+        .bind(thread_id.stored())
+        .bind(user.stored())
+        .bind(seq.stored()),
+    };
+    Ok(if_any(statement.execute(conn).await?.rows_affected()))
+}
