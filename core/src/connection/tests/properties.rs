@@ -17,7 +17,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -39,22 +41,40 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        4 => Just(Act::Upgraded),
-        3 => prop_oneof!["\\PC{0,30}", Just(String::from(AUTH)), Just(String::from(HELLO)),
-            Just(String::from(PING)), Just(String::from(REFRESH))].prop_map(Act::Text),
+        2 => Just(Act::Upgraded),
+        12 => prop_oneof![
+            1 => "\\PC{0,30}",
+            1 => Just(String::from(AUTH)),
+            4 => Just(String::from(HELLO)),
+            2 => Just(String::from(PING)),
+            1 => Just(String::from(REFRESH)),
+        ]
+        .prop_map(Act::Text),
         1 => (0u8..6).prop_map(Act::Frame),
         4 => (prop::bool::weighted(0.2), 0u8..5).prop_map(|(late, kind)| Act::Verdict { late, kind }),
         4 => Just(Act::Attached),
-        3 => (0usize..4).prop_map(Act::Deliver),
-        1 => Just(Act::Heads),
+        6 => (0usize..4).prop_map(Act::Deliver),
+        4 => Just(Act::Heads),
         1 => proptest::sample::select(CloseCode::ALL).prop_map(Act::HubClose),
         1 => Just(Act::Overflow),
         1 => Just(Act::Revoked),
         1 => Just(Act::Drain),
-        1 => Just(Act::Status),
+        4 => Just(Act::Status),
         3 => (0u64..30_000).prop_map(Act::Wait),
         2 => Just(Act::Deadline),
     ]
+}
+
+/// The first steps of the way to ready, as far as they are taken, and then anything.
+fn history() -> impl Strategy<Value = Vec<Act>> {
+    let way = [
+        Act::Upgraded,
+        Act::Text(String::from(AUTH)),
+        Act::Verdict { late: false, kind: 0 },
+        Act::Attached,
+    ];
+    (0usize..=4, prop::collection::vec(act(), 0..60))
+        .prop_map(move |(taken, rest)| way.iter().take(taken).cloned().chain(rest).collect())
 }
 
 fn opening() -> impl Strategy<Value = Accepted> {
@@ -73,7 +93,7 @@ fn limits() -> Limits {
     Limits {
         held_frames: 3,
         violations: 4,
-        message_burst: 6,
+        message_burst: 20,
         rate_refusals: 3,
         connection_max_age: Millis::from_secs(200),
         ..Limits::default()
@@ -85,6 +105,7 @@ fn limits() -> Limits {
 struct Witness {
     upgraded: bool,
     readies: usize,
+    forwards: usize,
     attaches: usize,
     detaches: usize,
     good_verdict: bool,
@@ -120,6 +141,7 @@ impl Witness {
                 self.user = Some(identity.user_id.clone());
             }
             Output::Forward { .. } => {
+                self.forwards += 1;
                 prop_assert!(self.readies == 1 && !self.closed, "CONN-01");
             }
             Output::Detach => {
@@ -152,88 +174,112 @@ fn verdict_of(kind: u8) -> Result<crate::connection::Identity, ErrorCode> {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+/// CONN-01, 02, 03, 05, 07, 08, AUTH-01, 02, 04; invariants 1, 2, 14. The counts at the end show that
+/// the promises were put to the test.
+#[test]
+fn in_any_order_the_promises_hold() {
+    let (readies, forwards, closes) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let mut runner = TestRunner::new(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(1_000)
+    });
+    let histories = (opening(), history());
+    let checked = runner.run(&histories, |(accepted, acts)| {
+        let witness = live(accepted, acts)?;
+        readies.set(readies.get() + witness.readies);
+        forwards.set(forwards.get() + witness.forwards);
+        closes.set(closes.get() + usize::from(witness.closed));
+        Ok(())
+    });
+    assert!(checked.is_ok(), "{checked:?}");
+    assert!(readies.get() > 200, "{} connections became ready", readies.get());
+    assert!(forwards.get() > 200, "{} commands were forwarded", forwards.get());
+    assert!(closes.get() > 100, "{} connections were closed", closes.get());
+}
 
-    /// CONN-01, 02, 03, 05, 07, 08, AUTH-01, 02, 04; invariants 1, 2, 14.
-    #[test]
-    fn in_any_order_the_promises_hold(
-        accepted in opening(),
-        acts in prop::collection::vec(act(), 0..60),
-    ) {
-        let limits = Arc::new(limits());
-        let bound = 8 + limits.held_frames * 2;
-        let opening = Opening { connection_id: ConnectionId(1), accepted, identity: None };
-        let mut connection = Connection::new(opening, limits, Seed::new(2), START);
-        let (mut now, mut asked, mut deadline) = (START, EffectId(u64::MAX), None);
-        let mut witness = Witness::default();
-        for act in acts {
-            let frames = vec![entry(); 3];
-            let mut allowed = bound;
-            let input = match &act {
-                Act::Upgraded => { witness.upgraded = true; Some(Input::Upgraded) }
-                Act::Text(text) => Some(Input::Text(text)),
-                Act::Frame(0) => Some(Input::Binary),
-                Act::Frame(1) => Some(Input::InvalidUtf8),
-                Act::Frame(2) => Some(Input::TooBig),
-                Act::Frame(3) => Some(Input::PeerClosed(Some(1000))),
-                Act::Frame(4) => Some(Input::Lost),
-                Act::Frame(_) => Some(Input::Alive),
-                Act::Verdict { late, kind } => {
-                    let verdict = verdict_of(*kind);
-                    witness.good_verdict |= !late && verdict.is_ok();
-                    let effect = if *late { EffectId(1 << 40) } else { asked };
-                    Some(Input::Verdict { effect, verdict })
-                }
-                Act::Attached => {
-                    witness.attached_told |= witness.attaches == 1;
-                    Some(Input::Attached(HubReady::default()))
-                }
-                Act::Deliver(n) => {
-                    allowed += n;
-                    Some(Input::Deliver(&frames[..(*n).min(3)]))
-                }
-                Act::Heads => {
-                    Some(Input::Heads(vec![Head { thread_id: ThreadId(1), seq: Seq(1) }]))
-                }
-                Act::HubClose(code) => Some(Input::HubClose(*code)),
-                Act::Overflow => Some(Input::Overflow),
-                Act::Revoked => Some(Input::Revoked),
-                Act::Drain => Some(Input::Drain { reconnect_after: Millis(5) }),
-                Act::Status => Some(Input::ServiceStatus { degraded: Vec::new() }),
-                Act::Wait(ms) => { now = now.after(Millis(*ms)); None }
-                Act::Deadline => {
-                    if let Some(at) = deadline {
-                        let wait = crate::time::Mono::since(at, now.mono);
-                        now = now.after(wait);
-                    }
-                    None
-                }
-            };
-            match input {
-                Some(input) => connection.handle_input(now, input),
-                None => connection.handle_timeout(now),
+fn live(accepted: Accepted, acts: Vec<Act>) -> Result<Witness, TestCaseError> {
+    let limits = Arc::new(limits());
+    let bound = 8 + limits.held_frames * 2;
+    let opening = Opening { connection_id: ConnectionId(1), accepted, identity: None };
+    let mut connection = Connection::new(opening, limits, Seed::new(2), START);
+    let (mut now, mut asked, mut deadline) = (START, EffectId(u64::MAX), None);
+    let mut witness = Witness::default();
+    for act in acts {
+        let frames = vec![entry(); 3];
+        let mut allowed = bound;
+        let input = match &act {
+            Act::Upgraded => {
+                witness.upgraded = true;
+                Some(Input::Upgraded)
             }
-            let mut count = 0;
-            loop {
-                let output = connection.poll_output();
-                witness.see(&output)?;
-                match output {
-                    Output::Verify { effect, .. } | Output::MakeDemoUser { effect } => asked = effect,
-                    Output::Idle(at) => { deadline = at; break; }
-                    _ => {}
+            Act::Text(text) => Some(Input::Text(text)),
+            Act::Frame(0) => Some(Input::Binary),
+            Act::Frame(1) => Some(Input::InvalidUtf8),
+            Act::Frame(2) => Some(Input::TooBig),
+            Act::Frame(3) => Some(Input::PeerClosed(Some(1000))),
+            Act::Frame(4) => Some(Input::Lost),
+            Act::Frame(_) => Some(Input::Alive),
+            Act::Verdict { late, kind } => {
+                let verdict = verdict_of(*kind);
+                witness.good_verdict |= !late && verdict.is_ok();
+                let effect = if *late { EffectId(1 << 40) } else { asked };
+                Some(Input::Verdict { effect, verdict })
+            }
+            Act::Attached => {
+                witness.attached_told |= witness.attaches == 1;
+                Some(Input::Attached(HubReady::default()))
+            }
+            Act::Deliver(n) => {
+                allowed += n;
+                Some(Input::Deliver(&frames[..(*n).min(3)]))
+            }
+            Act::Heads => Some(Input::Heads(vec![Head { thread_id: ThreadId(1), seq: Seq(1) }])),
+            Act::HubClose(code) => Some(Input::HubClose(*code)),
+            Act::Overflow => Some(Input::Overflow),
+            Act::Revoked => Some(Input::Revoked),
+            Act::Drain => Some(Input::Drain { reconnect_after: Millis(5) }),
+            Act::Status => Some(Input::ServiceStatus { degraded: Vec::new() }),
+            Act::Wait(ms) => {
+                now = now.after(Millis(*ms));
+                None
+            }
+            Act::Deadline => {
+                if let Some(at) = deadline {
+                    let wait = crate::time::Mono::since(at, now.mono);
+                    now = now.after(wait);
                 }
-                count += 1;
-                prop_assert!(count <= allowed, "CONN-07: {count} outputs");
+                None
             }
-            prop_assert!(connection.end().is_some() == witness.ended);
-            prop_assert!(witness.ended || deadline.is_some(), "a living connection has a deadline");
-            if let (Some(identity), Some(user)) = (connection.identity(), &witness.user) {
-                prop_assert_eq!(&identity.user_id, user, "CONN-03: the user changed");
+        };
+        match input {
+            Some(input) => connection.handle_input(now, input),
+            None => connection.handle_timeout(now),
+        }
+        let mut count = 0;
+        loop {
+            let output = connection.poll_output();
+            witness.see(&output)?;
+            match output {
+                Output::Verify { effect, .. } | Output::MakeDemoUser { effect } => asked = effect,
+                Output::Idle(at) => {
+                    deadline = at;
+                    break;
+                }
+                _ => {}
             }
+            count += 1;
+            prop_assert!(count <= allowed, "CONN-07: {count} outputs");
+        }
+        prop_assert!(connection.end().is_some() == witness.ended);
+        prop_assert!(witness.ended || deadline.is_some(), "a living connection has a deadline");
+        if let (Some(identity), Some(user)) = (connection.identity(), &witness.user) {
+            prop_assert_eq!(&identity.user_id, user, "CONN-03: the user changed");
         }
     }
+    Ok(witness)
+}
 
+proptest! {
     /// CONN-04, AUTH-03, CONN-09: a connection nobody talks to ends by itself, whatever its state, and
     /// in finitely many wake-ups.
     #[test]
