@@ -1,5 +1,6 @@
 //! The only event loop: tokio tasks, timers and shards around the core's machines, and the port traits.
 
+pub mod agent;
 pub mod connection;
 pub mod memory;
 pub mod ports;

@@ -198,6 +198,20 @@ pub struct Finish {
     pub usage: Usage,
 }
 
+impl Finish {
+    /// Done, with an output for the agents after it.
+    ///
+    /// # Errors
+    /// When the output cannot be JSON.
+    pub fn with<T: Serialize>(
+        output: &T,
+        summary: impl Into<String>,
+    ) -> Result<Self, serde_json::Error> {
+        let (output, summary) = (Json::encode(output)?, summary.into());
+        Ok(Self { summary, output, ..Self::default() })
+    }
+}
+
 /// The ways a run can take; triage chooses, the plan follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -59,10 +59,6 @@ use recover::Past;
 use supervise::Step;
 use tools::{Loading, Tool};
 
-/// How often a run is continued after its server died; then it ends interrupted, because it may be what
-/// kills the server.
-pub const MAX_ATTEMPTS: u32 = 20;
-
 /// One run, from its first agent to its terminal event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Run {
@@ -134,9 +130,6 @@ impl Run {
         };
         match run.recover(&history) {
             Err(reason) => run.interrupt(now, &reason),
-            Ok(()) if run.assignment.attempt > MAX_ATTEMPTS => {
-                run.interrupt(now, "the server was restarted too often while it was at work");
-            }
             Ok(()) => match run.grammar.ended() {
                 Some(status) => run.outputs.push_back(Output::Ended(status)),
                 None => run.advance(now),
