@@ -1,1 +1,5 @@
-//! Shared by the suites.
+//! Shared by the suites that run the real server: its process, its clients, and the oracle.
+
+pub mod oracle;
+pub mod server;
+pub mod socket;

@@ -346,6 +346,7 @@ impl Client {
                 self.out.push_back(Output::LoadSnapshot {
                     effect: due.effect,
                     thread_id: *thread_id,
+                    epoch: follow.epoch,
                     after_seq: follow.last,
                     url: due.url,
                 });

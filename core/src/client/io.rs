@@ -164,7 +164,9 @@ pub enum Output {
         effect: EffectId,
         /// Which thread.
         thread_id: ThreadId,
-        /// What the client has, if it is of the same epoch.
+        /// The epoch of what the client has; a log of another one is to be read from its beginning.
+        epoch: Option<Epoch>,
+        /// What the client has.
         after_seq: Seq,
         /// Where, as the server said.
         url: Option<String>,

@@ -250,8 +250,7 @@ impl World {
                     self.said.push_back(frame.as_str().to_string());
                 }
                 Output::Hangup { .. } => (self.dialed, self.open) = (None, None),
-                Output::LoadSnapshot { effect, thread_id, after_seq, .. } => {
-                    let epoch = self.client.position(thread_id).and_then(|point| point.epoch);
+                Output::LoadSnapshot { effect, thread_id, epoch, after_seq, .. } => {
                     self.seen.loads += 1;
                     self.loads.push_back((effect, thread_id, after_seq, epoch));
                 }

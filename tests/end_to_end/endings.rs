@@ -1,0 +1,116 @@
+//! The process ends, kindly or not, and starts again.
+
+use goldenpath_tests::oracle::{bare, check_log, entries};
+use goldenpath_tests::server::Server;
+use goldenpath_tests::socket::{RUN_ENDS, Socket};
+use serde_json::json;
+
+const SCRIPTED: [&str; 2] = ["--agents", "scripted"];
+
+#[tokio::test]
+async fn f46_a_run_cut_off_by_kill_9_is_continued_after_the_restart() {
+    let mut server = Server::start(&SCRIPTED, &[("ENVIRONMENT", "test")]).await;
+    let (token, _) = server.register("ada@example.org").await;
+    let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
+    let ack = socket.ask("m1", "data 1 tool-slow", None).await;
+    let mut heard = Vec::new();
+    while !heard
+        .iter()
+        .any(|f: &serde_json::Value| f["type"] == "tool_executing" && f["agent"]["name"] == "data")
+    {
+        heard.extend(entries(&[socket.frame().await]));
+    }
+    server.kill().await;
+    server.launch().await;
+    let thread = ack["thread_id"].as_str().unwrap();
+    let last = heard.last().unwrap()["seq"].clone();
+    let resume = json!([{"thread_id": thread, "epoch": heard[0]["epoch"], "after_seq": last}]);
+    let (mut socket, ready) = Socket::ready(&server, &token, resume).await;
+    assert_eq!(ready["payload"]["resume"][0]["recovered"], true);
+    heard.extend(entries(&socket.collect(&RUN_ENDS).await));
+    let log = server.log_of(&token, thread).await;
+    let ends = check_log(&log);
+    assert_eq!(ends.len(), 1);
+    assert_eq!(
+        heard.iter().map(bare).collect::<Vec<_>>(),
+        log.iter().map(bare).collect::<Vec<_>>()
+    );
+    let started = log.iter().filter(|f| f["type"] == "run_started").count();
+    assert_eq!(started, 2, "claimed again, under a higher fence");
+    let triaged = log
+        .iter()
+        .filter(|f| f["type"] == "agent_started" && f["agent"]["name"] == "triage")
+        .count();
+    assert_eq!(triaged, 1, "what was done is not done again");
+}
+
+#[tokio::test]
+async fn f47_sigterm_under_load_loses_nothing_acknowledged() {
+    let mut server = Server::bench().await;
+    let (token, _) = server.register("ada@example.org").await;
+    let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
+    for n in 0..20 {
+        let payload = json!({"client_msg_id": format!("m{n}"), "content": "load"});
+        socket.say("user_message", payload).await;
+    }
+    // The first answer shows that the load is under way.
+    let mut frames = vec![socket.until("ack").await];
+    let (rest, code) = {
+        let (ended, heard) = tokio::join!(server.terminate(), socket.rest());
+        (heard, ended)
+    };
+    assert_eq!(code, Some(0), "{}", server.log());
+    let (more, close) = rest;
+    frames.extend(more);
+    assert_eq!(close.map(|(code, _)| code), Some(1012), "closed with 1012");
+    assert!(frames.iter().any(|f| f["type"] == "server_draining"));
+    assert_eq!(frames.last().unwrap()["type"], "disconnect");
+    let acknowledged: Vec<(String, String)> = frames
+        .iter()
+        .filter(|f| f["type"] == "ack" && f["payload"]["message_id"].is_string())
+        .map(|f| {
+            let text = |key: &str| f["payload"][key].as_str().unwrap().to_owned();
+            (text("thread_id"), text("message_id"))
+        })
+        .collect();
+    assert!(!acknowledged.is_empty());
+    server.launch().await;
+    for (thread, message) in acknowledged {
+        let log = loop {
+            let log = server.log_of(&token, &thread).await;
+            if log.iter().any(|f| RUN_ENDS.iter().any(|end| f["type"] == *end)) {
+                break log;
+            }
+            tokio::task::yield_now().await;
+        };
+        let _ = check_log(&log);
+        let present = log.iter().filter(|f| {
+            f["type"] == "user_message" && f["payload"]["message_id"] == message.as_str()
+        });
+        assert_eq!(present.count(), 1, "acknowledged and stored once");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_drains_takes_nothing_new() {
+    let mut server = Server::start(&SCRIPTED, &[("ENVIRONMENT", "test")]).await;
+    let (token, _) = server.demo().await;
+    let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
+    socket.ask("m1", "data 1 tool-slow", None).await;
+    let listening = async {
+        socket.until("server_draining").await;
+        let id = socket.say("user_message", json!({"content": "one more"})).await;
+        let mut refused = None;
+        let (frames, close) = socket.rest().await;
+        for frame in frames {
+            if frame["ref"] == id.as_str() {
+                refused = Some(frame["payload"]["code"].clone());
+            }
+        }
+        (refused, close)
+    };
+    let (code, (refused, close)) = tokio::join!(server.terminate(), listening);
+    assert_eq!(code, Some(0), "{}", server.log());
+    assert_eq!(refused, Some(json!("shutting_down")));
+    assert_eq!(close.map(|(code, _)| code), Some(1012));
+}

@@ -1,0 +1,144 @@
+//! What a client may do wrong, and what it hears.
+
+use goldenpath_tests::server::Server;
+use goldenpath_tests::socket::{RUN_ENDS, Socket};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+async fn ready() -> (Server, Socket) {
+    let server = Server::bench().await;
+    let (token, _) = server.demo().await;
+    let (socket, _) = Socket::ready(&server, &token, json!([])).await;
+    (server, socket)
+}
+
+/// F03, F41, F42: each is answered with an `error` frame of its code, and the connection lives.
+#[tokio::test]
+async fn f03_f41_f42_bad_input_is_answered_and_the_connection_lives() {
+    let (_server, mut socket) = ready().await;
+    let no_thread = "thr_00000000000000000000000009";
+    let no_run = "run_00000000000000000000000009";
+    let long = "x".repeat(8193);
+    let cases: Vec<(String, &str)> = vec![
+        ("{".into(), "invalid_json"),
+        ("\"text\"".into(), "invalid_frame"),
+        ("[]".into(), "invalid_frame"),
+        ("{}".into(), "invalid_frame"),
+        (json!({"type": 7}).to_string(), "invalid_frame"),
+        (json!({"type": "fly"}).to_string(), "unknown_type"),
+        (json!({"type": "user_message"}).to_string(), "validation_failed"),
+        (json!({"type": "user_message", "payload": {"content": " "}}).to_string(), "validation_failed"),
+        (json!({"type": "user_message", "payload": {"content": 7}}).to_string(), "validation_failed"),
+        (
+            json!({"type": "user_message", "payload": {"content": "x", "user_id": "somebody"}}).to_string(),
+            "user_mismatch",
+        ),
+        (
+            json!({"type": "user_message", "payload": {"content": "x", "thread_id": no_thread}}).to_string(),
+            "thread_not_found",
+        ),
+        (
+            json!({"type": "user_message", "payload": {"content": "x", "thread_id": "nonsense"}}).to_string(),
+            "thread_not_found",
+        ),
+        (json!({"type": "cancel_run", "payload": {"run_id": no_run}}).to_string(), "run_not_found"),
+        (json!({"type": "gap_request", "payload": {"thread_id": no_thread, "after_seq": 0, "to_seq": 1}}).to_string(), "thread_not_found"),
+        (json!({"type": "auth", "payload": {"token": "x"}}).to_string(), "invalid_frame"),
+        (long, "message_too_large"),
+    ];
+    for (text, expected) in cases {
+        socket.text(&text).await;
+        let frame = socket.frame().await;
+        let shown: String = text.chars().take(80).collect();
+        assert_eq!(frame["type"], "error", "{shown}: {frame}");
+        let payload = &frame["payload"];
+        assert_eq!(payload["code"], expected, "{shown}: {frame}");
+        for key in ["message", "user_message"] {
+            assert!(payload[key].as_str().is_some_and(|words| !words.is_empty()), "{key}");
+        }
+        assert!(payload["retryable"].is_boolean() && payload["fatal"] == json!(false));
+    }
+    socket.ask("m1", "still here", None).await;
+    assert_eq!(socket.collect(&RUN_ENDS).await.last().unwrap()["type"], "run_completed");
+}
+
+#[tokio::test]
+async fn a_message_of_8192_bytes_is_accepted_and_one_of_8193_answered() {
+    let (_server, mut socket) = ready().await;
+    let empty = json!({"type": "user_message", "id": "big", "payload": {"client_msg_id": "m", "content": ""}});
+    let room = 8192 - empty.to_string().len();
+    for (extra, expected) in [(0, "ack"), (1, "error")] {
+        let mut frame = empty.clone();
+        // Metadata fills the frame, so that the content stays within its own limit.
+        frame["payload"]["content"] = "x".into();
+        frame["payload"]["metadata"] = json!({"pad": ""});
+        let used = frame.to_string().len();
+        let pad = 8192 - used + extra;
+        frame["payload"]["metadata"]["pad"] = "p".repeat(pad).into();
+        let text = frame.to_string();
+        assert_eq!(text.len(), 8192 + extra, "room {room}");
+        socket.text(&text).await;
+        let answer = loop {
+            let heard = socket.frame().await;
+            if heard["type"] == "ack" || heard["type"] == "error" {
+                break heard;
+            }
+        };
+        assert_eq!(answer["type"], expected, "{answer}");
+        if expected == "error" {
+            assert_eq!(answer["payload"]["code"], "message_too_large");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_frame_of_65537_bytes_closes_with_1009() {
+    let (_server, mut socket) = ready().await;
+    socket.text(&"x".repeat(65_537)).await;
+    let (frames, close) = socket.rest().await;
+    assert_eq!(frames.last().unwrap()["type"], "disconnect");
+    assert_eq!(close.map(|(code, _)| code), Some(1009));
+}
+
+#[tokio::test]
+async fn a_binary_frame_closes_with_1003() {
+    let (_server, mut socket) = ready().await;
+    socket.message(Message::binary(vec![1, 2, 3])).await;
+    let (_, close) = socket.rest().await;
+    assert_eq!(close.map(|(code, _)| code), Some(1003));
+}
+
+#[tokio::test]
+async fn json_rpc_is_answered_as_json_rpc() {
+    let (_server, mut socket) = ready().await;
+    let call = json!({"jsonrpc": "2.0", "id": 7, "method": "user_message", "params": {"content": "hello"}});
+    socket.text(&call.to_string()).await;
+    let answer = loop {
+        let frame = socket.frame().await;
+        if frame["jsonrpc"] == "2.0" {
+            break frame;
+        }
+    };
+    assert_eq!(answer["id"], 7);
+    assert_eq!(answer["result"]["status"], "accepted", "{answer}");
+    socket.text(&json!({"jsonrpc": "2.0", "id": 8, "method": "fly"}).to_string()).await;
+    let error: Value = loop {
+        let frame = socket.frame().await;
+        if frame["jsonrpc"] == "2.0" {
+            break frame;
+        }
+    };
+    assert_eq!(error["error"]["code"], -32601, "{error}");
+}
+
+#[tokio::test]
+async fn names_of_older_clients_mean_the_same() {
+    let (_server, mut socket) = ready().await;
+    for (n, kind) in ["chat", "USER-MESSAGE", "user_input", "agent_request"].iter().enumerate() {
+        let payload = json!({"text": "hello", "client_msg_id": format!("m{n}")});
+        let id = socket.say(kind, payload).await;
+        assert_eq!(socket.answer(&id).await["type"], "ack", "{kind}");
+    }
+    let id = socket.say("heartbeat", json!({})).await;
+    assert_eq!(socket.answer(&id).await["type"], "pong");
+}

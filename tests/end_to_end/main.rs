@@ -1,0 +1,12 @@
+//! The real server, spoken to over real sockets. A test that stands for a row of the failure
+//! catalogue carries its id (`specs/failures.md`).
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
+mod conversation;
+mod endings;
+mod handshake;
+mod input;
+mod resume;
+mod runs;
+mod surface;

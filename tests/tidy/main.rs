@@ -1,0 +1,184 @@
+//! What a program can see of the project's habits.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest source file, in lines.
+const LONGEST: usize = 600;
+
+/// Crates core may stand on.
+const CORE_DEPENDENCIES: [&str; 6] = ["base64", "bytes", "itoa", "loom", "serde", "serde_json"];
+
+/// What is visible at the top.
+const TOP: [&str; 9] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "adapters",
+    "core",
+    "fuzz",
+    "specs",
+    "tests",
+];
+
+/// Rows of the failure catalogue that this stage must show.
+const SHOWN: [&str; 23] = [
+    "F02", "F03", "F04", "F05", "F08", "F09", "F21", "F22", "F23", "F24", "F25", "F26", "F27",
+    "F29", "F32", "F34", "F36", "F41", "F42", "F44", "F46", "F47", "F48",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every file git tracks or would track, as paths from the root.
+fn files() -> Vec<PathBuf> {
+    let listed = std::process::Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output()
+        .expect("git");
+    assert!(listed.status.success());
+    let names = String::from_utf8(listed.stdout).unwrap();
+    let files: Vec<PathBuf> =
+        names.lines().map(PathBuf::from).filter(|file| root().join(file).is_file()).collect();
+    assert!(files.len() > 50, "the project is here");
+    files
+}
+
+fn with_extension<'a>(
+    files: &'a [PathBuf],
+    extensions: &'a [&str],
+) -> impl Iterator<Item = (&'a PathBuf, String)> {
+    files.iter().filter_map(move |file| {
+        let extension = file.extension()?.to_str()?;
+        let text = || fs::read_to_string(root().join(file)).unwrap();
+        extensions.contains(&extension).then(|| (file, text()))
+    })
+}
+
+#[test]
+fn no_source_file_is_longer_than_600_lines() {
+    let files = files();
+    let long: Vec<_> = with_extension(&files, &["rs", "js", "css", "html", "sql"])
+        .filter(|(_, text)| text.lines().count() > LONGEST)
+        .map(|(file, text)| format!("{} ({})", file.display(), text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "{long:?}");
+}
+
+#[test]
+fn core_depends_on_nothing_but_its_list() {
+    let manifest = fs::read_to_string(root().join("core/Cargo.toml")).unwrap();
+    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap();
+    let section = section.split("\n[").next().unwrap();
+    let found: BTreeSet<&str> = section
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        .collect();
+    let allowed = BTreeSet::from(CORE_DEPENDENCIES);
+    assert!(found.is_subset(&allowed), "{found:?}");
+}
+
+#[test]
+fn core_knows_no_clock_no_socket_no_thread() {
+    let lib = fs::read_to_string(root().join("core/src/lib.rs")).unwrap();
+    assert!(lib.contains("#![no_std]"));
+    let files = files();
+    for (file, text) in with_extension(&files, &["rs"]) {
+        let name = file.display().to_string();
+        if !name.starts_with("core/src") || name.contains("outbox") || name.contains("test") {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for word in
+            ["std::time", "std::net", "std::thread", "std::fs", "HashMap", "async fn", "tokio::"]
+        {
+            let used = code
+                .lines()
+                .any(|line| line.contains(word) && !line.trim_start().starts_with("//"));
+            assert!(!used, "{word} in {name}");
+        }
+    }
+}
+
+#[test]
+fn the_top_level_shows_what_it_may() {
+    let visible: BTreeSet<String> = files()
+        .iter()
+        .filter_map(|file| file.components().next())
+        .map(|first| first.as_os_str().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    let allowed: BTreeSet<String> = TOP.iter().map(|name| (*name).to_owned()).collect();
+    assert!(visible.is_subset(&allowed), "{visible:?}");
+}
+
+#[test]
+fn no_name_hides_what_is_inside() {
+    let empty = ["utils", "util", "helpers", "helper", "common", "manager", "misc", "mod2"];
+    for file in files() {
+        for part in &file {
+            let name = part.to_string_lossy();
+            let stem = name.split('.').next().unwrap_or_default();
+            assert!(!empty.contains(&stem), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn no_test_is_switched_off() {
+    let files = files();
+    for (file, text) in with_extension(&files, &["rs"]) {
+        let off = ["#[ig", "nore"].concat();
+        assert!(!text.contains(&off), "{}", file.display());
+    }
+    for (file, text) in with_extension(&files, &["js"]) {
+        let off = ["test.sk", "ip("].concat();
+        assert!(!text.contains(&off), "{}", file.display());
+    }
+}
+
+#[test]
+fn every_failure_of_the_catalogue_has_its_row_and_its_test() {
+    let catalogue = fs::read_to_string(root().join("specs/failures.md")).unwrap();
+    let files = files();
+    let sources: String =
+        with_extension(&files, &["rs", "js"]).map(|(_, text)| text).collect::<Vec<_>>().concat();
+    for id in SHOWN {
+        let row = catalogue
+            .lines()
+            .find(|line| line.starts_with(&format!("| {id} |")))
+            .unwrap_or_else(|| panic!("{id} has no row"));
+        let named: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "{id} names no test");
+        let test = named.last().unwrap();
+        assert!(sources.contains(&format!("fn {test}(")), "{id}: there is no test {test}");
+    }
+}
+
+#[test]
+fn every_suite_is_listed() {
+    let suites = fs::read_to_string(root().join("tests/suites")).unwrap();
+    let manifest = fs::read_to_string(root().join("tests/Cargo.toml")).unwrap();
+    for block in manifest.split("[[test]]").skip(1) {
+        let name = block.split('"').nth(1).unwrap();
+        let suite = format!("goldenpath-tests::{name}");
+        assert!(suites.lines().any(|line| line == suite), "{suite}");
+    }
+}
+
+#[test]
+fn decisions_are_numbered_without_holes() {
+    let mut numbers: Vec<u32> = fs::read_dir(root().join("specs/decisions"))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().unwrap()[..4].parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=numbers.len() as u32).collect::<Vec<_>>());
+}
