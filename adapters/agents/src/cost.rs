@@ -1,4 +1,6 @@
 //! The cost analysis: prices, analyses, rules, and the report.
 
 pub mod display;
+pub mod ladder;
 pub mod prices;
+pub mod thresholds;

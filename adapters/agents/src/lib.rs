@@ -1,4 +1,5 @@
 //! The built-in agents and tools, and the cost analysis.
 
 pub mod cost;
+pub mod demo_data;
 pub mod import;
