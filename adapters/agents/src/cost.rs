@@ -1,6 +1,10 @@
 //! The cost analysis: prices, analyses, rules, and the report.
 
 pub mod display;
+pub mod facts;
 pub mod ladder;
+pub mod markdown;
+pub mod measure;
 pub mod prices;
+pub mod statistics;
 pub mod thresholds;

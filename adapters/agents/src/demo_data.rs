@@ -26,8 +26,10 @@ const ROWS_PER_WRITE: usize = 1000;
 
 /// When requests arrive: weights of the 24 hours, UTC.
 type Rhythm = [u64; 24];
-const OFFICE: Rhythm = [1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 20, 18, 14, 17, 20, 19, 16, 11, 6, 4, 3, 2, 2, 1];
-const ROUND_THE_CLOCK: Rhythm = [6, 5, 5, 5, 5, 6, 7, 9, 10, 11, 11, 11, 10, 11, 11, 11, 10, 10, 9, 9, 8, 8, 7, 6];
+const OFFICE: Rhythm =
+    [1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 20, 18, 14, 17, 20, 19, 16, 11, 6, 4, 3, 2, 2, 1];
+const ROUND_THE_CLOCK: Rhythm =
+    [6, 5, 5, 5, 5, 6, 7, 9, 10, 11, 11, 11, 10, 11, 11, 11, 10, 10, 9, 9, 8, 8, 7, 6];
 const NIGHT: Rhythm = [0, 30, 40, 12, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6];
 
 struct Workload {
@@ -313,7 +315,11 @@ impl Generator {
             session_id: (workload.users > 0).then(|| format!("{feature}-{user:02}-{session}")),
             requests: 1,
             input_tokens,
-            cached_tokens: if reads_cache { input_tokens * workload.cached_percent / 100 } else { 0 },
+            cached_tokens: if reads_cache {
+                input_tokens * workload.cached_percent / 100
+            } else {
+                0
+            },
             output_tokens: output_tokens.min(limit),
             reasoning_tokens: output_tokens.min(limit) * workload.reasoning_percent / 100,
             max_tokens: workload.max_tokens,

@@ -43,8 +43,6 @@ const LADDER: &[(&str, &str)] = &[
     ("gpt-5.4-mini", "gpt-5.4-nano"),
     ("gpt-5.5", "gpt-5.4-mini"),
     ("grok-3", "grok-3-mini"),
-    ("mistral-large", "mistral-medium-latest"),
-    ("mistral-large-2512", "mistral-medium-3-1"),
     ("mistral-medium-latest", "mistral-small-latest"),
     ("o1", "o4-mini"),
     ("o3", "o4-mini"),
