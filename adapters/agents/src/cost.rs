@@ -1,10 +1,13 @@
 //! The cost analysis: prices, analyses, rules, and the report.
 
+pub mod anomaly;
 pub mod display;
 pub mod facts;
+pub mod forecast;
 pub mod ladder;
 pub mod markdown;
 pub mod measure;
 pub mod prices;
+pub mod rules;
 pub mod statistics;
 pub mod thresholds;
