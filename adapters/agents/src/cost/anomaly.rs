@@ -164,7 +164,11 @@ mod tests {
     #[test]
     fn without_spread_a_tenth_of_the_median_is_the_scale() {
         assert_eq!(unusual(&[100, 100, 100, 100, 100, 100, 152]), [6], "0.6745 · 52 / 10 > 3.5");
-        assert_eq!(unusual(&[100, 100, 100, 100, 100, 100, 151]), NOTHING, "0.6745 · 51 / 10 < 3.5");
+        assert_eq!(
+            unusual(&[100, 100, 100, 100, 100, 100, 151]),
+            NOTHING,
+            "0.6745 · 51 / 10 < 3.5"
+        );
     }
 
     #[test]

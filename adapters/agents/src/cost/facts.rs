@@ -60,7 +60,8 @@ pub struct Fact {
 }
 
 /// A value and how it is shown.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Value {
     /// A whole number of something.
     Count(i64, Unit),
@@ -92,7 +93,8 @@ impl Value {
         }
     }
 
-    fn display(&self) -> String {
+    /// As shown in a report.
+    pub fn display(&self) -> String {
         match self {
             Self::Count(count, _) => display::count(*count),
             Self::Money(money) => money.display(),

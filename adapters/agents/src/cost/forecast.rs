@@ -122,8 +122,7 @@ pub fn forecast(days: &[(Day, Usd)], anomalies: &[Anomaly], horizon: usize) -> O
     let short = series.len() < WEEK;
     let mut reasons = Vec::new();
     if series.len() < DAYS_TO_COMPETE {
-        reasons
-            .push(format!("{} days of data; weekly patterns need {DAYS_TO_COMPETE}", series.len()));
+        reasons.push("less than three weeks of data: weekly patterns are not visible yet".into());
     }
     if horizon > series.len() {
         reasons.push("looks further ahead than the data reach back".into());

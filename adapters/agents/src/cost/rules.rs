@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use findings::{Quality, quality};
 pub use waterfall::{Waterfall, WaterfallStep};
 
+use super::facts::{Unit, Value};
 use super::ladder::next_smaller;
 use super::prices::{PriceTable, Rates, Terms};
 use super::thresholds::{Shares, Thresholds};
@@ -171,8 +172,47 @@ pub struct Hit {
     pub alone: Saving,
     /// The saving over the window, after the levers before.
     pub in_sequence: Saving,
-    /// Why the rule applies, with the numbers.
-    pub trigger: String,
+    /// Why the rule applies.
+    pub trigger: Trigger,
+}
+
+/// Why a rule applies to a group: a sentence with a `{}` for each number.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// The sentence.
+    pub pattern: String,
+    /// The numbers, in order, each with what it is.
+    pub values: Vec<(String, Value)>,
+}
+
+impl Trigger {
+    fn of(pattern: &str, values: &[(&str, Value)]) -> Self {
+        let named = |(label, value): &(&str, Value)| ((*label).to_owned(), value.clone());
+        Self { pattern: pattern.to_owned(), values: values.iter().map(named).collect() }
+    }
+
+    /// The sentence, each number written by `write`.
+    pub fn fill(&self, mut write: impl FnMut(&str, &Value) -> String) -> String {
+        let mut out = String::new();
+        let mut values = self.values.iter();
+        for (at, part) in self.pattern.split("{}").enumerate() {
+            if let Some((label, value)) = (at > 0).then(|| values.next()).flatten() {
+                out.push_str(&write(label, value));
+            }
+            out.push_str(part);
+        }
+        out
+    }
+}
+
+/// A plain count, for a trigger.
+const fn number(count: i64) -> Value {
+    Value::Count(count, Unit::Number)
+}
+
+/// A count of tokens, for a trigger.
+const fn tokens(count: i64) -> Value {
+    Value::Count(count, Unit::Tokens)
 }
 
 /// A rule that applies somewhere.
@@ -229,7 +269,7 @@ struct Effect {
     /// Part of the touched cost that a full success saves: numerator and denominator.
     part: (i128, i128),
     candidate: Option<String>,
-    trigger: String,
+    trigger: Trigger,
     confidence: Confidence,
 }
 
@@ -257,7 +297,10 @@ fn retries(group: &LeverGroup, thresholds: &Thresholds) -> Option<Effect> {
         shares: thresholds.retry_shares,
         part: WHOLE,
         candidate: None,
-        trigger: format!("{} attempts were paid and then repeated", group.superseded.rows),
+        trigger: Trigger::of(
+            "{} attempts were paid and then repeated",
+            &[("attempts that a retry replaced", number(group.superseded.rows))],
+        ),
         confidence: Confidence::High,
     })
 }
@@ -274,9 +317,9 @@ fn errors(group: &LeverGroup, thresholds: &Thresholds) -> Option<Effect> {
         shares: thresholds.error_shares,
         part: WHOLE,
         candidate: None,
-        trigger: format!(
+        trigger: Trigger::of(
             "{} failed requests were paid, {} answers were cut",
-            group.failed.rows, cut.rows
+            &[("failed requests", number(group.failed.rows)), ("cut answers", number(cut.rows))],
         ),
         confidence: Confidence::High,
     })
@@ -294,15 +337,19 @@ fn verbosity(group: &LeverGroup, thresholds: &Thresholds) -> Option<Effect> {
     if !((spread && uncapped) || dominant) {
         return None;
     }
-    let mut trigger = format!(
+    let mut trigger = Trigger::of(
         "outputs: median {}, 95th percentile {}, 99th percentile {} tokens",
-        lengths.output_p50, lengths.output_p95, lengths.output_p99
+        &[
+            ("median output", tokens(lengths.output_p50)),
+            ("95th percentile of outputs", tokens(lengths.output_p95)),
+            ("99th percentile of outputs", tokens(lengths.output_p99)),
+        ],
     );
     if uncapped {
-        trigger.push_str(", no limit set");
+        trigger.pattern.push_str(", no limit set");
     }
     if dominant {
-        trigger.push_str(", output is most of the cost");
+        trigger.pattern.push_str(", output is most of the cost");
     }
     let shares = thresholds.verbosity_shares;
     Some(Effect { shares, part: WHOLE, candidate: None, trigger, confidence: Confidence::Medium })
@@ -329,12 +376,14 @@ fn right_sizing(
     let terms = Terms { batch: group.discounted, tier: None };
     let now = prices.rates_on(group.provider.as_deref(), model, &terms, day)?;
     let then = prices.rates_on(group.provider.as_deref(), candidate, &terms, day)?;
-    let trigger = format!(
+    let trigger = Trigger::of(
         "{} of {} outputs have at most {} tokens; inputs up to {} tokens (95th percentile)",
-        lengths.short_outputs,
-        lengths.rows,
-        thresholds.levers.short_output_tokens,
-        lengths.input_p95
+        &[
+            ("short outputs", number(lengths.short_outputs)),
+            ("outputs", number(lengths.rows)),
+            ("tokens of a short output", tokens(thresholds.levers.short_output_tokens)),
+            ("95th percentile of inputs", tokens(lengths.input_p95)),
+        ],
     );
     Some(Effect {
         shares: thresholds.right_size_shares,
@@ -368,15 +417,22 @@ fn batch(
     let then = prices.rates_on(provider, model, &Terms::batch(), day)?;
     let part = cheaper(&now, &then, group)?;
     let (shares, confidence, trigger) = if flagged {
-        let trigger =
-            format!("{} of {} requests are marked as deferrable", lengths.deferrable, lengths.rows);
+        let trigger = Trigger::of(
+            "{} of {} requests are marked as deferrable",
+            &[
+                ("deferrable requests", number(lengths.deferrable)),
+                ("requests", number(lengths.rows)),
+            ],
+        );
         (thresholds.batch_flagged_shares, Confidence::High, trigger)
     } else {
-        let trigger = format!(
-            "no user or session, {} of {} requests at night, arriving in bursts (coefficient of variation {:.1})",
-            lengths.night,
-            lengths.rows,
-            burstiness(group)
+        let trigger = Trigger::of(
+            "no user or session, {} of {} requests at night, in bursts (coefficient of variation {})",
+            &[
+                ("requests at night", number(lengths.night)),
+                ("requests", number(lengths.rows)),
+                ("variation of hourly requests", Value::Ratio(burstiness(group))),
+            ],
         );
         (thresholds.batch_guessed_shares, Confidence::Low, trigger)
     };

@@ -117,7 +117,7 @@ pub(super) fn build(
 fn recommend(rule: Rule, hits: &[&(Rule, Hit, Confidence)], window_days: i32) -> Recommendation {
     let mut own: Vec<Hit> = hits.iter().map(|(_, hit, _)| hit.clone()).collect();
     own.sort_by(|one, other| {
-        let key = |hit: &Hit| (hit.feature.clone(), hit.model.clone(), hit.trigger.clone());
+        let key = |hit: &Hit| (hit.feature.clone(), hit.model.clone(), hit.candidate.clone());
         other
             .in_sequence
             .expected
