@@ -223,13 +223,16 @@ fn link(fact: &Fact) -> String {
 pub fn slug(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars().flat_map(char::to_lowercase).take(96) {
-        if letter.is_ascii_alphanumeric() || letter == '.' {
+        if letter == '.' {
+            out.truncate(out.trim_end_matches('-').len());
             out.push(letter);
-        } else if !out.ends_with('-') {
+        } else if letter.is_ascii_alphanumeric() {
+            out.push(letter);
+        } else if !out.ends_with(['-', '.']) {
             out.push('-');
         }
     }
-    out.trim_matches('-').to_owned()
+    out.trim_matches(['-', '.']).to_owned()
 }
 
 #[cfg(test)]

@@ -126,6 +126,8 @@ pub struct Share {
     pub cost: Usd,
     /// Requests.
     pub requests: i64,
+    /// Requests without a known cost.
+    pub unpriced: i64,
     /// Input tokens.
     pub input_tokens: i64,
     /// Output tokens.
@@ -228,15 +230,22 @@ pub async fn breakdown(
     scope: &Scope,
     dimension: Dimension,
 ) -> Result<Answer<Breakdown>, UsageError> {
-    let metrics = [Metric::Cost, Metric::Requests, Metric::InputTokens, Metric::OutputTokens];
+    let metrics = [
+        Metric::Cost,
+        Metric::Requests,
+        Metric::UnpricedRequests,
+        Metric::InputTokens,
+        Metric::OutputTokens,
+    ];
     let id = format!("by-{}", dimension.title().to_lowercase().replace(' ', "-"));
     let query = Query::of(id, scope.period, &metrics).by(&[dimension]).only(&scope.filters);
     let answer = store.query(tenant, &query).await?;
     let group = |row: &Vec<Cell>| match row.as_slice() {
-        [name, cost, requests, input, output] => Some(Share {
+        [name, cost, requests, unpriced, input, output] => Some(Share {
             name: name.text().map(str::to_owned),
             cost: cost.money(),
             requests: requests.count(),
+            unpriced: unpriced.count(),
             input_tokens: input.count(),
             output_tokens: output.count(),
         }),

@@ -105,7 +105,7 @@ impl Rule {
                 "Retry with backoff on the same connection, make requests idempotent, and time out later than the provider."
             }
             Self::R7 => {
-                "Look at the error codes below; set `max_tokens` to what the feature needs and ask for shorter answers."
+                "Look at the errors of these features; set `max_tokens` to what the feature needs and ask for shorter answers."
             }
             Self::R10 => {
                 "Set `max_tokens` near the 95th percentile and ask for concise answers; check the longest outputs by hand."

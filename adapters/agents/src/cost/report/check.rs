@@ -41,10 +41,9 @@ pub fn check(report: &Report) -> Vec<Flaw> {
     for phrase in PHRASES {
         rest = rest.replace(phrase, " ");
     }
-    let tokens =
-        rest.split(|letter: char| letter.is_whitespace() || "|()[]*,;:\"".contains(letter));
+    let tokens = rest.split(|letter: char| letter.is_whitespace() || "|()[]*;:\"".contains(letter));
     let numbers =
-        tokens.map(|token| token.trim_end_matches(['.', '%'])).filter(|token| is_number(token));
+        tokens.map(|token| token.trim_matches(['.', '%', ','])).filter(|token| is_number(token));
     flaws.extend(numbers.map(|number| Flaw::UnlinkedNumber(number.to_owned())));
     flaws
 }

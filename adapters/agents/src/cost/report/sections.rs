@@ -1,20 +1,22 @@
 //! The sections of a full or partial report.
 
+mod breakdown;
 mod outlook;
+mod quality;
 mod savings;
 
 use goldenpath_runtime::usage::{Answer, Evidence, Usd};
 
 use super::{Artifact, Report, ReportKind, Section};
 use crate::cost::analysis::Analysis;
-use crate::cost::chart::{self, Bar};
+use crate::cost::chart;
 use crate::cost::facts::{FactBook, Unit, Value};
 use crate::cost::markdown::{code, name, table};
-use crate::cost::measure::{Breakdown, Share, Totals};
+use crate::cost::measure::Totals;
 use crate::cost::thresholds::Thresholds;
 
 /// What rows without a value are called.
-const UNATTRIBUTED: &str = "(not attributed)";
+const UNATTRIBUTED: &str = "not attributed";
 
 /// Writes a report section by section.
 pub(super) struct Writer<'a> {
@@ -60,7 +62,10 @@ impl<'a> Writer<'a> {
         self.queries();
         let kind =
             if self.analysis.gaps.is_empty() { ReportKind::Full } else { ReportKind::Partial };
-        let markdown = format!("# AI cost report\n\n{linked}\n{}", self.body);
+        let mut markdown = format!("# AI cost report\n\n{linked}\n{}", self.body);
+        while markdown.contains("\n\n\n") {
+            markdown = markdown.replace("\n\n\n", "\n\n");
+        }
         Report { kind, headline, markdown, artifacts: self.artifacts, facts: self.facts }
     }
 
@@ -130,11 +135,8 @@ impl<'a> Writer<'a> {
             analysis.savings.as_ref().filter(|savings| !savings.total.expected.is_zero())
         {
             let monthly = savings.total.monthly(savings.window_days).expected;
-            let link = self.savings_fact(
-                "savings.total.expected",
-                "Expected saving per month, all levers",
-                monthly,
-            );
+            let (id, label) = ("savings.total.expected", "Expected saving per month, all levers");
+            let link = self.savings_fact(id, label, savings::ALL_LEVERS, monthly);
             linked.push_str(&format!(" The rules expect savings of {link} a month."));
         }
         (plain(&linked), linked)
@@ -265,93 +267,6 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn breakdowns(&mut self) {
-        for answer in &self.analysis.measurements.breakdowns {
-            if answer.value.groups.is_empty() {
-                continue;
-            }
-            let title = answer.value.dimension.title().to_lowercase();
-            self.heading(&format!("By {title}"));
-            let bars = self.breakdown(answer);
-            if title == "model" {
-                self.chart("models.svg", "Cost by model", chart::bars("Cost by model", &bars));
-            }
-        }
-    }
-
-    /// A2: the largest groups, the rest as "other", and the sum, which is the total.
-    fn breakdown(&mut self, answer: &Answer<Breakdown>) -> Vec<Bar> {
-        let Answer { value, evidence } = answer;
-        let title = value.dimension.title().to_lowercase();
-        let total: Usd = value.groups.iter().map(|group| group.cost).sum();
-        let requests: i64 = value.groups.iter().map(|group| group.requests).sum();
-        let (top, rest) = value.groups.split_at(self.thresholds.top_n.min(value.groups.len()));
-        let mut groups: Vec<Share> = top.to_vec();
-        if !rest.is_empty() {
-            groups.push(Share {
-                name: Some(format!("other ({title}s beyond the largest)")),
-                cost: rest.iter().map(|group| group.cost).sum(),
-                requests: rest.iter().map(|group| group.requests).sum(),
-                input_tokens: rest.iter().map(|group| group.input_tokens).sum(),
-                output_tokens: rest.iter().map(|group| group.output_tokens).sum(),
-            });
-        }
-        let sum_id = format!("by-{title}.total");
-        let sum = self.money(&sum_id, &format!("Total over every {title}"), total, evidence);
-        let mut rows = Vec::new();
-        let mut bars = Vec::new();
-        for group in &groups {
-            let label = group.name.as_deref().unwrap_or(UNATTRIBUTED);
-            let id = format!("by-{title}.{label}");
-            let cost_id = format!("{id}.cost");
-            let cost =
-                self.money(&cost_id, &format!("Cost of {title} {label}"), group.cost, evidence);
-            let share = if total.is_zero() { 0.0 } else { group.cost.as_f64() / total.as_f64() };
-            let formula = format!("cost of {label} ÷ {sum_id}");
-            let share_label = format!("Share of {title} {label} in the cost");
-            let inputs = [cost_id.as_str(), sum_id.as_str()];
-            let share = self.facts.derived(
-                &format!("{id}.share"),
-                &share_label,
-                Value::Share(share),
-                &formula,
-                &inputs,
-            );
-            let count_label = format!("Requests of {title} {label}");
-            let count = self.count(
-                &format!("{id}.requests"),
-                &count_label,
-                group.requests,
-                Unit::Requests,
-                evidence,
-            );
-            let each = self.per(
-                &format!("{id}.unit"),
-                &format!("Cost per request of {title} {label}"),
-                &cost_id,
-                group.cost,
-                group.requests,
-            );
-            rows.push(vec![name(label), cost, share, count, each]);
-            bars.push(Bar { label: label.to_owned(), amount: group.cost });
-        }
-        let all = self.count(
-            &format!("by-{title}.requests"),
-            &format!("Requests over every {title}"),
-            requests,
-            Unit::Requests,
-            evidence,
-        );
-        rows.push(vec!["**Total**".into(), sum, String::new(), all, String::new()]);
-        self.table(&[value.dimension.title(), "Cost", "Share", "Requests", "Per request"], &rows);
-        if value.truncated {
-            self.paragraph(
-                "There are more groups than were read; the sum covers those above only.",
-            );
-        }
-        bars
-    }
-
     /// An amount per something; a dash when there is none of it.
     fn per(&mut self, id: &str, label: &str, cost_id: &str, cost: Usd, count: i64) -> String {
         if count <= 0 {
@@ -368,16 +283,13 @@ impl<'a> Writer<'a> {
         self.heading("Unit costs");
         self.money("total.cost", "Total cost", totals.cost, evidence);
         let mut rows = Vec::new();
-        for (what, count) in
-            [("request", totals.requests), ("session", totals.sessions), ("user", totals.users)]
-        {
-            let number = self.count(
-                &format!("total.{what}s"),
-                &format!("{what}s"),
-                count,
-                Unit::Number,
-                evidence,
-            );
+        for (what, label, count) in [
+            ("request", "Requests", totals.requests),
+            ("session", "Sessions", totals.sessions),
+            ("user", "Users", totals.users),
+        ] {
+            let unit = if what == "request" { Unit::Requests } else { Unit::Number };
+            let number = self.count(&format!("total.{what}s"), label, count, unit, evidence);
             let id = format!("unit.{what}");
             let each = self.per(&id, &format!("Cost per {what}"), "total.cost", totals.cost, count);
             rows.push(vec![format!("Per {what}"), each, number]);
@@ -440,103 +352,6 @@ impl<'a> Writer<'a> {
             rows.push(vec![label.to_owned(), self.facts.measured(id, label, value, evidence)]);
         }
         self.table(&["", "Value"], &rows);
-    }
-
-    /// Q1, Q2 and where the data come from.
-    fn quality(&mut self) {
-        let analysis = self.analysis;
-        self.heading("Data quality");
-        if let Some(coverage) = &analysis.measurements.coverage {
-            let rows = i64::try_from(coverage.value.rows).unwrap_or(i64::MAX);
-            let rows = self.count(
-                "data.rows",
-                "Usage records loaded",
-                rows,
-                Unit::Number,
-                &coverage.evidence,
-            );
-            let sources: Vec<String> =
-                coverage.value.sources.iter().map(|(source, _)| code(source)).collect();
-            let days = coverage
-                .value
-                .days
-                .map(|(first, last)| format!(" from {first} to {last}"))
-                .unwrap_or_default();
-            self.paragraph(&format!(
-                "{rows} usage records are loaded{days}; sources: {}.",
-                sources.join(", ")
-            ));
-            if coverage.value.sources.iter().any(|(source, _)| source == crate::demo_data::SOURCE) {
-                self.paragraph("**These are synthetic demonstration data.** Import your own to see your costs.");
-            }
-        }
-        let by = |dimension| {
-            analysis.measurements.breakdowns.iter().find(move |by| by.value.dimension == dimension)
-        };
-        let gaps = [
-            (
-                "feature",
-                analysis.quality.without_feature,
-                by(goldenpath_runtime::usage::Dimension::Feature),
-            ),
-            ("team", analysis.quality.without_team, by(goldenpath_runtime::usage::Dimension::Team)),
-        ];
-        let mut clean = true;
-        for (what, gap, answer) in gaps {
-            let (Some(gap), Some(answer)) = (gap, answer) else { continue };
-            clean = false;
-            let cost_id = format!("quality.no-{what}");
-            let cost =
-                self.money(&cost_id, &format!("Cost without a {what}"), gap.cost, &answer.evidence);
-            let label = format!("Share of the cost without a {what}");
-            let formula = format!("{cost_id} ÷ total");
-            let share = self.facts.derived(
-                &format!("{cost_id}.share"),
-                &label,
-                Value::Share(gap.share),
-                &formula,
-                &[&cost_id],
-            );
-            self.paragraph(&format!(
-                "**Q1** {cost} ({share}) of the spend names no {what}: nobody can act on it."
-            ));
-            self.next_steps.push(format!(
-                "Name the {what} of every request (a tag, a key per {what}, or a column)."
-            ));
-        }
-        let Some(answer) = self.measured_totals() else { return };
-        if analysis.quality.unpriced_requests > 0 {
-            clean = false;
-            let label = "Requests without a known cost";
-            let count = self.count(
-                "quality.unpriced",
-                label,
-                analysis.quality.unpriced_requests,
-                Unit::Requests,
-                &answer.evidence,
-            );
-            self.paragraph(&format!(
-                "**Q2** {count} requests use a model without a known price: every total is a floor."
-            ));
-            self.next_steps
-                .push("Give the missing prices, or import records that carry their cost.".into());
-        }
-        if let Some(drift) = analysis.quality.drift {
-            clean = false;
-            let label = "Reported less computed cost, as a share of computed";
-            let drift =
-                self.facts.measured("quality.drift", label, Value::Change(drift), &answer.evidence);
-            self.paragraph(&format!(
-                "**Q2** What the sources reported differs from the list prices by {drift}."
-            ));
-        }
-        if clean {
-            self.paragraph("Nothing limits the statements above.");
-        }
-        self.paragraph(&format!(
-            "Prices: {} (list prices of the day of each request). Money is exact to the pico-dollar and rounded for display.",
-            code(crate::cost::prices::PRICE_TABLE)
-        ));
     }
 
     fn gaps(&mut self) {

@@ -5,6 +5,18 @@ use crate::cost::facts::Value;
 use crate::cost::markdown::{code, name};
 
 impl Writer<'_> {
+    /// The cost per day as a fact: what the facts of this file are derived from.
+    fn days_fact(&mut self) {
+        let Some(daily) = &self.analysis.measurements.daily else { return };
+        let total = daily.value.iter().map(|share| share.cost).sum();
+        self.money(
+            "daily.total",
+            "Cost of every day of the period together",
+            total,
+            &daily.evidence,
+        );
+    }
+
     /// A6.
     pub(super) fn anomalies(&mut self) {
         let analysis = self.analysis;
@@ -14,6 +26,7 @@ impl Writer<'_> {
             self.paragraph("No day stands out.");
             return;
         }
+        self.days_fact();
         let mut rows = Vec::new();
         for anomaly in analysis.anomalies.iter().take(self.thresholds.anomalies_shown) {
             let day = anomaly.day;
@@ -25,15 +38,23 @@ impl Writer<'_> {
                 &daily.evidence,
             );
             let label = format!("Usual cost of a day like {day}");
-            let usual =
-                self.money(&format!("{id}.usual"), &label, anomaly.expected, &daily.evidence);
-            let label = format!("Modified z-score of {day}");
-            let score = self.facts.measured(
-                &format!("{id}.score"),
+            let formula =
+                "median of the cost of such days (of its weekday, with three weeks of data)";
+            let usual = Value::Money(anomaly.expected);
+            let usual = self.facts.derived(
+                &format!("{id}.usual"),
                 &label,
-                Value::Ratio(anomaly.score),
-                &daily.evidence,
+                usual,
+                formula,
+                &["daily.total"],
             );
+            let label = format!("Modified z-score of {day}");
+            let formula =
+                "0.6745 × (x − median) ÷ median absolute deviation, x = cost less usual cost";
+            let score = Value::Ratio(anomaly.score);
+            let inputs = [format!("{id}.cost"), format!("{id}.usual")];
+            let inputs = [inputs[0].as_str(), inputs[1].as_str()];
+            let score = self.facts.derived(&format!("{id}.score"), &label, score, formula, &inputs);
             let driver = anomaly.driver.as_ref().map_or_else(
                 || "–".to_owned(),
                 |driver| {
@@ -54,27 +75,23 @@ impl Writer<'_> {
     /// A7.
     pub(super) fn forecast(&mut self) {
         let analysis = self.analysis;
-        let (Some(forecast), Some(daily)) = (&analysis.forecast, &analysis.measurements.daily)
-        else {
-            return;
-        };
+        let Some(forecast) = &analysis.forecast else { return };
         self.heading("Forecast");
         let first = forecast.days.first().map(|day| day.day.to_string()).unwrap_or_default();
         let last = forecast.days.last().map(|day| day.day.to_string()).unwrap_or_default();
         let label = format!("Expected cost from {first} to {last}");
-        let total = self.money("forecast.total", &label, forecast.total, &daily.evidence);
-        let low = self.money(
-            "forecast.low",
-            "Low end of the 80 % interval",
-            forecast.low,
-            &daily.evidence,
-        );
-        let high = self.money(
-            "forecast.high",
-            "High end of the 80 % interval",
-            forecast.high,
-            &daily.evidence,
-        );
+        self.days_fact();
+        let over = |what: &str| format!("{what}, from the cost of each day of the period");
+        let total = Value::Money(forecast.total);
+        let formula = over(forecast.method.words());
+        let total = self.facts.derived("forecast.total", &label, total, &formula, &["daily.total"]);
+        let formula =
+            over("10th and 90th percentile of the errors of the backtest, widened for the horizon");
+        let mut end = |id: &str, label: &str, amount| {
+            self.facts.derived(id, label, Value::Money(amount), &formula, &["daily.total"])
+        };
+        let low = end("forecast.low", "Low end of the 80 % interval", forecast.low);
+        let high = end("forecast.high", "High end of the 80 % interval", forecast.high);
         self.paragraph(&format!(
             "From {first} to {last} expect {total}, with 80 % probability between {low} and {high}. Confidence: {}.",
             forecast.confidence.words()
@@ -82,7 +99,10 @@ impl Writer<'_> {
         let mut notes = format!("Method: {}.", forecast.method.words());
         if let Some(error) = forecast.backtest_error {
             let label = "Mean absolute error per day in the backtest";
-            let error = self.money("forecast.error", label, error, &daily.evidence);
+            let formula = "mean of the distances between forecast and cost over the last two weeks";
+            let error = Value::Money(error);
+            let error =
+                self.facts.derived("forecast.error", label, error, formula, &["daily.total"]);
             notes.push_str(&format!(
                 " In a backtest over the last two weeks it was off by {error} a day."
             ));

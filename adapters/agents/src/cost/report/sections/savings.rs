@@ -8,6 +8,9 @@ use crate::cost::facts::Value;
 use crate::cost::markdown::{code, name};
 use crate::cost::rules::{Recommendation, Waterfall};
 
+/// The formula of all levers together.
+pub(super) const ALL_LEVERS: &str = "Σ of the savings in sequence";
+
 /// Groups told for each rule.
 const HITS_SHOWN: usize = 3;
 
@@ -48,7 +51,13 @@ impl Writer<'_> {
     }
 
     /// A monthly amount derived from the levers.
-    pub(super) fn savings_fact(&mut self, id: &str, label: &str, monthly: Usd) -> String {
+    pub(super) fn savings_fact(
+        &mut self,
+        id: &str,
+        label: &str,
+        formula: &str,
+        monthly: Usd,
+    ) -> String {
         if let Some(levers) = &self.analysis.measurements.levers {
             let spend: Usd = levers.value.iter().map(|group| group.all.cost).sum();
             self.money(
@@ -58,8 +67,8 @@ impl Writer<'_> {
                 &levers.evidence,
             );
         }
-        let formula = "Σ over the groups of the rule's formula × 30 ÷ days of the period";
-        self.facts.derived(id, label, Value::Money(monthly), formula, &["savings.spend"])
+        let formula = format!("({formula}) × 30 ÷ days of the period");
+        self.facts.derived(id, label, Value::Money(monthly), &formula, &["savings.spend"])
     }
 
     fn overview(&mut self, savings: &Waterfall) {
@@ -75,6 +84,7 @@ impl Writer<'_> {
                 self.savings_fact(
                     &format!("{id}.{part}"),
                     &format!("{} per month, {part}", rule.title()),
+                    &recommendation.formula,
                     amount,
                 )
             };
@@ -92,12 +102,14 @@ impl Writer<'_> {
             self.savings_fact(
                 &format!("savings.total.{part}"),
                 &format!("{part} saving per month, all levers"),
+                ALL_LEVERS,
                 amount,
             )
         };
         let (low, high) = (fact("low", total.low), fact("high", total.high));
         let label = "Expected saving per month, all levers";
-        let expected = self.savings_fact("savings.total.expected", label, total.expected);
+        let expected =
+            self.savings_fact("savings.total.expected", label, ALL_LEVERS, total.expected);
         rows.push(vec!["**Together**".into(), String::new(), expected, low, high, String::new()]);
         self.table(&["Lever", "Alone", "In sequence", "Low", "High", "Confidence"], &rows);
     }
@@ -118,7 +130,12 @@ impl Writer<'_> {
             let place = format!("{feature} on {model}");
             let monthly = hit.in_sequence.monthly(window_days).expected;
             let label = format!("{} for {place}, per month", rule.title());
-            let saving = self.savings_fact(&format!("{hit_id}.saving"), &label, monthly);
+            let saving = self.savings_fact(
+                &format!("{hit_id}.saving"),
+                &label,
+                &recommendation.formula,
+                monthly,
+            );
             let label = format!("Cost of {place} over the period");
             let cost = self.money(&format!("{hit_id}.cost"), &label, hit.cost, evidence);
             let facts = &mut self.facts;
@@ -143,7 +160,7 @@ impl Writer<'_> {
         }
         text.push_str(&format!(
             "\nFormula: {}. Confidence: {}",
-            recommendation.formula,
+            code(&recommendation.formula),
             recommendation.confidence.words()
         ));
         if !recommendation.reasons.is_empty() {
