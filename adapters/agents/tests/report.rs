@@ -1,5 +1,7 @@
 //! The whole analysis on seeded demonstration data: one snapshot, and what must hold for every report.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use goldenpath_agents::cost::analysis::{Analysis, Sufficiency, analyse, sufficiency};

@@ -102,7 +102,7 @@ pub(super) fn expectations(days: &[(Day, Usd)]) -> Vec<f64> {
 }
 
 fn driver(day: Day, excess: Usd, days: usize, shares: &[DayShare]) -> Option<Driver> {
-    let mut groups: BTreeMap<(Option<&str>, Option<&str>), BTreeMap<Day, Usd>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, BTreeMap<Day, Usd>> = BTreeMap::new();
     for share in shares {
         let group = groups.entry((share.feature.as_deref(), share.model.as_deref())).or_default();
         *group.entry(share.day).or_default() += share.cost;

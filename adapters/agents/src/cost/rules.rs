@@ -409,7 +409,8 @@ fn batch(
     let unattended = lengths.attended * 10 <= lengths.rows;
     let night = lengths.night * 100 > thresholds.batch_night_percent * lengths.rows;
     let bursty = burstiness(group) > thresholds.batch_burstiness;
-    if !flagged && !(unattended && night && bursty) {
+    let looks_like_a_job = unattended && night && bursty;
+    if !flagged && !looks_like_a_job {
         return None;
     }
     let provider = group.provider.as_deref();
