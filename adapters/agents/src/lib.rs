@@ -1,7 +1,4 @@
 //! The built-in agents and tools, and the cost analysis.
 
-pub mod bench;
 pub mod cost;
-pub mod demo_data;
 pub mod import;
-pub mod team;

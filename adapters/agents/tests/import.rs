@@ -1,7 +1,5 @@
 //! Imports through the real store.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use std::io::Cursor;

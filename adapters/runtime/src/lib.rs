@@ -2,7 +2,6 @@
 
 pub mod agent;
 pub mod connection;
-pub mod identity;
 pub mod memory;
 pub mod ports;
 pub mod shard;

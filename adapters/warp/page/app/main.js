@@ -310,6 +310,11 @@ async function showUsage() {
 async function boot() {
   byId('sign-out').addEventListener('click', () => signOut());
   byId('open-import').addEventListener('click', () => importer.open());
+  // The address says which conversation is open; a jump within the page must not change it.
+  byId('skip').addEventListener('click', (event) => {
+    event.preventDefault();
+    composer.focus();
+  });
   window.addEventListener('hashchange', route);
   setInterval(() => {
     if (!session) return;

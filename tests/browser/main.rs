@@ -1,0 +1,9 @@
+//! The page in a real browser (Debian's Chromium, headless, through its WebDriver), served by the real
+//! `goldenpath` binary with a data folder of its own. What a person can see and do is what is tested.
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
+mod browser;
+mod data;
+mod golden_path;
+mod leaving;
+mod refusals;
