@@ -1,4 +1,7 @@
 //! The built-in agents and tools, and the cost analysis.
 
+pub mod bench;
 pub mod cost;
+pub mod demo_data;
 pub mod import;
+pub mod team;

@@ -1,5 +1,7 @@
 //! Imports through the real store.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::Cursor;

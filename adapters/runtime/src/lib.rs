@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod connection;
+pub mod identity;
 pub mod memory;
 pub mod ports;
 pub mod shard;

@@ -1,5 +1,7 @@
 //! The usage store on a real SQLite file.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use goldenpath_runtime::usage::{
     Condition, CostStatus, Costing, Day, Dimension, Filter, Finish, Grain, ImportOutcome,
     ImportSpec, LeverLimits, Metric, Outcome, Period, Query, Tenant, UsageError, UsageEvent,

@@ -1,1 +1,26 @@
-//! Not written yet.
+//! HTTP, WebSocket and the web page, on warp and hyper.
+//!
+//! Nothing here decides about the business: an upgrade is decided by the core's handshake, a socket is
+//! driven by the runtime, a command goes through its user's hub. [`serve`] takes any [`Listener`], so the
+//! same code serves real sockets and a simulated network.
+
+mod api;
+mod app;
+mod condition;
+mod headers;
+mod listener;
+mod origin;
+mod page;
+mod problem;
+mod request;
+mod routes;
+mod server;
+mod socket;
+mod upgrade;
+
+pub use app::{About, App, HttpLimits, ImportRequest, Imported, Parts, Usage};
+pub use condition::{Condition, Phase};
+pub use listener::{Listener, Stream, listen};
+pub use origin::Origins;
+pub use server::serve;
+pub use socket::Socket;

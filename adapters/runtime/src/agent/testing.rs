@@ -5,6 +5,7 @@ use super::task::Log;
 use super::team::Team;
 use crate::clock::Clock;
 use crate::ports::{Answer, Artifact, ArtifactInfo, Artifacts};
+use crate::shard::RunControl;
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
 use goldenpath_core::id::{Epoch, MessageId, RunId, Seq, ThreadId, UserId};
@@ -75,13 +76,28 @@ impl Stage {
         self.play(question, 2, history, None).await
     }
 
-    async fn play(
+    /// Asks and throws away what is said; how many entries that was. For measurements: nothing is
+    /// encoded here.
+    pub async fn drive(&self, question: &str) -> usize {
+        let (log, mut heard) = Recorder::new();
+        let control = self.begin(question, 1, Vec::new(), log);
+        let mut entries = 0;
+        while let Some(heard) = heard.recv().await {
+            if let Heard::Drafts(drafts) = heard {
+                entries += drafts.len();
+            }
+        }
+        drop(control);
+        entries
+    }
+
+    fn begin(
         &self,
         question: &str,
         attempt: u32,
         history: Vec<Entry>,
-        cancel_after: Option<usize>,
-    ) -> Played {
+        log: Recorder,
+    ) -> Box<dyn RunControl> {
         let began = history.first().map(|entry| entry.ts);
         let assignment = Assignment {
             run_id: RunId(7),
@@ -92,13 +108,23 @@ impl Stage {
             question: question.into(),
             attempt,
             started_at: began.unwrap_or(self.clock.now().wall),
-            history: history.clone(),
+            history,
         };
-        let (log, mut heard) = Recorder::new();
         let artifacts = self.shelves.clone() as Arc<dyn Artifacts>;
         let limits = Arc::new(self.limits.clone());
         let runs = AgentRuns::new(self.team.clone(), limits, self.clock, artifacts);
-        let control = runs.start_with(self.user_id.clone(), assignment, log);
+        runs.start_with(self.user_id.clone(), assignment, log)
+    }
+
+    async fn play(
+        &self,
+        question: &str,
+        attempt: u32,
+        history: Vec<Entry>,
+        cancel_after: Option<usize>,
+    ) -> Played {
+        let (log, mut heard) = Recorder::new();
+        let control = self.begin(question, attempt, history.clone(), log);
         let mut played = Played { entries: history, transient: Vec::new(), batches: 0 };
         let hearing = async {
             loop {

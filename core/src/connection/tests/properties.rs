@@ -73,7 +73,7 @@ fn history() -> impl Strategy<Value = Vec<Act>> {
         Act::Verdict { late: false, kind: 0 },
         Act::Attached,
     ];
-    (0usize..=4, prop::collection::vec(act(), 0..60))
+    (0usize..=7, prop::collection::vec(act(), 0..60))
         .prop_map(move |(taken, rest)| way.iter().take(taken).cloned().chain(rest).collect())
 }
 
@@ -193,7 +193,7 @@ fn in_any_order_the_promises_hold() {
     });
     assert!(checked.is_ok(), "{checked:?}");
     assert!(readies.get() > 200, "{} connections became ready", readies.get());
-    assert!(forwards.get() > 200, "{} commands were forwarded", forwards.get());
+    assert!(forwards.get() > 100, "{} commands were forwarded", forwards.get());
     assert!(closes.get() > 100, "{} connections were closed", closes.get());
 }
 

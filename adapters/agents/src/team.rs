@@ -1,0 +1,3 @@
+//! The built-in team: who works, in which order, with which tools.
+
+pub mod workflow;

@@ -1,0 +1,49 @@
+//! A few tries a minute for each name: of a client, of an account as seen from that client (F18).
+
+use goldenpath_core::time::{Millis, Mono};
+use std::collections::BTreeMap;
+
+/// Tries at once.
+const BURST: u64 = 10;
+/// A new try after this.
+const EACH: Millis = Millis::from_secs(6);
+/// Names remembered.
+const REMEMBERED: usize = 50_000;
+
+/// For each name, when its tries are all there again (a leaky bucket kept as one time).
+#[derive(Debug, Default)]
+pub(super) struct Throttle(BTreeMap<String, Mono>);
+
+impl Throttle {
+    /// Uses up a try, or says after which time there is one.
+    pub(super) fn try_once(&mut self, name: &str, now: Mono) -> Result<(), Millis> {
+        if self.0.len() >= REMEMBERED {
+            self.0.retain(|_, full_at| *full_at > now);
+            if self.0.len() >= REMEMBERED {
+                return Err(EACH);
+            }
+        }
+        let full_at = self.0.get(name).copied().unwrap_or(now).max(now).after(EACH);
+        let over = full_at.since(now.after(Millis(EACH.0 * BURST)));
+        if over > Millis::ZERO {
+            return Err(over);
+        }
+        self.0.insert(name.to_owned(), full_at);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_ten_tries_there_is_one_every_six_seconds_and_others_are_not_touched() {
+        let mut throttle = Throttle::default();
+        let tries = (0..12).map(|_| throttle.try_once("a", Mono(0)).is_ok());
+        assert_eq!(tries.filter(|ok| *ok).count(), 10);
+        assert_eq!(throttle.try_once("a", Mono(1_000)), Err(Millis(5_000)));
+        assert_eq!(throttle.try_once("a", Mono(6_000)), Ok(()));
+        assert_eq!(throttle.try_once("b", Mono(1_000)), Ok(()));
+    }
+}

@@ -1,0 +1,98 @@
+//! Single-use tickets: a browser cannot set headers on an upgrade and must not put a token into a URL.
+
+use goldenpath_core::connection::Identity;
+use goldenpath_core::time::{Millis, Mono};
+use goldenpath_core::wire::Secret;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// How long a ticket is good.
+pub const TICKET_LIFETIME: Millis = Millis::from_secs(30);
+/// Unused tickets at once.
+const UNUSED: usize = 10_000;
+
+/// Unused tickets of this process. A ticket has 256 bits, so looking one up by its text tells nobody
+/// anything by the time it takes.
+#[derive(Debug, Default)]
+pub(super) struct Tickets(BTreeMap<String, Ticket>);
+
+#[derive(Debug)]
+struct Ticket {
+    identity: Identity,
+    origin: Option<String>,
+    good_until: Mono,
+}
+
+impl Tickets {
+    /// A new one; `None` when too many are unused.
+    pub(super) fn make(
+        &mut self,
+        bytes: [u8; 32],
+        identity: Identity,
+        origin: Option<&str>,
+        now: Mono,
+    ) -> Option<Secret> {
+        if self.0.len() >= UNUSED {
+            self.0.retain(|_, ticket| ticket.good_until > now);
+        }
+        if self.0.len() >= UNUSED {
+            return None;
+        }
+        let mut text = String::with_capacity(64);
+        for byte in bytes {
+            let _ = write!(text, "{byte:02x}");
+        }
+        let good_until = now.after(TICKET_LIFETIME);
+        let origin = origin.map(str::to_owned);
+        self.0.insert(text.clone(), Ticket { identity, origin, good_until });
+        Some(Secret(text))
+    }
+
+    /// Uses one up, whether it is good or not (AUTH-07).
+    pub(super) fn redeem(
+        &mut self,
+        ticket: &Secret,
+        origin: Option<&str>,
+        now: Mono,
+    ) -> Option<Identity> {
+        let ticket = self.0.remove(&ticket.0)?;
+        let good = now < ticket.good_until && ticket.origin.as_deref() == origin;
+        good.then_some(ticket.identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use goldenpath_core::id::{SessionId, UserId};
+
+    fn identity() -> Identity {
+        let user_id = UserId::new("ada").unwrap();
+        Identity { user_id, session_id: SessionId(1), expires_at: None, demo: false }
+    }
+
+    #[test]
+    fn a_ticket_is_good_once_in_time_and_for_its_page() {
+        let mut tickets = Tickets::default();
+        let mut make = |n: u8| tickets.make([n; 32], identity(), Some("https://a"), Mono(0));
+        let [once, late, foreign] = [1, 2, 3].map(|n| make(n).unwrap());
+        let page = Some("https://a");
+        assert_eq!(tickets.redeem(&once, page, Mono(1)), Some(identity()));
+        assert_eq!(tickets.redeem(&once, page, Mono(1)), None);
+        assert_eq!(tickets.redeem(&late, page, Mono(30_000)), None);
+        assert_eq!(tickets.redeem(&foreign, Some("https://b"), Mono(1)), None);
+        assert_eq!(tickets.redeem(&foreign, page, Mono(1)), None);
+    }
+
+    #[test]
+    fn unused_tickets_are_bounded_and_make_room_when_they_expire() {
+        let mut tickets = Tickets::default();
+        for n in 0..UNUSED {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&n.to_le_bytes());
+            assert!(tickets.make(bytes, identity(), None, Mono(0)).is_some());
+        }
+        assert!(tickets.make([255; 32], identity(), None, Mono(1)).is_none());
+        assert!(tickets.make([255; 32], identity(), None, Mono(30_000)).is_some());
+    }
+}

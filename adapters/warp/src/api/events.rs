@@ -1,0 +1,166 @@
+//! The event stream (F29): server-sent events for who asks for them with a token, else a finite answer.
+
+use super::{json, reply};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::request::{caller, identity};
+use futures_util::{Stream, StreamExt as _};
+use goldenpath_core::connection::Identity;
+use goldenpath_core::id::{ConnectionId, Epoch, Seq, ThreadId};
+use goldenpath_core::outbox::{self, Received};
+use goldenpath_core::wire::{Frame, ResumePoint};
+use goldenpath_runtime::shard::{Delivery, HubLink};
+use http::StatusCode;
+use http::header::{ACCEPT, HeaderMap};
+use serde::Deserialize;
+use serde_json::json as value;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::time::Duration;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::reply::{Reply as _, Response as Reply};
+use warp::sse::Event;
+
+/// A comment this often keeps proxies from cutting a quiet stream (F28).
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+#[derive(Deserialize)]
+struct StreamQuery {
+    #[serde(default)]
+    thread_id: Option<ThreadId>,
+    #[serde(default)]
+    epoch: Option<Epoch>,
+    #[serde(default)]
+    after_seq: u64,
+}
+
+pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
+    let with = app.clone();
+    let describe = warp::path!("api" / "events" / "info")
+        .and(warp::get())
+        .map(|| json(StatusCode::OK, &about()));
+    let stream = warp::path!("api" / "events" / "stream")
+        .and(warp::get())
+        .and(warp::header::headers_cloned())
+        .and(warp::query())
+        .and(caller())
+        .then(move |headers, query, caller| {
+            let app = with.clone();
+            async move { reply(caller, stream(&app, &headers, &query).await) }
+        });
+    describe.or(stream).unify().boxed()
+}
+
+fn about() -> serde_json::Value {
+    value!({
+        "url": "/api/events/stream",
+        "accept": "text/event-stream",
+        "authorization": "Bearer",
+        "parameters": ["thread_id", "epoch", "after_seq"],
+        "event": "each event's data is a frame as on /ws; its id is EPOCH:SEQ",
+    })
+}
+
+async fn stream(app: &App, headers: &HeaderMap, query: &StreamQuery) -> Result<Reply, Problem> {
+    let wants_events = headers.get_all(ACCEPT).iter().any(|accept| {
+        accept.to_str().is_ok_and(|accept| {
+            accept.split(',').any(|kind| {
+                kind.split(';').next().unwrap_or_default().trim() == "text/event-stream"
+            })
+        })
+    });
+    if !wants_events {
+        return Ok(json(StatusCode::OK, &about()));
+    }
+    let who = identity(app, headers).await?;
+    let resume = query.thread_id.map(|thread_id| ResumePoint {
+        thread_id,
+        epoch: query.epoch,
+        after_seq: Seq(query.after_seq),
+    });
+    let frames = follow(app, &who, resume.into_iter().collect()).await;
+    let events = frames.map(|frame| {
+        let event = Event::default().data(frame.as_str());
+        Ok::<_, Infallible>(match place(&frame) {
+            Some(place) => event.id(place),
+            None => event,
+        })
+    });
+    let keep_alive = warp::sse::keep_alive().interval(KEEP_ALIVE);
+    Ok(warp::sse::reply(keep_alive.stream(events)).into_response())
+}
+
+/// What the user's hub says to a reader, until it ends the connection.
+async fn follow(
+    app: &App,
+    who: &Identity,
+    resume: Vec<ResumePoint>,
+) -> impl Stream<Item = Frame> + Send + 'static {
+    let connections = &app.0.connections;
+    let connection_id = connections.draw_id();
+    let limits = &connections.limits;
+    let (sender, receiver) = outbox::channel(limits.outbox_frames, limits.outbox_bytes);
+    let link = connections.shards.attach(&who.user_id, connection_id, resume, true, sender).await;
+    let reader = Reader { receiver, visit: Visit { link, connection_id }, ready: VecDeque::new() };
+    futures_util::stream::unfold(reader, |mut reader| async move {
+        let frame = reader.next().await?;
+        Some((frame, reader))
+    })
+}
+
+struct Reader {
+    receiver: outbox::Receiver<Delivery>,
+    visit: Visit,
+    ready: VecDeque<Frame>,
+}
+
+/// Detaches when the stream is dropped.
+struct Visit {
+    link: HubLink,
+    connection_id: ConnectionId,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.link.detach(self.connection_id);
+    }
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Frame> {
+        let mut taken = Vec::new();
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(frame);
+            }
+            match poll_fn(|context| self.receiver.poll_recv_many(context, &mut taken, 16)).await {
+                Received::Items(_) => {}
+                Received::Closed | Received::Overflow => return None,
+            }
+            for delivery in taken.drain(..) {
+                match delivery {
+                    Delivery::Frames(frames) => self.ready.extend(frames.iter().cloned()),
+                    Delivery::Mark(mark) => {
+                        // HTTP has taken what came before: the body asks for more only then.
+                        self.visit.link.marked(self.visit.connection_id, mark);
+                    }
+                    Delivery::Close(_) | Delivery::Drain { .. } | Delivery::Revoked => return None,
+                    Delivery::Attached(_) | Delivery::Heads(_) | Delivery::ServiceStatus(_) => {}
+                }
+            }
+        }
+    }
+}
+
+/// `EPOCH:SEQ` of a durable entry, to go on from.
+fn place(frame: &Frame) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Place<'a> {
+        epoch: &'a str,
+        seq: u64,
+    }
+    let place: Place<'_> = serde_json::from_str(frame.as_str()).ok()?;
+    Some(format!("{}:{}", place.epoch, place.seq))
+}

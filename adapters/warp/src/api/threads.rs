@@ -1,0 +1,253 @@
+//! Threads: the list, one of them, its log.
+
+use super::command::ask;
+use super::{id, json, raw_json, reply};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::request::{self, caller, signed_in};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use goldenpath_core::connection::Identity;
+use goldenpath_core::hub::{Load, Loaded};
+use goldenpath_core::id::{Seq, ThreadId};
+use goldenpath_core::time::Wall;
+use goldenpath_core::wire::{ClientBody, ErrorCode, ThreadCommand};
+use goldenpath_runtime::ports::{ThreadCursor, ThreadView};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json as value};
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::reply::Response as Reply;
+
+/// Threads in a page of the list, at most.
+const PAGE: u32 = 100;
+/// Entries in a page of a log, at most.
+const LOG_PAGE: u64 = 1000;
+/// Bytes of entries in a page of a log: the last one may go beyond.
+const LOG_BYTES: usize = 4 * 1024 * 1024;
+/// Longest title, in bytes.
+const TITLE: usize = 200;
+
+#[derive(Deserialize)]
+struct ListQuery {
+    #[serde(default)]
+    limit: Option<u32>,
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct LogQuery {
+    #[serde(default)]
+    after_seq: u64,
+    #[serde(default)]
+    limit: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Titled {
+    #[serde(default)]
+    title: Option<String>,
+}
+
+pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
+    let with = || {
+        let app = app.clone();
+        warp::any().map(move || app.clone())
+    };
+    let list = warp::path!("api" / "threads")
+        .and(warp::get())
+        .and(signed_in(app))
+        .and(warp::query())
+        .and(with())
+        .and(caller())
+        .then(|who, query, app: App, caller| async move {
+            reply(caller, list(&app, &who, query).await)
+        });
+    let create = warp::path!("api" / "threads")
+        .and(warp::post())
+        .and(signed_in(app))
+        .and(request::json(app))
+        .and(with())
+        .and(caller())
+        .then(|who, body, app: App, caller| async move {
+            reply(caller, create(&app, &who, body).await)
+        });
+    let one = warp::path!("api" / "threads" / String)
+        .and(warp::get())
+        .and(signed_in(app))
+        .and(with())
+        .and(caller())
+        .then(|thread: String, who, app: App, caller| async move {
+            reply(caller, one(&app, &who, &thread).await)
+        });
+    let rename = warp::path!("api" / "threads" / String)
+        .and(warp::patch())
+        .and(signed_in(app))
+        .and(request::json(app))
+        .and(with())
+        .and(caller())
+        .then(|thread: String, who, body, app: App, caller| async move {
+            reply(caller, rename(&app, &who, &thread, body).await)
+        });
+    let delete = warp::path!("api" / "threads" / String)
+        .and(warp::delete())
+        .and(signed_in(app))
+        .and(with())
+        .and(caller())
+        .then(|thread: String, who, app: App, caller| async move {
+            reply(caller, delete(&app, &who, &thread).await)
+        });
+    let log = warp::path!("api" / "threads" / String / "log")
+        .and(warp::get())
+        .and(signed_in(app))
+        .and(warp::query())
+        .and(with())
+        .and(caller())
+        .then(|thread: String, who, query, app: App, caller| async move {
+            reply(caller, log(&app, &who, &thread, query).await)
+        });
+    list.or(create)
+        .unify()
+        .or(one)
+        .unify()
+        .or(rename)
+        .unify()
+        .or(delete)
+        .unify()
+        .or(log)
+        .unify()
+        .boxed()
+}
+
+async fn list(app: &App, who: &Identity, query: ListQuery) -> Result<Reply, Problem> {
+    let after = query.cursor.as_deref().map(cursor).transpose()?;
+    let limit = query.limit.unwrap_or(30).clamp(1, PAGE);
+    let page = app.0.directory.threads(&who.user_id, after, limit).await?;
+    let next = page.next.map(|c| format!("{}-{}", c.updated_at.0, c.thread_id));
+    let threads: Vec<Value> = page.items.iter().map(view).collect();
+    Ok(json(StatusCode::OK, &value!({ "threads": threads, "next_cursor": next })))
+}
+
+async fn create(app: &App, who: &Identity, body: Titled) -> Result<Reply, Problem> {
+    let title = body.title.map(checked).transpose()?;
+    let command = ClientBody::Thread(ThreadCommand::Create { title });
+    let answered = ask(app, who, command).await?;
+    Ok(raw_json(StatusCode::CREATED, result_of(answered.into_bytes())))
+}
+
+async fn one(app: &App, who: &Identity, thread: &str) -> Result<Reply, Problem> {
+    let thread_id = thread_id(thread)?;
+    let found = app.0.directory.thread(&who.user_id, thread_id).await?;
+    let found = found.ok_or_else(missing)?;
+    Ok(json(StatusCode::OK, &view(&found)))
+}
+
+async fn rename(app: &App, who: &Identity, thread: &str, body: Titled) -> Result<Reply, Problem> {
+    let thread_id = thread_id(thread)?;
+    let title =
+        body.title.ok_or_else(|| Problem::of(ErrorCode::ValidationFailed, "title is missing"))?;
+    let title = checked(title)?;
+    ask(app, who, ClientBody::Thread(ThreadCommand::Rename { thread_id, title })).await?;
+    one(app, who, thread).await
+}
+
+async fn delete(app: &App, who: &Identity, thread: &str) -> Result<Reply, Problem> {
+    let thread_id = thread_id(thread)?;
+    ask(app, who, ClientBody::Thread(ThreadCommand::Delete { thread_id })).await?;
+    Ok(json(StatusCode::OK, &value!({ "thread_id": thread_id, "deleted": true })))
+}
+
+async fn log(app: &App, who: &Identity, thread: &str, query: LogQuery) -> Result<Reply, Problem> {
+    let thread_id = thread_id(thread)?;
+    let store = &app.0.store;
+    let loaded = store.load(&who.user_id, Load::Thread { thread_id }).await?;
+    let Loaded::Thread(head) = loaded else { return Err(missing()) };
+    let (after_seq, to_seq) = (Seq(query.after_seq), head.head);
+    if after_seq > to_seq {
+        return Err(Problem::of(ErrorCode::CursorInvalid, "after_seq is beyond the head"));
+    }
+    let limit = query.limit.unwrap_or(200).clamp(1, LOG_PAGE);
+    let load = Load::Entries { thread_id, after_seq, to_seq, limit };
+    let Loaded::Entries(entries) = store.load(&who.user_id, load).await? else {
+        return Err(missing());
+    };
+    // The entries' own bytes are put in as they are: the same as on a socket (invariant 6).
+    let mut body = BytesMut::new();
+    let mut last = after_seq;
+    for (seq, entry) in entries {
+        if body.len() > LOG_BYTES {
+            break;
+        }
+        if !body.is_empty() {
+            body.put_u8(b',');
+        }
+        body.extend_from_slice(entry.frame(seq, true).bytes());
+        last = seq;
+    }
+    let more = if last < to_seq { value!(last) } else { Value::Null };
+    let mut whole = BytesMut::from(
+        format!(
+            "{{\"thread_id\":\"{thread_id}\",\"epoch\":\"{}\",\"head_seq\":{to_seq},\"next_after_seq\":{more},\"entries\":[",
+            head.epoch
+        )
+        .as_bytes(),
+    );
+    whole.extend_from_slice(&body);
+    whole.extend_from_slice(b"]}");
+    Ok(raw_json(StatusCode::OK, whole.freeze()))
+}
+
+pub(super) fn thread_id(text: &str) -> Result<ThreadId, Problem> {
+    id(text, ErrorCode::ThreadNotFound)
+}
+
+pub(super) fn missing() -> Problem {
+    Problem::of(ErrorCode::ThreadNotFound, "there is no such thread")
+}
+
+fn cursor(text: &str) -> Result<ThreadCursor, Problem> {
+    let wrong = || Problem::of(ErrorCode::CursorInvalid, "cursor is none of ours");
+    let (updated_at, thread_id) = text.split_once('-').ok_or_else(wrong)?;
+    let updated_at = Wall(updated_at.parse().map_err(|_| wrong())?);
+    Ok(ThreadCursor { updated_at, thread_id: thread_id.parse().map_err(|_| wrong())? })
+}
+
+fn checked(title: String) -> Result<String, Problem> {
+    let title = title.trim().to_owned();
+    if title.is_empty() || title.len() > TITLE || title.chars().any(char::is_control) {
+        let detail = "title must have 1 to 200 bytes without control characters";
+        return Err(Problem::of(ErrorCode::ValidationFailed, detail));
+    }
+    Ok(title)
+}
+
+fn view(thread: &ThreadView) -> Value {
+    value!({
+        "id": thread.thread_id,
+        "object": "thread",
+        "title": thread.title,
+        "created_at": thread.created_at.to_rfc3339().to_string(),
+        "updated_at": thread.updated_at.to_rfc3339().to_string(),
+        "updated_at_ms": thread.updated_at,
+        "epoch": thread.epoch,
+        "head_seq": thread.head,
+        "message_count": thread.message_count,
+        "running_run_id": thread.running,
+        "read_seq": thread.position,
+        "metadata": {},
+    })
+}
+
+/// The `result` inside a `done` answer, or all of it.
+fn result_of(payload: Bytes) -> Bytes {
+    #[derive(Deserialize)]
+    struct Done<'a> {
+        #[serde(borrow)]
+        result: &'a serde_json::value::RawValue,
+    }
+    match serde_json::from_slice::<Done<'_>>(&payload) {
+        Ok(done) => Bytes::copy_from_slice(done.result.get().as_bytes()),
+        Err(_) => payload,
+    }
+}

@@ -1,0 +1,140 @@
+//! Usage records: importing a file, and what is there.
+
+use super::{raw_json, reply};
+use crate::app::{App, ImportRequest, Imported};
+use crate::problem::Problem;
+use crate::request::{caller, signed_in, too_slow};
+use bytes::{Buf, Bytes};
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt as _};
+use goldenpath_core::connection::Identity;
+use goldenpath_core::wire::{ErrorCode, Json};
+use http::StatusCode;
+use serde::Deserialize;
+use std::io::{Error, ErrorKind, Result as IoResult};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::reply::Response as Reply;
+
+#[derive(Deserialize)]
+struct ImportQuery {
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    format: Option<String>,
+    #[serde(default)]
+    map: Option<String>,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    skip_bad: bool,
+}
+
+pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
+    let with = || {
+        let app = app.clone();
+        warp::any().map(move || app.clone())
+    };
+    let summary = warp::path!("api" / "usage" / "summary")
+        .and(warp::get())
+        .and(signed_in(app))
+        .and(with())
+        .and(caller())
+        .then(|who, app: App, caller| async move { reply(caller, summary(&app, &who).await) });
+    let import = warp::path!("api" / "usage" / "import")
+        .and(warp::post())
+        .and(signed_in(app))
+        .and(warp::query())
+        .and(warp::header::optional("content-length"))
+        .and(warp::body::stream())
+        .and(with())
+        .and(caller())
+        .then(|who, query, length, body, app: App, caller| async move {
+            reply(caller, import(&app, &who, query, length, body).await)
+        });
+    summary.or(import).unify().boxed()
+}
+
+async fn summary(app: &App, who: &Identity) -> Result<Reply, Problem> {
+    let summary = app.0.usage.summary(&who.user_id).await?;
+    Ok(raw_json(StatusCode::OK, bytes_of(&summary)))
+}
+
+async fn import(
+    app: &App,
+    who: &Identity,
+    query: ImportQuery,
+    length: Option<u64>,
+    body: impl Stream<Item = Result<impl Buf + Send + 'static, warp::Error>> + Send + Sync + 'static,
+) -> Result<Reply, Problem> {
+    let limits = app.0.limits;
+    if length.is_some_and(|length| length > limits.import_bytes) {
+        return Err(too_large(limits.import_bytes));
+    }
+    let ImportQuery { dry_run, format, map, model, name, skip_bad } = query;
+    let request = ImportRequest { dry_run, format, map, model, name, skip_bad };
+    let broken = Arc::new(Mutex::new(None));
+    let silence = Duration::from_millis(limits.body_timeout.0);
+    let file = bounded(body, limits.import_bytes, silence, broken.clone());
+    let imported = app.0.usage.import(&who.user_id, request, file).await;
+    if let Some(problem) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(problem);
+    }
+    match imported {
+        Imported::Done(report) => Ok(raw_json(StatusCode::OK, bytes_of(&report))),
+        Imported::Refused(report) => {
+            Ok(raw_json(StatusCode::UNPROCESSABLE_ENTITY, bytes_of(&report)))
+        }
+        Imported::Failed(code, detail) => Err(Problem::of(code, detail)),
+    }
+}
+
+/// The body as a file. What breaks it is left in `broken`; the reader sees an error and imports nothing.
+fn bounded(
+    body: impl Stream<Item = Result<impl Buf + Send + 'static, warp::Error>> + Send + Sync + 'static,
+    most: u64,
+    silence: Duration,
+    broken: Arc<Mutex<Option<Problem>>>,
+) -> BoxStream<'static, IoResult<Bytes>> {
+    let state = (Box::pin(body), 0u64, broken, false);
+    futures_util::stream::unfold(state, move |(mut body, read, broken, over)| async move {
+        if over {
+            return None;
+        }
+        let fail = |kind: ErrorKind, problem: Problem| {
+            *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
+            Err(Error::from(kind))
+        };
+        let (piece, read, over) = match tokio::time::timeout(silence, body.next()).await {
+            Ok(None) => return None,
+            Ok(Some(Ok(mut piece))) => {
+                let piece = piece.copy_to_bytes(piece.remaining());
+                let read = read + piece.len() as u64;
+                if read > most {
+                    (fail(ErrorKind::FileTooLarge, too_large(most)), read, true)
+                } else {
+                    (Ok(piece), read, false)
+                }
+            }
+            Ok(Some(Err(_))) => {
+                let problem = Problem::of(ErrorCode::ValidationFailed, "the upload broke off");
+                (fail(ErrorKind::UnexpectedEof, problem), read, true)
+            }
+            Err(_) => (fail(ErrorKind::TimedOut, too_slow()), read, true),
+        };
+        Some((piece, (body, read, broken, over)))
+    })
+    .boxed()
+}
+
+fn too_large(most: u64) -> Problem {
+    Problem::of(ErrorCode::MessageTooLarge, format!("the file is larger than {most} bytes"))
+}
+
+fn bytes_of(json: &Json) -> Bytes {
+    Bytes::copy_from_slice(json.as_str().as_bytes())
+}

@@ -1,0 +1,116 @@
+//! What the HTTP side works with.
+
+use crate::condition::Condition;
+use crate::origin::Origins;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use goldenpath_core::id::UserId;
+use goldenpath_core::time::Millis;
+use goldenpath_core::wire::{ErrorCode, Json};
+use goldenpath_runtime::connection::Connections;
+use goldenpath_runtime::identity::Identities;
+use goldenpath_runtime::ports::{Answer, Artifacts, Directory, Store};
+use std::sync::Arc;
+
+/// Everything a request may need; cheap to clone.
+#[derive(Clone)]
+pub struct App(pub(crate) Arc<Parts>);
+
+impl App {
+    /// Of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+/// The parts of an [`App`].
+pub struct Parts {
+    /// What `GET /api/config` says.
+    pub about: About,
+    /// Large results.
+    pub artifacts: Arc<dyn Artifacts>,
+    /// Starting, serving, draining.
+    pub condition: Condition,
+    /// Sockets and hubs.
+    pub connections: Connections,
+    /// Lists.
+    pub directory: Arc<dyn Directory>,
+    /// Who somebody is.
+    pub identities: Identities,
+    /// Bounds of HTTP.
+    pub limits: HttpLimits,
+    /// Which pages may connect.
+    pub origins: Origins,
+    /// Logs.
+    pub store: Arc<dyn Store>,
+    /// Usage records.
+    pub usage: Arc<dyn Usage>,
+}
+
+/// What the server says about itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Names of the agents.
+    pub agents: Vec<String>,
+    /// `development`, `test`, `staging`, `production`.
+    pub environment: &'static str,
+    /// Of the program.
+    pub version: &'static str,
+}
+
+/// Bounds of HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpLimits {
+    /// Longest silence inside a body.
+    pub body_timeout: Millis,
+    /// Longest time for a request's head.
+    pub header_timeout: Millis,
+    /// Largest import, in bytes.
+    pub import_bytes: u64,
+    /// Open sockets, WebSocket or not.
+    pub connections: usize,
+}
+
+/// How an import over HTTP is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportRequest {
+    /// Count, but store nothing.
+    pub dry_run: bool,
+    /// What the file contains; found out when absent.
+    pub format: Option<String>,
+    /// Columns of a CSV, `field=column`, separated by commas.
+    pub map: Option<String>,
+    /// The model of records that name none.
+    pub model: Option<String>,
+    /// The file's name, for display.
+    pub name: Option<String>,
+    /// Import the good records of a file with bad ones.
+    pub skip_bad: bool,
+}
+
+/// What became of an import.
+#[derive(Clone, Debug)]
+pub enum Imported {
+    /// Records were imported, or would have been; the report as JSON.
+    Done(Json),
+    /// Nothing was imported, because of what the report says.
+    Refused(Json),
+    /// There is no report.
+    Failed(ErrorCode, String),
+}
+
+/// The usage records of a user, as far as HTTP shows them.
+pub trait Usage: Send + Sync + 'static {
+    /// Reads a file to its end and imports it, or says why not.
+    fn import(
+        &self,
+        user: &UserId,
+        request: ImportRequest,
+        file: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> BoxFuture<'static, Imported>;
+
+    /// What data there are, as JSON.
+    fn summary(&self, user: &UserId) -> Answer<Json>;
+}

@@ -1,0 +1,131 @@
+//! What every route reads from a request: who asks, from where, and a bounded body.
+
+use crate::app::App;
+use crate::problem::Problem;
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
+use goldenpath_core::connection::Identity;
+use goldenpath_core::handshake::Presented;
+use goldenpath_core::id::RequestId;
+use goldenpath_core::wire::{Credential, ErrorCode, Secret};
+use goldenpath_runtime::connection::Verifier as _;
+use http::StatusCode;
+use http::header::{AUTHORIZATION, HeaderMap};
+use serde::de::DeserializeOwned;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+use warp::filters::BoxedFilter;
+use warp::{Filter, Rejection, reject};
+
+/// Longest JSON body, in bytes: a message and room for its envelope.
+const JSON_BYTES: usize = 64 * 1024;
+
+/// Where a request comes from and what it is called; put into its extensions at the door.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) peer: SocketAddr,
+    pub(crate) request_id: RequestId,
+}
+
+/// The caller of a request.
+pub(crate) fn caller() -> impl Filter<Extract = (Caller,), Error = Rejection> + Clone {
+    warp::ext::get::<Caller>()
+}
+
+/// Who asks, by `Authorization: Bearer`; the same verdict as on a socket (AUTH-06).
+pub(crate) fn signed_in(app: &App) -> BoxedFilter<(Identity,)> {
+    let app = app.clone();
+    warp::header::headers_cloned()
+        .and_then(move |headers: HeaderMap| {
+            let app = app.clone();
+            async move { identity(&app, &headers).await.map_err(reject::custom) }
+        })
+        .boxed()
+}
+
+/// Who asks, if anybody says so.
+pub(crate) async fn identity(app: &App, headers: &HeaderMap) -> Result<Identity, Problem> {
+    let token = token(headers)?;
+    let now = app.0.connections.clock.now().wall;
+    let verdict = app.0.identities.verify(&Credential::Token(token), None, now).await;
+    verdict.map_err(Problem::from)
+}
+
+/// The one bearer token of a request.
+fn token(headers: &HeaderMap) -> Result<Secret, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let missing = || Problem::of(ErrorCode::Unauthorized, "Authorization: Bearer is missing");
+    let value = values.next().ok_or_else(missing)?;
+    if values.next().is_some() {
+        return Err(Problem::of(ErrorCode::AuthAmbiguous, "Authorization is there twice"));
+    }
+    let text = value.to_str().map_err(|_| missing())?.trim();
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Ok(Secret(token.trim().to_owned()))
+        }
+        Some(_) | None => Err(missing()),
+    }
+}
+
+/// A JSON body of a type. An empty body counts as `{}`.
+pub(crate) fn json<T: DeserializeOwned + Send + 'static>(
+    app: &App,
+) -> impl Filter<Extract = (T,), Error = Rejection> + Clone + use<T> {
+    let limit = Duration::from_millis(app.0.limits.body_timeout.0);
+    warp::body::stream().and_then(move |body| async move {
+        let bytes = collect(body, JSON_BYTES, limit).await.map_err(reject::custom)?;
+        let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
+        serde_json::from_slice(&bytes).map_err(|error| reject::custom(unreadable(&error)))
+    })
+}
+
+fn unreadable(error: &serde_json::Error) -> Problem {
+    let code = if error.is_data() { ErrorCode::ValidationFailed } else { ErrorCode::InvalidJson };
+    Problem::of(code, error.to_string())
+}
+
+/// Reads a body whose sender may neither be silent too long nor send too much.
+async fn collect(
+    body: impl Stream<Item = Result<impl Buf, warp::Error>>,
+    most: usize,
+    silence: Duration,
+) -> Result<Bytes, Problem> {
+    let mut body = pin!(body);
+    let mut all = BytesMut::new();
+    loop {
+        match tokio::time::timeout(silence, body.next()).await {
+            Err(_) => return Err(too_slow()),
+            Ok(None) => return Ok(all.freeze()),
+            Ok(Some(Err(_))) => {
+                return Err(Problem::of(ErrorCode::InvalidJson, "the body broke off"));
+            }
+            Ok(Some(Ok(mut piece))) => {
+                if all.len() + piece.remaining() > most {
+                    let detail = format!("the body is longer than {most} bytes");
+                    return Err(Problem::of(ErrorCode::MessageTooLarge, detail));
+                }
+                while piece.has_remaining() {
+                    let chunk = piece.chunk();
+                    all.extend_from_slice(chunk);
+                    let read = chunk.len();
+                    piece.advance(read);
+                }
+            }
+        }
+    }
+}
+
+/// The peer was silent inside a body for too long.
+pub(crate) fn too_slow() -> Problem {
+    Problem::http(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body came too slowly")
+}
+
+/// The first credential of an upgrade, for a check before the 101.
+pub(crate) fn presented(presented: &Presented) -> Option<&Credential> {
+    match presented {
+        Presented::Credential(_, credential) => Some(credential),
+        Presented::Nothing | Presented::Unusable(_) => None,
+    }
+}

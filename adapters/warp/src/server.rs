@@ -1,0 +1,137 @@
+//! The accept loop and the door: hyper below, warp's filters above, one id and one caller per request.
+
+use crate::app::App;
+use crate::listener::{Listener, Stream};
+use crate::problem::Problem;
+use crate::request::Caller;
+use crate::{headers, routes};
+use futures_util::FutureExt as _;
+use goldenpath_core::wire::ErrorCode;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tower_service::Service as _;
+use warp::filters::BoxedFilter;
+use warp::reply::Response as Reply;
+
+/// After running out of descriptors: others must close before we can accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a request under way may go on once the server drains.
+const REQUEST_GRACE: Duration = Duration::from_secs(5);
+/// Largest head of a request, in bytes.
+const HEAD_BYTES: usize = 32 * 1024;
+
+/// Serves until the server drains; requests under way are finished, sockets are told by their registry.
+pub async fn serve<L: Listener>(app: App, mut listener: L) {
+    let routes = routes::all::<L::Io>(&app);
+    let room = Arc::new(Semaphore::new(app.0.limits.connections));
+    let condition = app.0.condition.clone();
+    let mut drains = pin!(condition.drains());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut drains => return,
+            accepted = accept(&mut listener, &room) => accepted,
+        };
+        let (stream, peer, permit) = accepted;
+        let (app, routes) = (app.clone(), routes.clone());
+        tokio::spawn(async move {
+            connection(app, routes, stream, peer).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn accept<L: Listener>(
+    listener: &mut L,
+    room: &Arc<Semaphore>,
+) -> (L::Io, SocketAddr, tokio::sync::OwnedSemaphorePermit) {
+    loop {
+        // The semaphore is never closed; beyond its bound the kernel holds newcomers back.
+        let Ok(permit) = room.clone().acquire_owned().await else {
+            std::future::pending::<()>().await;
+            continue;
+        };
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, permit),
+            Err(error) if is_about_one_socket(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "accepting failed; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The peer gave up between its SYN and our accept.
+fn is_about_one_socket(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
+    )
+}
+
+async fn connection<S: Stream>(
+    app: App,
+    routes: BoxedFilter<(Reply,)>,
+    stream: S,
+    peer: SocketAddr,
+) {
+    let condition = app.0.condition.clone();
+    let header_timeout = Duration::from_millis(app.0.limits.header_timeout.0);
+    let service = service_fn(move |request| answer(app.clone(), routes.clone(), request, peer));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let drained = tokio::select! {
+        biased;
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                tracing::debug!(%peer, %error, "a connection ended early");
+            }
+            false
+        }
+        () = condition.drains() => true,
+    };
+    if drained {
+        connection.as_mut().graceful_shutdown();
+        let _ = tokio::time::timeout(REQUEST_GRACE, connection).await;
+    }
+}
+
+async fn answer(
+    app: App,
+    routes: BoxedFilter<(Reply,)>,
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<Reply, Infallible> {
+    let request_id = app.0.connections.draw_request_id();
+    request.extensions_mut().insert(Caller { peer, request_id });
+    let from = headers::Seen::of(&app, &request);
+    if let Some(reply) = from.preflight() {
+        return Ok(from.dress(reply, request_id));
+    }
+    let answered = AssertUnwindSafe(warp::service(routes).call(request)).catch_unwind().await;
+    let reply = match answered {
+        Ok(Ok(reply)) => reply,
+        Err(_) => {
+            tracing::error!(%request_id, "a request failed");
+            Problem::of(ErrorCode::Internal, "an internal error").reply(Some(request_id))
+        }
+    };
+    Ok(from.dress(reply, request_id))
+}

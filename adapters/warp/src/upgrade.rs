@@ -1,0 +1,127 @@
+//! `GET /ws`: the decision is the core's, the 101 and the raw stream are made here.
+
+use crate::app::App;
+use crate::listener::Stream;
+use crate::problem::Problem;
+use crate::request::{Caller, caller, presented};
+use crate::socket::Socket;
+use bytes::Bytes;
+use goldenpath_core::connection::Identity;
+use goldenpath_core::fault::PeerFault;
+use goldenpath_core::handshake::{Accepted, Refusal, ServerCondition, UpgradeRequest, decide};
+use goldenpath_runtime::connection::Verifier as _;
+use http::header::{
+    CONNECTION, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
+use http::{Method, Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use warp::filters::BoxedFilter;
+use warp::reply::Response as Reply;
+use warp::{Filter, Rejection};
+
+/// The route of sockets, on streams of this type.
+pub(crate) fn route<S: Stream>(app: &App) -> BoxedFilter<(Reply,)> {
+    let app = app.clone();
+    let query = warp::query::raw().or_else(|_| async { Ok::<_, Rejection>((String::new(),)) });
+    warp::path!("ws")
+        .and(warp::method())
+        .and(warp::header::headers_cloned())
+        .and(query)
+        .and(caller())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .then(move |method, headers, query, caller: Caller, on_upgrade| {
+            let app = app.clone();
+            async move {
+                match upgrade::<S>(&app, &method, &headers, query, on_upgrade).await {
+                    Ok(reply) => reply,
+                    Err(refusal) => Problem::from(refusal).reply(Some(caller.request_id)),
+                }
+            }
+        })
+        .boxed()
+}
+
+async fn upgrade<S: Stream>(
+    app: &App,
+    method: &Method,
+    headers: &HeaderMap,
+    query: String,
+    on_upgrade: Option<OnUpgrade>,
+) -> Result<Reply, Refusal> {
+    let parts = &app.0;
+    let origin = parts.origins.allowed(headers).map(str::to_owned);
+    let listed: Vec<String> = origin.iter().cloned().collect();
+    let pairs: Vec<(&str, &[u8])> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let request = UpgradeRequest { method: method.as_str(), headers: &pairs, query: &query };
+    let open = parts.connections.registry.len();
+    let server = ServerCondition {
+        origins: &listed,
+        admission: parts.condition.admission(open, parts.limits.connections),
+        demo: parts.identities.demo(),
+    };
+    let accepted = decide(&request, &server)?;
+    let identity = known_before(app, &accepted, origin.as_deref()).await?;
+    let (Some(on_upgrade), Some(key)) = (on_upgrade, headers.get(SEC_WEBSOCKET_KEY)) else {
+        // The core saw a request for an upgrade; without these it came over HTTP/2 or worse.
+        let fault = "this connection cannot be upgraded";
+        let code = goldenpath_core::wire::ErrorCode::UnsupportedVersion;
+        return Err(Refusal::unauthenticated(&PeerFault::new(code, fault)));
+    };
+    let reply = switching(&accepted, key);
+    // A browser always names the page; the ticket was made for the page that asked for it.
+    let page = headers.get(ORIGIN).and_then(|o| o.to_str().ok()).map(str::to_owned);
+    let app = app.clone();
+    tokio::spawn(async move {
+        let Ok(upgraded) = on_upgrade.await else { return };
+        let Ok(parts) = upgraded.downcast::<TokioIo<S>>() else {
+            return tracing::error!("an upgraded stream has another type than its listener's");
+        };
+        // An empty buffer still holds hyper's 8 KiB.
+        let read = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
+        let connections = app.0.connections.clone();
+        drop(app);
+        let frame_bytes = connections.limits.frame_bytes;
+        let socket = Socket::new(parts.io.into_inner(), read, frame_bytes).await;
+        connections.serve(socket, accepted, identity, page).await;
+    });
+    Ok(reply)
+}
+
+/// Clients that cannot be told inside hear before the 101 that their credential is no good (F36).
+async fn known_before(
+    app: &App,
+    accepted: &Accepted,
+    origin: Option<&str>,
+) -> Result<Option<Identity>, Refusal> {
+    if !accepted.verify_before_upgrade {
+        return Ok(None);
+    }
+    let Some(credential) = presented(&accepted.presented) else { return Ok(None) };
+    let now = app.0.connections.clock.now().wall;
+    let verdict = app.0.identities.verify(credential, origin, now).await;
+    verdict.map(Some).map_err(|code| {
+        Refusal::unauthenticated(&PeerFault::new(code, "the credential is not accepted"))
+    })
+}
+
+fn switching(accepted: &Accepted, key: &HeaderValue) -> Reply {
+    let mut reply = Response::new(Bytes::new().into());
+    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = reply.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    // Base64 is made of characters a header may hold.
+    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(protocol) = &accepted.subprotocol
+        && let Ok(protocol) = HeaderValue::from_str(protocol)
+    {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    reply
+}
