@@ -12,7 +12,7 @@ async fn f46_a_run_cut_off_by_kill_9_is_continued_after_the_restart() {
     let mut server = Server::start(&SCRIPTED, &[("ENVIRONMENT", "test")]).await;
     let (token, _) = server.register("ada@example.org").await;
     let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
-    let ack = socket.ask("m1", "data 1 tool-slow", None).await;
+    let ack = socket.ask("m1", "data 1 slow", None).await;
     let mut heard = Vec::new();
     while !heard
         .iter()
@@ -96,7 +96,7 @@ async fn a_server_that_drains_takes_nothing_new() {
     let mut server = Server::start(&SCRIPTED, &[("ENVIRONMENT", "test")]).await;
     let (token, _) = server.demo().await;
     let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
-    socket.ask("m1", "data 1 tool-slow", None).await;
+    socket.ask("m1", "data 1 slow", None).await;
     let listening = async {
         socket.until("server_draining").await;
         let id = socket.say("user_message", json!({"content": "one more"})).await;
