@@ -26,15 +26,31 @@ impl fmt::Display for NotAnId {
 
 impl core::error::Error for NotAnId {}
 
-fn write_base32(bits: u128, f: &mut fmt::Formatter<'_>, prefix: &str) -> fmt::Result {
-    let mut text = [0u8; DIGITS];
-    let mut rest = bits;
-    for digit in text.iter_mut().rev() {
-        *digit = ALPHABET[(rest & 31) as usize];
-        rest >>= 5;
+/// The text form on the stack: ids are written many times for each entry.
+struct Text<const N: usize>([u8; N]);
+
+impl<const N: usize> Text<N> {
+    /// `prefix` and the digits of `bits`; `N` is the length of both.
+    fn new(bits: u128, prefix: &str) -> Self {
+        let mut text = [0; N];
+        text[..N - DIGITS].copy_from_slice(prefix.as_bytes());
+        // 130 bits in 26 digits: the last 12 digits are the low 60 bits, the 12 before the next 60.
+        let mut digits = text[N - DIGITS..].iter_mut().rev();
+        for (mut part, count) in
+            [(bits as u64, 12), ((bits >> 60) as u64, 12), ((bits >> 120) as u64, 2)]
+        {
+            for digit in digits.by_ref().take(count) {
+                *digit = ALPHABET[(part & 31) as usize];
+                part >>= 5;
+            }
+        }
+        Self(text)
     }
-    f.write_str(prefix)?;
-    f.write_str(core::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+
+    fn as_str(&self) -> &str {
+        // Prefix and alphabet are ASCII.
+        core::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 fn read_base32(text: &str) -> Result<u128, NotAnId> {
@@ -69,7 +85,7 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_base32(self.0, f, $prefix)
+                f.write_str(Text::<{ $prefix.len() + DIGITS }>::new(self.0, $prefix).as_str())
             }
         }
 
@@ -89,7 +105,8 @@ macro_rules! ids {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                let text = Text::<{ $prefix.len() + DIGITS }>::new(self.0, $prefix);
+                serializer.serialize_str(text.as_str())
             }
         }
 

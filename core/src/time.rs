@@ -86,11 +86,22 @@ impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.0;
         let (days, rest) = (ms / 86_400_000, ms % 86_400_000);
-        let (y, m, d) = civil_from_days(days);
-        let (h, rest) = (rest / 3_600_000, rest % 3_600_000);
-        let (min, rest) = (rest / 60_000, rest % 60_000);
-        let (s, milli) = (rest / 1000, rest % 1000);
-        write!(f, "{y:04}-{m:02}-{d:02}T{h:02}:{min:02}:{s:02}.{milli:03}Z")
+        let (year, month, day) = civil_from_days(days);
+        if year > 9999 {
+            return write!(f, "+{year}-{month:02}-{day:02}T00:00:00.000Z");
+        }
+        let (hour, minute) = (rest / 3_600_000, rest / 60_000 % 60);
+        let (second, milli) = (rest / 1000 % 60, rest % 1000);
+        // Written digit by digit: every entry of every log has one.
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let parts = [(0, 4, year), (5, 2, month), (8, 2, day), (11, 2, hour), (14, 2, minute)];
+        for (at, width, mut value) in parts.into_iter().chain([(17, 2, second), (20, 3, milli)]) {
+            for digit in text[at..at + width].iter_mut().rev() {
+                *digit = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        }
+        f.write_str(core::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
