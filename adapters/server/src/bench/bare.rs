@@ -118,7 +118,9 @@ fn select(_: &Request, mut response: Response) -> Result<Response, ErrorResponse
 mod tests {
     use super::super::peer::Peer;
     use super::*;
+    use core::time::Duration;
     use goldenpath_core::wire::Secret;
+    use tokio::time::timeout;
 
     fn script(kinds: &[&str]) -> Vec<String> {
         let ack = "{\"type\":\"ack\",\"payload\":{\"thread_id\":\"thr_1\"}}".to_owned();
@@ -149,6 +151,23 @@ mod tests {
         }
         assert_eq!(peer.round_trips(5).await.unwrap().len(), 5);
         assert_eq!(peer.record("q").await.unwrap().len(), 7);
+    }
+
+    #[tokio::test]
+    async fn entries_of_other_threads_are_not_counted() {
+        let mut frames = script(&WHOLE);
+        let other = "{\"seq\":1,\"type\":\"run_completed\",\"payload\":{},\"thread_id\":\"thr_2\"}";
+        let mut answer = frames.split_off(1);
+        let server = Server::start([frames, vec![other.to_owned()]].concat()).unwrap();
+        let mut alone = peer(&server).await;
+        let waited = timeout(Duration::from_millis(100), alone.path("q")).await;
+        assert!(waited.is_err(), "the other thread's end is not ours");
+        answer
+            .iter_mut()
+            .for_each(|frame| frame.insert_str(frame.len() - 1, ",\"thread_id\":\"thr_1\""));
+        let ack = script(&[]);
+        let server = Server::start([ack, answer].concat()).unwrap();
+        assert_eq!(peer(&server).await.path("q").await.unwrap().entries, 6);
     }
 
     #[tokio::test]

@@ -153,6 +153,8 @@ impl Peer {
                 return Err(Failure::Run(format!("a frame of another form: {}", text.as_str())));
             };
             match (seq, kind) {
+                // A new thread of the same user is sent to all connections of this user.
+                (Some(_), _) if !self.is_ours(&text) => {}
                 (Some(seq), kind) => {
                     keep(&text);
                     if seq != self.seq + 1 {
@@ -177,6 +179,13 @@ impl Peer {
                 (None, _) => {}
             }
         }
+    }
+
+    /// Whether an entry is of this connection's thread. Its name stands behind the payload.
+    fn is_ours(&self, text: &str) -> bool {
+        const NAME: &str = "\"thread_id\":\"";
+        let (Some(ours), Some(at)) = (&self.thread, text.rfind(NAME)) else { return true };
+        text.get(at + NAME.len()..).is_some_and(|rest| rest.starts_with(ours.as_str()))
     }
 
     /// Whether an entry ends the run; it must then be completed and whole.
