@@ -37,7 +37,9 @@ fn agent<'a>(heard: &'a [Value], name: &str) -> Option<&'a Value> {
 #[tokio::test]
 async fn f24_an_agent_that_falls_silent_or_panics_ends_and_so_does_its_run() {
     let server = scripted().await;
-    for (question, status) in [("data 1 silent", "failed"), ("data 1 panic", "failed"), ("data 1 hang", "failed")] {
+    for (question, status) in
+        [("data 1 silent", "failed"), ("data 1 panic", "failed"), ("data 1 hang", "failed")]
+    {
         let (heard, end) = ask(&server, question).await;
         assert_eq!(agent(&heard, "data").unwrap()["payload"]["status"], status, "{question}");
         assert_eq!(end, "run_completed", "{question}: the report still answers");

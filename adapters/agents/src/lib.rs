@@ -4,4 +4,5 @@ pub mod bench;
 pub mod cost;
 pub mod demo_data;
 pub mod import;
+pub mod scripted;
 pub mod team;

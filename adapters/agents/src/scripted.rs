@@ -4,10 +4,10 @@
 //! answers in place of its second effect, and `report` panic before its first. Any other question goes
 //! well. Refused in production, where questions are questions.
 
+use crate::team::workflow;
 use futures_util::future::BoxFuture;
-use goldenpath_core::run::{Route, Workflow};
 use goldenpath_runtime::agent::{
-    Agent, AgentError, Cx, Finish, Task, Team, TeamError, Tool, ToolCx, ToolError,
+    Agent, AgentError, Cx, Finish, Route, Task, Team, TeamError, Tool, ToolCx, ToolError,
 };
 use std::time::Duration;
 
@@ -59,12 +59,12 @@ fn act(question: &str, agent: &str, n: u32) -> Option<Act> {
 /// The team.
 ///
 /// # Errors
-/// Never for these names; the builder checks them all the same.
+/// Never, as its test shows.
 pub fn team() -> Result<Team, TeamError> {
     let names = ["triage", "data_helper", "data", "optimization", "report"];
-    let team = names.into_iter().fold(Team::builder(Workflow::default()), |team, name| {
-        team.agent(Scripted { name })
-    });
+    let team = names
+        .into_iter()
+        .fold(Team::builder(workflow::workflow()), |team, name| team.agent(Scripted { name }));
     team.tool(Obey).tool(Block).build()
 }
 
@@ -152,6 +152,11 @@ impl Tool for Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_team_is_complete() {
+        assert_eq!(team().unwrap().agents().count(), 5);
+    }
 
     #[test]
     fn a_question_is_read_as_a_script() {

@@ -1,0 +1,280 @@
+//! The whole matrix: every state a thread of a hub can be in, against every kind of input, and what the
+//! hub says to it. A changed transition is a changed line.
+
+use crate::store::Store;
+use crate::world::{World, message, user};
+use goldenpath_core::fault::Fault;
+use goldenpath_core::hub::{Committed, Hub, Input, Load, Loaded, Output};
+use goldenpath_core::id::{ConnectionId, EffectId, Fence, RunId, Seq, ThreadId};
+use goldenpath_core::limits::Limits;
+use goldenpath_core::seed::Seed;
+use goldenpath_core::time::{Millis, Now};
+use goldenpath_core::wire::{ClientBody, Level, MultitaskStrategy, Reply, ResumePoint};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// A hub brought into a state, with what the inputs refer to.
+struct Stage {
+    hub: Hub,
+    now: Now,
+    reader: ConnectionId,
+    thread_id: ThreadId,
+    run_id: RunId,
+    fence: Fence,
+    commit: Option<EffectId>,
+    load: Option<(EffectId, Load)>,
+    store: Store,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let now = World::new().now;
+        Self {
+            hub: Hub::new(user(), Arc::new(Limits::default()), Seed::new(7)),
+            now,
+            reader: ConnectionId(1),
+            thread_id: ThreadId(404),
+            run_id: RunId(404),
+            fence: Fence(1),
+            commit: None,
+            load: None,
+            store: Store::default(),
+        }
+    }
+
+    /// Gives an input and notes what is asked for; answers the names of all outputs.
+    fn give(&mut self, input: Input) -> Vec<&'static str> {
+        self.hub.handle_input(self.now, input);
+        self.listen()
+    }
+
+    fn listen(&mut self) -> Vec<&'static str> {
+        let mut said = Vec::new();
+        loop {
+            let output = self.hub.poll_output();
+            said.push(match &output {
+                Output::Attached { .. } => "Attached",
+                Output::CancelRun { .. } => "CancelRun",
+                Output::Close { .. } => "Close",
+                Output::Commit { effect, batch } => {
+                    self.commit = Some(*effect);
+                    self.thread_id = batch.thread_id;
+                    if let Some(message) = &batch.message {
+                        self.run_id = message.run_id;
+                    }
+                    self.store.commit(batch);
+                    "Commit"
+                }
+                Output::Deliver { frames, .. } => match frames.len() {
+                    1 => "Deliver(1)",
+                    _ => "Deliver(n)",
+                },
+                Output::Heads { .. } => "Heads",
+                Output::Idle(None) => return said,
+                Output::Idle(Some(_)) => {
+                    said.push("timer");
+                    return said;
+                }
+                Output::KillRun { .. } => "KillRun",
+                Output::Load { effect, load } => {
+                    self.load = Some((*effect, load.clone()));
+                    "Load"
+                }
+                Output::Mark { .. } => "Mark",
+                Output::Record { .. } => "Record",
+                Output::Retire => "Retire",
+                Output::StartRun { fence, assignment, .. } => {
+                    self.fence = *fence;
+                    self.run_id = assignment.run_id;
+                    "StartRun"
+                }
+            });
+        }
+    }
+
+    fn attach(mut self) -> Self {
+        let connection_id = self.reader;
+        self.give(Input::Attach { connection_id, resume: Vec::new(), reader: true });
+        self
+    }
+
+    fn command(&mut self, body: ClientBody) -> Vec<&'static str> {
+        let connection_id = self.reader;
+        self.give(Input::Command { connection_id, reply: Reply::None, body })
+    }
+
+    fn say(mut self, name: &str) -> Self {
+        let thread = (self.thread_id != ThreadId(404)).then_some(self.thread_id);
+        self.command(ClientBody::UserMessage(message(name, thread)));
+        self
+    }
+
+    fn commit_done(&mut self) -> Vec<&'static str> {
+        let effect = self.commit.unwrap_or(EffectId(99));
+        let log = self.store.threads.get(&self.thread_id);
+        // The whole of what the store holds of the thread was one batch more than before; its first
+        // place is found by what the hub has not heard of yet.
+        let head = log.map_or(0, |log| log.entries.len() as u64);
+        let first_seq = Seq(head + 1 - self.last_batch(head));
+        self.give(Input::Committed { effect, result: Ok(Committed::Done { first_seq }) })
+    }
+
+    fn last_batch(&self, head: u64) -> u64 {
+        match head {
+            4 => 4,
+            head => head - 4,
+        }
+    }
+
+    fn done(mut self) -> Self {
+        self.commit_done();
+        self
+    }
+
+    fn cancel(mut self) -> Self {
+        let run_id = Some(self.run_id);
+        self.command(ClientBody::CancelRun { run_id });
+        self
+    }
+
+    fn drain(mut self) -> Self {
+        self.give(Input::Drain);
+        self
+    }
+
+    fn read(mut self) -> Self {
+        let threads =
+            vec![ResumePoint { thread_id: self.thread_id, epoch: None, after_seq: Seq(0) }];
+        self.command(ClientBody::Resume { threads });
+        self
+    }
+}
+
+type Made = (&'static str, fn() -> Stage);
+
+const STATES: [Made; 9] = [
+    ("nobody", Stage::new),
+    ("attached", || Stage::new().attach()),
+    ("loading", || Stage::new().attach().read()),
+    ("accepting", || Stage::new().attach().say("m1")),
+    ("running", || Stage::new().attach().say("m1").done()),
+    ("running, a page is read", || Stage::new().attach().say("m1").done().read()),
+    ("running, one arrives", || Stage::new().attach().say("m1").done().say("m2")),
+    ("cancelling", || Stage::new().attach().say("m1").done().cancel()),
+    ("draining", || Stage::new().attach().say("m1").done().drain()),
+];
+
+fn inputs() -> Vec<(&'static str, fn(&mut Stage) -> Vec<&'static str>)> {
+    vec![
+        ("Attach", |stage| {
+            let connection_id = ConnectionId(2);
+            stage.give(Input::Attach { connection_id, resume: Vec::new(), reader: true })
+        }),
+        ("Detach", |stage| {
+            let connection_id = stage.reader;
+            stage.give(Input::Detach { connection_id })
+        }),
+        ("UserMessage, new thread", |stage| {
+            stage.command(ClientBody::UserMessage(message("m9", None)))
+        }),
+        ("UserMessage, this thread", |stage| {
+            let thread = Some(stage.thread_id);
+            stage.command(ClientBody::UserMessage(message("m9", thread)))
+        }),
+        ("UserMessage, rejecting", |stage| {
+            let mut rejecting = message("m9", Some(stage.thread_id));
+            rejecting.multitask = MultitaskStrategy::Reject;
+            stage.command(ClientBody::UserMessage(rejecting))
+        }),
+        ("CancelRun", |stage| {
+            let run_id = Some(stage.run_id);
+            stage.command(ClientBody::CancelRun { run_id })
+        }),
+        ("CancelQueued", |stage| {
+            let run_id = stage.run_id;
+            stage.command(ClientBody::CancelQueued { run_id })
+        }),
+        ("Subscribe", |stage| {
+            let thread_id = stage.thread_id;
+            stage.command(ClientBody::Subscribe { thread_id, level: Level::Full })
+        }),
+        ("Resume", |stage| {
+            let thread_id = stage.thread_id;
+            let point = ResumePoint { thread_id, epoch: None, after_seq: Seq(0) };
+            stage.command(ClientBody::Resume { threads: vec![point] })
+        }),
+        ("Committed, done", Stage::commit_done),
+        ("Committed, fenced", |stage| {
+            let effect = stage.commit.unwrap_or(EffectId(99));
+            stage.give(Input::Committed { effect, result: Ok(Committed::Fenced) })
+        }),
+        ("Committed, unavailable", |stage| {
+            let effect = stage.commit.unwrap_or(EffectId(99));
+            stage.give(Input::Committed { effect, result: Err(Fault::Unavailable) })
+        }),
+        ("Loaded", |stage| {
+            let (effect, result) = match &stage.load {
+                Some((effect, load)) => (*effect, stage.store.load(load)),
+                None => (EffectId(99), Loaded::NoThread),
+            };
+            stage.give(Input::Loaded { effect, result: Ok(result) })
+        }),
+        ("Loaded, unavailable", |stage| {
+            let effect = stage.load.as_ref().map_or(EffectId(99), |(effect, _)| *effect);
+            stage.give(Input::Loaded { effect, result: Err(Fault::Unavailable) })
+        }),
+        ("RunStopped", |stage| {
+            let (run_id, fence) = (stage.run_id, stage.fence);
+            stage.give(Input::RunStopped { run_id, fence })
+        }),
+        ("RunStopped, older fence", |stage| {
+            let run_id = stage.run_id;
+            stage.give(Input::RunStopped { run_id, fence: Fence(0) })
+        }),
+        ("Recover, nothing", |stage| stage.give(Input::Recover { runs: Vec::new() })),
+        ("Drain", |stage| stage.give(Input::Drain)),
+        ("timeout, early", |stage| {
+            stage.hub.handle_timeout(stage.now);
+            stage.listen()
+        }),
+        ("timeout, after a day", |stage| {
+            stage.now = stage.now.after(Millis::from_secs(86_400));
+            stage.hub.handle_timeout(stage.now);
+            stage.listen()
+        }),
+    ]
+}
+
+#[test]
+fn the_matrix_of_states_and_inputs() {
+    let mut matrix = String::new();
+    for (state, make) in STATES {
+        writeln!(matrix, "{state}").unwrap();
+        let mut silent = Vec::new();
+        for (name, give) in inputs() {
+            let mut stage = make();
+            let said = give(&mut stage);
+            if said.is_empty() {
+                silent.push(name);
+            } else {
+                writeln!(matrix, "  {name:<26} {}", said.join(" ")).unwrap();
+            }
+        }
+        writeln!(matrix, "  nothing: {}", silent.join(", ")).unwrap();
+    }
+    insta::assert_snapshot!(matrix);
+}
+
+#[test]
+fn every_input_twice_is_no_worse_than_once() {
+    for (state, make) in STATES {
+        for (name, give) in inputs() {
+            let mut stage = make();
+            give(&mut stage);
+            let again = give(&mut stage);
+            let starts = again.iter().filter(|said| **said == "StartRun").count();
+            assert!(starts <= 1, "{state}, {name}: {again:?}");
+            assert!(again.len() < 50, "{state}, {name}: a bounded number of outputs (CONN-07)");
+        }
+    }
+}
