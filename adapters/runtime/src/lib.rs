@@ -2,11 +2,13 @@
 
 pub mod agent;
 pub mod connection;
+pub mod drain;
 pub mod identity;
 pub mod memory;
 pub mod ports;
 pub mod shard;
 pub mod usage;
+pub mod watchdog;
 
 mod clock;
 

@@ -1,9 +1,14 @@
-//! The goldenpath binary.
+//! The `goldenpath` binary: configuration, wiring, commands.
+
+mod bench;
+mod chat;
+mod cli;
+mod commands;
 mod config;
-fn main() {
-    let layers = config::Layers::read(None, std::env::vars(), []);
-    match config::Config::load(&layers) {
-        Ok(c) => println!("{c:?}"),
-        Err(e) => println!("{e}"),
-    }
+mod wiring;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
 }

@@ -5,6 +5,7 @@ use crate::shard::Delivery;
 use goldenpath_core::id::{ConnectionId, SessionId};
 use goldenpath_core::outbox::Weight;
 use goldenpath_core::time::Millis;
+use goldenpath_core::wire::CloseCode;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -58,15 +59,18 @@ impl Registry {
         }
     }
 
-    /// Tells every socket that the server drains; their returns are spread over `jitter` (F35).
-    pub fn drain(&self, jitter: Millis) {
-        let sockets = self.sockets();
-        let count = sockets.len().max(1) as u64;
-        for (nth, socket) in sockets.values().enumerate() {
-            let share = jitter.0.saturating_mul(nth as u64) / count;
-            // At once is too early: the next process needs a moment to start.
-            let reconnect_after = Millis(share.max(250));
+    /// Tells every socket that the server drains, each with its own time to come back (F35).
+    pub fn drain(&self, mut reconnect_after: impl FnMut() -> Millis) {
+        for socket in self.sockets().values() {
+            let reconnect_after = reconnect_after();
             let _ = socket.outbox.push(Delivery::Drain { reconnect_after }, Weight::default());
+        }
+    }
+
+    /// Closes every socket.
+    pub fn close(&self, code: CloseCode) {
+        for socket in self.sockets().values() {
+            let _ = socket.outbox.push(Delivery::Close(code), Weight::default());
         }
     }
 

@@ -18,7 +18,7 @@ use goldenpath_core::time::{Millis, Now, Wall};
 use goldenpath_core::wire::{Credential, ErrorCode, Secret};
 use revoked::Revoked;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use throttle::Throttle;
+use throttle::{Allowance, Throttle};
 pub use tickets::TICKET_LIFETIME;
 use tickets::Tickets;
 
@@ -206,7 +206,8 @@ impl Identities {
         client: &str,
     ) -> Result<LoggedIn, Denied> {
         let now = self.now();
-        self.may_try(&[&format!("client {client}"), &format!("account {client} {email}")], now)?;
+        self.may_try(&format!("client {client}"), throttle::CLIENT, now)?;
+        self.may_try(&format!("account {client} {email}"), throttle::ACCOUNT, now)?;
         let account = match email.parse::<Email>() {
             Ok(email) => self.sources.accounts.by_email(&email).await?,
             Err(_) => None,
@@ -251,7 +252,7 @@ impl Identities {
             return Err(invalid("name is too long or holds control characters"));
         }
         let now = self.now();
-        self.may_try(&[&format!("client {client}")], now)?;
+        self.may_try(&format!("client {client}"), throttle::CLIENT, now)?;
         let password_hash = self.sources.passwords.hash(password).await?;
         let (user_id, session_id) = {
             let seed = &mut self.state().seed;
@@ -359,16 +360,12 @@ impl Identities {
         .boxed()
     }
 
-    fn may_try(&self, names: &[&str], now: Now) -> Result<(), Denied> {
-        let state = &mut *self.state();
-        for name in names {
-            if let Err(retry_after) = state.throttle.try_once(name, now.mono) {
-                let mut denied = Denied::new(ErrorCode::RateLimited, "too many tries");
-                denied.retry_after = Some(retry_after);
-                return Err(denied);
-            }
-        }
-        Ok(())
+    fn may_try(&self, name: &str, allowance: Allowance, now: Now) -> Result<(), Denied> {
+        self.state().throttle.try_once(name, allowance, now.mono).map_err(|retry_after| {
+            let mut denied = Denied::new(ErrorCode::RateLimited, "too many tries");
+            denied.retry_after = Some(retry_after);
+            denied
+        })
     }
 
     fn now(&self) -> Now {

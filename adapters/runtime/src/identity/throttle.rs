@@ -3,10 +3,20 @@
 use goldenpath_core::time::{Millis, Mono};
 use std::collections::BTreeMap;
 
-/// Tries at once.
-const BURST: u64 = 10;
-/// A new try after this.
-const EACH: Millis = Millis::from_secs(6);
+/// How many tries there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    /// At once.
+    burst: u64,
+    /// A new one after this.
+    each: Millis,
+}
+
+/// For one account, from one client.
+pub(super) const ACCOUNT: Allowance = Allowance { burst: 10, each: Millis::from_secs(6) };
+/// For one client, whatever the account: a whole office may sit behind one address.
+pub(super) const CLIENT: Allowance = Allowance { burst: 120, each: Millis(500) };
+
 /// Names remembered.
 const REMEMBERED: usize = 50_000;
 
@@ -16,15 +26,21 @@ pub(super) struct Throttle(BTreeMap<String, Mono>);
 
 impl Throttle {
     /// Uses up a try, or says after which time there is one.
-    pub(super) fn try_once(&mut self, name: &str, now: Mono) -> Result<(), Millis> {
+    pub(super) fn try_once(
+        &mut self,
+        name: &str,
+        allowance: Allowance,
+        now: Mono,
+    ) -> Result<(), Millis> {
+        let Allowance { burst, each } = allowance;
         if self.0.len() >= REMEMBERED {
             self.0.retain(|_, full_at| *full_at > now);
             if self.0.len() >= REMEMBERED {
-                return Err(EACH);
+                return Err(each);
             }
         }
-        let full_at = self.0.get(name).copied().unwrap_or(now).max(now).after(EACH);
-        let over = full_at.since(now.after(Millis(EACH.0 * BURST)));
+        let full_at = self.0.get(name).copied().unwrap_or(now).max(now).after(each);
+        let over = full_at.since(now.after(Millis(each.0 * burst)));
         if over > Millis::ZERO {
             return Err(over);
         }
@@ -40,10 +56,10 @@ mod tests {
     #[test]
     fn after_ten_tries_there_is_one_every_six_seconds_and_others_are_not_touched() {
         let mut throttle = Throttle::default();
-        let tries = (0..12).map(|_| throttle.try_once("a", Mono(0)).is_ok());
+        let tries = (0..12).map(|_| throttle.try_once("a", ACCOUNT, Mono(0)).is_ok());
         assert_eq!(tries.filter(|ok| *ok).count(), 10);
-        assert_eq!(throttle.try_once("a", Mono(1_000)), Err(Millis(5_000)));
-        assert_eq!(throttle.try_once("a", Mono(6_000)), Ok(()));
-        assert_eq!(throttle.try_once("b", Mono(1_000)), Ok(()));
+        assert_eq!(throttle.try_once("a", ACCOUNT, Mono(1_000)), Err(Millis(5_000)));
+        assert_eq!(throttle.try_once("a", ACCOUNT, Mono(6_000)), Ok(()));
+        assert_eq!(throttle.try_once("b", ACCOUNT, Mono(1_000)), Ok(()));
     }
 }

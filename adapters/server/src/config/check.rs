@@ -1,6 +1,6 @@
 //! What can only be judged on the whole: production's rules (SAFE-01) and the chain of timeouts (F30).
 
-use super::{Config, Finding, Findings};
+use super::{Agents, Config, Finding, Findings};
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::Secret;
 
@@ -27,6 +27,13 @@ fn production(config: &Config, findings: &mut Findings) {
             "DEMO_MODE",
             "is on in production",
             "Switch it off: demo mode lets everyone in",
+        ));
+    }
+    if config.agents == Agents::Scripted {
+        findings.push(Finding::new(
+            "GOLDENPATH_AGENTS",
+            "is scripted in production",
+            "Choose builtin: there a question is a question",
         ));
     }
     if config.e2e_key.is_some() {
@@ -94,7 +101,7 @@ fn stores(config: &Config, findings: &mut Findings) {
         findings.push(Finding::new(
             "DATABASE_URL",
             format!("has the scheme {scheme:?}, which this version does not store in"),
-            "Use sqlite://PATH, or remove it for goldenpath.db in the data folder",
+            "Use sqlite://FOLDER, or remove it for the data folder",
         ));
     }
     if config.redis_url.is_some() {

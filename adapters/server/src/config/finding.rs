@@ -35,6 +35,11 @@ impl fmt::Display for Finding {
 pub(crate) struct Findings(pub(super) Vec<Finding>);
 
 impl Findings {
+    /// Just this one.
+    pub(crate) fn of(finding: Finding) -> Self {
+        Self(vec![finding])
+    }
+
     /// One more.
     pub(crate) fn push(&mut self, finding: Finding) {
         self.0.push(finding);

@@ -11,8 +11,15 @@ const USUAL_FILE: &str = "goldenpath.toml";
 const FILE_VARIABLE: &str = "GOLDENPATH_CONFIG";
 /// Unknown variables with this prefix are refused; the rest of the environment belongs to others.
 const PREFIX: &str = "GOLDENPATH_";
-/// What test suites set for themselves.
-const NOT_OURS: &[&str] = &["GOLDENPATH_SHARED_DATA"];
+/// What commands and test suites read themselves.
+const NOT_OURS: &[&str] = &[
+    "GOLDENPATH_BIN",
+    "GOLDENPATH_PASSWORD",
+    "GOLDENPATH_PYTHON",
+    "GOLDENPATH_SEED",
+    "GOLDENPATH_SHARED_DATA",
+    "GOLDENPATH_TOKEN",
+];
 
 /// Where a value was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

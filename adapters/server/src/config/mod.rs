@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use finding::{Finding, Findings};
-pub(crate) use layers::{Layers, Source};
+pub(crate) use layers::Layers;
 pub(crate) use setting::describe;
 
 /// Where this process runs; production forbids what only tests may do (SAFE-01).
@@ -60,10 +60,12 @@ impl fmt::Display for Environment {
 /// Which agents answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agents {
-    /// The cost analysis.
-    Builtin,
     /// Five agents whose tools answer at once, to measure the server and not the analytics.
     Bench,
+    /// The cost analysis.
+    Builtin,
+    /// Agents that do what the question says, for tests; refused in production.
+    Scripted,
 }
 
 /// What a commit survives.
@@ -101,7 +103,7 @@ pub(crate) struct Config {
     pub(crate) token_lifetime: Millis,
     /// `E2E_OAUTH_SIMULATION_KEY`.
     pub(crate) e2e_key: Option<Secret>,
-    /// `DATABASE_URL`; unset: SQLite in the data folder.
+    /// `DATABASE_URL`, as the folder of the files; unset: the data folder.
     pub(crate) database_url: Option<String>,
     /// `REDIS_URL`.
     pub(crate) redis_url: Option<String>,
@@ -186,17 +188,24 @@ impl Config {
     /// # Errors
     /// All findings at once; none of them shows a secret.
     pub(crate) fn load(layers: &Layers) -> Result<Self, Findings> {
+        let mut config = Self::check(layers)?;
+        if config.jwt_secret_key.is_none() {
+            let made = secret::stored_or_made(&config.data);
+            config.jwt_secret_key = Some(made.map_err(Findings::of)?);
+        }
+        Ok(config)
+    }
+
+    /// The same without making or reading a key: nothing is written.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn check(layers: &Layers) -> Result<Self, Findings> {
         let mut findings = Findings::default();
         let mut config = Self::default();
         layers.apply(&mut config, &mut findings);
         config.settle();
         check::check(&config, &mut findings);
-        if findings.is_empty() && config.jwt_secret_key.is_none() {
-            match secret::stored_or_made(&config.data) {
-                Ok(key) => config.jwt_secret_key = Some(key),
-                Err(finding) => findings.push(finding),
-            }
-        }
         if findings.is_empty() { Ok(config) } else { Err(findings) }
     }
 
@@ -221,12 +230,24 @@ impl Config {
         self.demo_mode.unwrap_or(!self.environment.is_production())
     }
 
-    /// Where the database is.
-    pub(crate) fn database(&self) -> String {
-        match &self.database_url {
-            Some(url) => url.clone(),
-            None => format!("sqlite://{}", self.data.join("goldenpath.db").display()),
-        }
+    /// The folder of the store's files.
+    pub(crate) fn store_folder(&self) -> PathBuf {
+        let named = self.database_url.as_deref().and_then(|url| url.strip_prefix("sqlite:"));
+        named.map_or_else(
+            || self.data.clone(),
+            |path| PathBuf::from(path.strip_prefix("//").unwrap_or(path)),
+        )
+    }
+
+    /// What a reader of the log wants to know first.
+    pub(crate) fn in_words(&self) -> String {
+        let mode = if self.demo() { "demo mode" } else { "log-in required" };
+        let agents = match self.agents {
+            Agents::Bench => "bench agents",
+            Agents::Builtin => "built-in agents",
+            Agents::Scripted => "scripted agents",
+        };
+        format!("{}, {mode}, {agents}, data in {}", self.environment, self.data.display())
     }
 
     /// Worker threads of the event loop.

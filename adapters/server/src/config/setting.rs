@@ -49,7 +49,7 @@ macro_rules! settings {
 settings! {
     "CORS_ORIGINS": "Origins whose pages may connect, separated by commas. Default: none in production, where it is required; elsewhere the server's own host and loopback."
         => |c, v| { c.origins = value::origins(v)?; Ok(()) };
-    "DATABASE_URL": "Where the store is, sqlite://PATH. Default: goldenpath.db in the data folder."
+    "DATABASE_URL": "The folder of the store's files, sqlite://FOLDER. Default: the data folder."
         => |c, v| { c.database_url = Some(value::filled(v)?); Ok(()) };
     "DEMO_MODE": "Whether visitors get in without an account. Default: on outside production; refused in production."
         => |c, v| { c.demo_mode = Some(value::switch(v)?); Ok(()) };
@@ -57,7 +57,7 @@ settings! {
         => |c, v| { c.e2e_key = Some(Secret(value::filled(v)?)); Ok(()) };
     "ENVIRONMENT": "development, test, staging or production. Default: development."
         => |c, v| { c.environment = environment(v)?; Ok(()) };
-    "GOLDENPATH_AGENTS": "builtin or bench (agents whose tools answer at once; no rate limit). Default: builtin."
+    "GOLDENPATH_AGENTS": "builtin, bench (agents whose tools answer at once; no rate limit) or scripted (do what the question says; not in production). Default: builtin."
         => |c, v| { c.agents = agents(v)?; Ok(()) };
     "GOLDENPATH_AGENT_TIMEOUT": "Longest work of one agent, in seconds. Default: 30."
         => |c, v| span(v, &mut c.limits.agent_timeout);
@@ -164,7 +164,8 @@ fn agents(text: &str) -> Result<Agents, String> {
     match text {
         "builtin" => Ok(Agents::Builtin),
         "bench" => Ok(Agents::Bench),
-        _ => Err("is not one of builtin, bench".into()),
+        "scripted" => Ok(Agents::Scripted),
+        _ => Err("is not one of builtin, bench, scripted".into()),
     }
 }
 

@@ -1,0 +1,119 @@
+//! `goldenpath serve`: from the open port to the last close.
+
+use super::{Failed, runtime};
+use crate::config::{Config, LogFormat};
+use crate::wiring::{self, Node};
+use goldenpath_runtime::drain::drain;
+use goldenpath_runtime::watchdog::{Lateness, watch};
+use goldenpath_warp::{Phase, listen, serve};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Between tries to read what a restart has to go on with.
+const RECOVERY_RETRY: Duration = Duration::from_millis(500);
+/// Longest wait for what is left of tasks when everything has ended.
+const LAST_TASKS: Duration = Duration::from_millis(200);
+/// A second signal ends at once (128 + SIGTERM).
+const IMPATIENT: i32 = 143;
+
+pub(crate) fn run(config: &Config) -> Result<ExitCode, Failed> {
+    start_log(config)?;
+    let runtime = runtime(config)?;
+    let ended = runtime.block_on(main(config));
+    runtime.shutdown_timeout(LAST_TASKS);
+    ended
+}
+
+async fn main(config: &Config) -> Result<ExitCode, Failed> {
+    let mut signals = Signals::new()?;
+    // Taken first: a second server on the same port must not touch the files of the first.
+    let listener = listen(config.listen)
+        .map_err(|error| format!("listening on {} failed: {error}", config.listen))?;
+    let address = listener.local_addr()?;
+    let Node { app, condition, connections, database, mut seed } = wiring::node(config).await?;
+    let serving = tokio::spawn(serve(app, listener));
+    tokio::spawn(watch(Lateness::default()));
+
+    let store = database.store();
+    let recovered = tokio::select! {
+        unfinished = unfinished(&*store) => {
+            let runs: usize = unfinished.iter().map(|(_, runs)| runs.len()).sum();
+            connections.shards.recover(unfinished);
+            condition.set(Phase::Serving);
+            tracing::info!(%address, runs, "serving: {}", config.in_words());
+            println!("Golden Path on http://{address} ({})", config.in_words());
+            if config.demo() {
+                tracing::warn!("demo mode is on: every visitor gets in");
+            }
+            true
+        }
+        () = signals.next() => false,
+    };
+    if recovered {
+        signals.next().await;
+    }
+
+    tracing::info!("draining");
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::warn!("a second signal: ending at once");
+        std::process::exit(IMPATIENT);
+    });
+    condition.set(Phase::Draining);
+    let clean = drain(&connections, &mut seed).await;
+    serving.abort();
+    database.close().await;
+    tracing::info!(clean, "stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a restart has to go on with; there is no serving before it is known.
+async fn unfinished(
+    store: &dyn goldenpath_runtime::ports::Store,
+) -> Vec<(goldenpath_core::id::UserId, Vec<goldenpath_core::hub::StoredRun>)> {
+    loop {
+        match store.unfinished_runs().await {
+            Ok(unfinished) => return unfinished,
+            Err(fault) => {
+                tracing::error!(%fault, "unfinished runs cannot be read; trying again");
+                tokio::time::sleep(RECOVERY_RETRY).await;
+            }
+        }
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn start_log(config: &Config) -> Result<(), Failed> {
+    let filter = EnvFilter::try_new(&config.log_level)?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Json => log.json().try_init()?,
+        LogFormat::Text => {
+            log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()?
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! Keys, passwords and randomness behind the ports of the runtime.
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use futures_util::FutureExt as _;
+use futures_util::future::ready;
+use goldenpath_agents::cost::prices::PriceTable;
+use goldenpath_agents::demo_data::seed_tenant;
+use goldenpath_core::auth::Claims;
+use goldenpath_core::connection::Identity;
+use goldenpath_core::fault::Fault;
+use goldenpath_core::id::UserId;
+use goldenpath_core::time::{Millis, Wall};
+use goldenpath_core::wire::{ErrorCode, Secret};
+use goldenpath_jsonwebtoken::{Grant, Tokens};
+use goldenpath_runtime::Clock;
+use goldenpath_runtime::identity;
+use goldenpath_runtime::ports::Answer;
+use goldenpath_runtime::usage::{Day, Tenant, UsageStore};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Passwords hashed at once: each takes 19 MiB and a core.
+const AT_ONCE: usize = 2;
+const DAY_MS: u64 = 86_400_000;
+
+/// Tokens of our own.
+pub(super) struct Jwt(pub(super) Tokens);
+
+impl identity::Tokens for Jwt {
+    fn issue(&self, claims: &Claims) -> Result<Secret, Fault> {
+        let issued = claims.iat.unwrap_or_default();
+        let grant = Grant {
+            user_id: UserId::new(&claims.sub).map_err(|_| Fault::Refused)?,
+            session_id: claims.sid.ok_or(Fault::Refused)?,
+            lifetime: Millis::from_secs(claims.exp.saturating_sub(issued)),
+            demo: claims.demo,
+            email: claims.email.clone(),
+            permissions: claims.permissions.clone(),
+        };
+        let wall = Wall(issued.saturating_mul(1000));
+        self.0.issue(grant, wall).map(|issued| issued.token).map_err(|_| Fault::Refused)
+    }
+
+    fn check(&self, token: &Secret, now: Wall) -> Result<Identity, ErrorCode> {
+        self.0.verify(&token.0, now).map(|verified| verified.identity)
+    }
+}
+
+/// Randomness of the operating system.
+pub(super) struct System;
+
+impl identity::Entropy for System {
+    fn draw(&self) -> Result<[u8; 32], Fault> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|_| Fault::Unavailable)?;
+        Ok(bytes)
+    }
+}
+
+/// Passwords by argon2id with OWASP's first choice of parameters: 19 MiB, two passes, one lane.
+pub(super) struct Argon2id {
+    hasher: Argon2<'static>,
+    room: Arc<Semaphore>,
+    /// Checked when there is no account, so that it takes as long.
+    nobody: String,
+}
+
+impl Argon2id {
+    pub(super) fn new() -> Result<Self, String> {
+        let params = Params::new(19 * 1024, 2, 1, None).map_err(|error| error.to_string())?;
+        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let nobody = hash(&hasher, "nobody has this password").map_err(|f| f.to_string())?;
+        Ok(Self { hasher, room: Arc::new(Semaphore::new(AT_ONCE)), nobody })
+    }
+
+    /// Away from the event loop, a few at a time.
+    fn away<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Argon2<'static>) -> Result<T, Fault> + Send + 'static,
+    ) -> Answer<T> {
+        let (hasher, room) = (self.hasher.clone(), self.room.clone());
+        async move {
+            let _place = room.acquire().await.map_err(|_| Fault::Unavailable)?;
+            let worked = tokio::task::spawn_blocking(move || work(&hasher)).await;
+            worked.map_err(|_| Fault::Unavailable)?
+        }
+        .boxed()
+    }
+}
+
+impl identity::Passwords for Argon2id {
+    fn hash(&self, password: Secret) -> Answer<String> {
+        self.away(move |hasher| hash(hasher, &password.0))
+    }
+
+    fn matches(&self, password: Secret, found: Option<String>) -> Answer<bool> {
+        let somebody = found.is_some();
+        let phc = found.unwrap_or_else(|| self.nobody.clone());
+        self.away(move |hasher| {
+            let known = PasswordHash::new(&phc).map_err(|_| Fault::Refused)?;
+            Ok(hasher.verify_password(password.0.as_bytes(), &known).is_ok() && somebody)
+        })
+    }
+}
+
+fn hash(hasher: &Argon2<'static>, password: &str) -> Result<String, Fault> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|_| Fault::Unavailable)?;
+    let phc = hasher.hash_password_with_salt(password.as_bytes(), &salt);
+    phc.map(|phc| phc.to_string()).map_err(|_| Fault::Refused)
+}
+
+/// For teams that read no data.
+pub(super) struct NothingToSee;
+
+impl identity::Welcome for NothingToSee {
+    fn prepare(&self, _: &UserId) -> Answer<()> {
+        ready(Ok(())).boxed()
+    }
+}
+
+/// A demo user starts with two months of made-up usage, labelled as such.
+pub(super) struct DemoData {
+    usage: Arc<dyn UsageStore>,
+    prices: Arc<PriceTable>,
+    clock: Clock,
+}
+
+impl DemoData {
+    pub(super) fn new(usage: Arc<dyn UsageStore>, prices: Arc<PriceTable>, clock: Clock) -> Self {
+        Self { usage, prices, clock }
+    }
+}
+
+impl identity::Welcome for DemoData {
+    fn prepare(&self, user: &UserId) -> Answer<()> {
+        let (usage, prices) = (self.usage.clone(), self.prices.clone());
+        let tenant = Tenant::of(user.as_str());
+        let days = self.clock.now().wall.0 / DAY_MS;
+        let yesterday = i32::try_from(days).map_or(Day(0), |days| Day(days - 1));
+        async move {
+            // Every visitor of a day sees the same figures.
+            let seed = u64::from(yesterday.0.unsigned_abs());
+            let seeded = seed_tenant(&*usage, &tenant, &prices, seed, yesterday).await;
+            seeded.map(drop).map_err(|error| {
+                tracing::error!(%error, "demonstration data could not be laid out");
+                Fault::Unavailable
+            })
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use goldenpath_runtime::identity::Passwords as _;
+
+    #[tokio::test]
+    async fn a_password_matches_its_own_hash_and_nobody_matches_nothing() {
+        let passwords = Argon2id::new().unwrap();
+        let secret = |text: &str| Secret(text.to_owned());
+        let phc = passwords.hash(secret("correct horse")).await.unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
+        assert!(passwords.matches(secret("correct horse"), Some(phc.clone())).await.unwrap());
+        assert!(!passwords.matches(secret("wrong horse"), Some(phc)).await.unwrap());
+        assert!(!passwords.matches(secret("nobody has this password"), None).await.unwrap());
+    }
+}

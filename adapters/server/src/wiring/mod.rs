@@ -1,0 +1,145 @@
+//! From a configuration to a running node: which part gets which.
+
+mod identity;
+mod team;
+mod usage;
+
+use crate::commands::Failed;
+use crate::config::{Agents, Config, Durability};
+use goldenpath_agents::cost::prices::PriceTable;
+use goldenpath_core::auth::Policy;
+use goldenpath_core::limits::Limits;
+use goldenpath_core::seed::Seed;
+use goldenpath_core::time::Millis;
+use goldenpath_jsonwebtoken::{Key, Keys, Tokens};
+use goldenpath_runtime::Clock;
+use goldenpath_runtime::agent::AgentRuns;
+use goldenpath_runtime::connection::Connections;
+use goldenpath_runtime::identity::{Identities, Sources};
+use goldenpath_runtime::shard::{Shards, Surroundings};
+use goldenpath_runtime::usage::UsageStore;
+use goldenpath_sqlx::usage::SqliteUsage;
+use goldenpath_sqlx::{Database, Durability as Survives, Options};
+use goldenpath_warp::{About, App, Condition, HttpLimits, Origins, Parts};
+use std::sync::Arc;
+
+/// How far the clocks of issuers and of this machine may differ.
+const LEEWAY: Millis = Millis::from_secs(30);
+
+/// A node, ready to serve.
+pub(crate) struct Node {
+    /// The HTTP side.
+    pub(crate) app: App,
+    /// Starting, serving, draining.
+    pub(crate) condition: Condition,
+    /// Sockets and hubs.
+    pub(crate) connections: Connections,
+    /// The files.
+    pub(crate) database: Database,
+    /// For whatever is left to be drawn.
+    pub(crate) seed: Seed,
+}
+
+/// Opens the files and puts the parts together, on the current runtime.
+pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
+    let mut seed = seed()?;
+    let clock = Clock::system();
+    let limits: Arc<Limits> = Arc::new(config.limits.clone());
+    let database = Database::open(database_options(config)).await?;
+    let usage: Arc<dyn UsageStore> = Arc::new(SqliteUsage::new(database.usage_pool()));
+    let prices = Arc::new(PriceTable::bundled());
+
+    let team = Arc::new(team::of(config.agents, &usage, &prices)?);
+    let agents = team.agents().map(|(name, _)| name.to_string()).collect();
+    let runs = AgentRuns::new(team, limits.clone(), clock, database.artifacts());
+    let around = Surroundings {
+        clock,
+        limits: limits.clone(),
+        runs: Arc::new(runs),
+        store: database.store(),
+    };
+    let shards =
+        Shards::start(config.shards.unwrap_or_else(|| config.threads()), &around, &mut seed);
+
+    let tokens = tokens(config)?;
+    tracing::info!(key = tokens.keys().signing().fingerprint(), "tokens are signed");
+    let welcome: Arc<dyn goldenpath_runtime::identity::Welcome> = match config.agents {
+        Agents::Builtin => Arc::new(identity::DemoData::new(usage.clone(), prices.clone(), clock)),
+        Agents::Bench | Agents::Scripted => Arc::new(identity::NothingToSee),
+    };
+    let sources = Sources {
+        accounts: database.accounts(),
+        clock,
+        demo: config.demo(),
+        entropy: Arc::new(identity::System),
+        passwords: Arc::new(identity::Argon2id::new()?),
+        registration: config.registration,
+        token_lifetime: config.token_lifetime,
+        tokens: Arc::new(identity::Jwt(tokens)),
+        welcome,
+    };
+    let identities = Identities::new(sources, &mut seed);
+    let verifier = Arc::new(identities.clone());
+    let connections = Connections::new(clock, limits, shards, verifier, &mut seed);
+
+    let condition = Condition::default();
+    let app = App::new(Parts {
+        about: About {
+            agents,
+            environment: config.environment.as_str(),
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        artifacts: database.artifacts(),
+        condition: condition.clone(),
+        connections: connections.clone(),
+        directory: database.directory(),
+        identities,
+        limits: HttpLimits {
+            body_timeout: config.body_timeout,
+            header_timeout: config.header_timeout,
+            import_bytes: config.import_max_bytes,
+            connections: config.max_connections,
+        },
+        origins: origins(config),
+        store: database.store(),
+        usage: Arc::new(usage::UsageOverHttp::new(usage, prices, clock)),
+    });
+    Ok(Node { app, condition, connections, database, seed })
+}
+
+/// Where the files are and what they survive.
+pub(crate) fn database_options(config: &Config) -> Options {
+    let mut options = Options::in_dir(config.store_folder());
+    options.durability = match config.durability {
+        Durability::Full => Survives::PowerCut,
+        Durability::Normal => Survives::ProcessCrash,
+    };
+    options
+}
+
+/// The keys and what is demanded of a token.
+pub(crate) fn tokens(config: &Config) -> Result<Tokens, Failed> {
+    let secret = config.jwt_secret_key.as_ref().ok_or("JWT_SECRET_KEY is missing")?;
+    let key =
+        Key::hs256(secret.0.as_bytes()).map_err(|error| format!("JWT_SECRET_KEY: {error}"))?;
+    let audience = Some(config.jwt_audience.clone()).filter(|audience| !audience.is_empty());
+    let policy =
+        Policy { issuer: config.jwt_issuer.clone(), audience, leeway: LEEWAY, max_age: None };
+    Ok(Tokens::new(Keys::new(key), policy))
+}
+
+/// From the operating system, so that no two processes draw the same ids.
+pub(crate) fn seed() -> Result<Seed, Failed> {
+    let bytes = getrandom::u64().map_err(|error| format!("no randomness: {error}"))?;
+    Ok(Seed::new(bytes))
+}
+
+fn origins(config: &Config) -> Origins {
+    if config.origins.iter().any(|origin| origin == "*") {
+        Origins::All
+    } else if config.origins.is_empty() {
+        Origins::Own { loopback: config.listen.ip().is_loopback() }
+    } else {
+        Origins::Listed(config.origins.clone())
+    }
+}
