@@ -14,3 +14,4 @@ pub mod report;
 pub mod rules;
 pub mod statistics;
 pub mod thresholds;
+pub mod triage;

@@ -6,6 +6,8 @@
 //! Savings in sequence can be added; they never exceed the spend.
 
 mod findings;
+#[cfg(test)]
+mod tests;
 mod waterfall;
 
 use goldenpath_runtime::usage::{Day, LeverGroup, Usd};
