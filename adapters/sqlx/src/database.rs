@@ -4,7 +4,7 @@
 //! has one writer a file, so a large import never makes a run wait.
 
 use crate::chaos::Chaos;
-use crate::store::{SqliteStore, Writer};
+use crate::store::{CACHED_STATEMENTS, SqliteStore, Writer};
 use core::fmt;
 use core::time::Duration;
 use goldenpath_runtime::ports::{Accounts, Artifacts, Directory, Store};
@@ -158,7 +158,11 @@ impl Database {
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         migrate(&options).await?;
         let (file, usage_file) = (options.file(), options.usage_file());
-        let mut writing = options.connect(&file);
+        // Room for all rows of a group, so that SQLite's thread never waits for the task that reads them.
+        let mut writing = options
+            .connect(&file)
+            .row_buffer_size(options.group.max(64))
+            .statement_cache_capacity(CACHED_STATEMENTS);
         if let Some(bytes) = options.max_bytes {
             let pages = (bytes / u64::from(PAGE_BYTES)).max(1);
             writing = writing.pragma("max_page_count", pages.to_string());

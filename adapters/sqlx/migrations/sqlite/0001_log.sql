@@ -22,15 +22,18 @@ CREATE TABLE log_segment (
     last_seq  INTEGER NOT NULL CHECK (last_seq >= first_seq),
     batch_id  BLOB    NOT NULL CHECK (length(batch_id) = 16),
     entries   BLOB    NOT NULL,
-    UNIQUE (thread_id, first_seq),
-    UNIQUE (thread_id, batch_id)
+    UNIQUE (thread_id, first_seq)
 ) STRICT;
 
--- `n` is the order in which runs were accepted; wall time may jump.
+-- By the batch alone: its id begins with the time, so that the index grows at one end only.
+CREATE INDEX log_segment_by_batch ON log_segment (batch_id);
+
+-- `n` is the order in which runs were accepted; wall time may jump. A run goes with its thread like all
+-- else, but by way of its message: a foreign key would need an index of its own.
 CREATE TABLE run (
     n             INTEGER NOT NULL PRIMARY KEY,
     run_id        BLOB    NOT NULL UNIQUE CHECK (length(run_id) = 16),
-    thread_id     BLOB    NOT NULL REFERENCES thread ON DELETE CASCADE,
+    thread_id     BLOB    NOT NULL,
     user_id       TEXT    NOT NULL CHECK (user_id <> ''),
     message_id    BLOB    NOT NULL,
     message_seq   INTEGER NOT NULL,
@@ -47,7 +50,6 @@ CREATE TABLE run (
 -- RUN-01: at most one running run a thread.
 CREATE UNIQUE INDEX run_running ON run (thread_id) WHERE status = 'running';
 CREATE INDEX run_open ON run (thread_id, n) WHERE ended_at IS NULL;
-CREATE INDEX run_by_thread ON run (thread_id);
 CREATE INDEX run_by_user ON run (user_id, n);
 
 -- Where a message is in its log; its words are there and nowhere else.

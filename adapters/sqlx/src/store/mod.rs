@@ -8,6 +8,7 @@ mod side;
 mod statements;
 mod writer;
 
+pub(crate) use rows::CACHED_STATEMENTS;
 pub(crate) use side::{Side, Wrote};
 pub(crate) use writer::{Job, Writer};
 

@@ -1,38 +1,44 @@
-//! Statements over many rows at once, in a few fixed sizes, so that each is prepared once.
+//! Statements over many rows at once. Few sizes, so that each is prepared once and found again.
 
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{SqliteConnection, query::Query};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// Rows of one statement; 64 rows of 12 columns are far below SQLite's 32,766 parameters.
-const INSERT_SIZES: [usize; 4] = [64, 16, 4, 1];
-/// Keys of one statement; a list is filled up with its last key.
-const SELECT_SIZES: [usize; 5] = [1, 8, 64, 256, 1024];
+/// Every size up to this one has a statement; a round trip costs more than preparing it once.
+const SMALL: usize = 64;
+/// Rows of the largest statement; 256 rows of 12 columns are below SQLite's 32,766 parameters.
+const LARGE: usize = 256;
+/// Statements one connection keeps: those of a writer in all their sizes.
+pub(crate) const CACHED_STATEMENTS: usize = 10 * (SMALL + 2);
 
 pub(super) type Bound = Query<'static, Sqlite, SqliteArguments>;
 
 /// `before (?, ?), (?, ?) after`, in every size.
 pub(super) struct Rows {
-    sizes: Vec<(usize, Arc<str>)>,
+    before: &'static str,
+    columns: usize,
+    after: &'static str,
+    small: [OnceLock<Arc<str>>; SMALL],
+    large: OnceLock<Arc<str>>,
 }
 
 impl Rows {
-    /// Statements that write rows of so many columns.
-    pub(super) fn insert(before: &str, columns: usize, after: &str) -> Self {
-        Self::of(&INSERT_SIZES, before, columns, after)
+    /// Statements over rows, or keys, of so many columns.
+    pub(super) fn new(before: &'static str, columns: usize, after: &'static str) -> Self {
+        let small = core::array::from_fn(|_| OnceLock::new());
+        Self { before, columns, after, small, large: OnceLock::new() }
     }
 
-    /// Statements that read what so many columns of keys name.
-    pub(super) fn select(before: &str, columns: usize, after: &str) -> Self {
-        Self::of(&SELECT_SIZES, before, columns, after)
-    }
-
-    fn of(sizes: &[usize], before: &str, columns: usize, after: &str) -> Self {
-        let row = format!("({})", vec!["?"; columns].join(", "));
-        let text =
-            |size: usize| format!("{before} {} {after}", vec![row.as_str(); size].join(", "));
-        Self { sizes: sizes.iter().map(|size| (*size, text(*size).into())).collect() }
+    /// The statement for the first of so many rows, and how many it takes.
+    fn statement(&self, rows: usize) -> (usize, Bound) {
+        let size = if rows >= LARGE { LARGE } else { rows.min(SMALL) };
+        let text = self.small.get(size - 1).unwrap_or(&self.large).get_or_init(|| {
+            let row = format!("({})", vec!["?"; self.columns].join(", "));
+            let rows = vec![row.as_str(); size].join(", ");
+            format!("{} {rows} {}", self.before, self.after).into()
+        });
+        (size, sqlx::query(AssertSqlSafe(Arc::clone(text))))
     }
 
     /// Writes all rows.
@@ -43,32 +49,27 @@ impl Rows {
         bind: impl Fn(Bound, &T) -> Bound,
     ) -> Result<(), sqlx::Error> {
         while !rows.is_empty() {
-            let fits = self.sizes.iter().find(|(size, _)| *size <= rows.len());
-            let Some((size, sql)) = fits else { return Ok(()) };
-            let (now, rest) = rows.split_at(*size);
-            let statement = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
+            let (size, statement) = self.statement(rows.len());
+            let (now, rest) = rows.split_at(size);
             now.iter().fold(statement, &bind).execute(&mut *conn).await?;
             rows = rest;
         }
         Ok(())
     }
 
-    /// Reads what the keys name; a row may come more than once.
+    /// Reads what the keys name.
     pub(super) async fn read<T>(
         &self,
         conn: &mut SqliteConnection,
-        keys: &[T],
+        mut keys: &[T],
         bind: impl Fn(Bound, &T) -> Bound,
     ) -> Result<Vec<SqliteRow>, sqlx::Error> {
         let mut found = Vec::new();
-        let largest = self.sizes.last().map_or(1, |(size, _)| *size);
-        for keys in keys.chunks(largest) {
-            let fits = self.sizes.iter().find(|(size, _)| *size >= keys.len());
-            let (Some((size, sql)), Some(last)) = (fits, keys.last()) else { continue };
-            let statement = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
-            let filling = core::iter::repeat_n(last, size - keys.len());
-            let statement = keys.iter().chain(filling).fold(statement, &bind);
-            found.extend(statement.fetch_all(&mut *conn).await?);
+        while !keys.is_empty() {
+            let (size, statement) = self.statement(keys.len());
+            let (now, rest) = keys.split_at(size);
+            found.extend(now.iter().fold(statement, &bind).fetch_all(&mut *conn).await?);
+            keys = rest;
         }
         Ok(found)
     }

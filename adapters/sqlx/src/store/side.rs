@@ -118,8 +118,17 @@ async fn record(
     record: &Record,
 ) -> Result<Wrote, sqlx::Error> {
     let statement = match record {
-        // Its segments, runs, messages, ratings and artifacts go with it (foreign keys).
         Record::DeleteThread { thread_id } => {
+            // Each run of a thread is the answer to one of its messages; artifacts go with their run,
+            // segments, messages and ratings with the thread (foreign keys).
+            sqlx::query(
+                "DELETE FROM run WHERE user_id = ?2
+                 AND run_id IN (SELECT run_id FROM message WHERE thread_id = ?1 AND user_id = ?2)",
+            )
+            .bind(thread_id.stored())
+            .bind(user.stored())
+            .execute(&mut *conn)
+            .await?;
             sqlx::query("DELETE FROM thread WHERE thread_id = ? AND user_id = ?")
                 .bind(thread_id.stored())
                 .bind(user.stored())

@@ -26,7 +26,7 @@ pub(super) struct Statements {
 impl Statements {
     pub(super) fn new() -> Self {
         Self {
-            threads: Rows::select(
+            threads: Rows::new(
                 "WITH k(id) AS (VALUES",
                 1,
                 ") SELECT t.thread_id, t.user_id, t.epoch, t.head, t.title, t.created_at, t.updated_at,
@@ -34,31 +34,31 @@ impl Statements {
                  FROM k CROSS JOIN thread t ON t.thread_id = k.id
                  LEFT JOIN run r ON r.thread_id = t.thread_id AND r.status = 'running'",
             ),
-            batches: Rows::select(
+            batches: Rows::new(
                 "WITH k(thread, batch) AS (VALUES",
                 2,
                 ") SELECT s.thread_id, s.batch_id, s.first_seq
-                 FROM k CROSS JOIN log_segment s ON s.thread_id = k.thread AND s.batch_id = k.batch",
+                 FROM k CROSS JOIN log_segment s ON s.batch_id = k.batch AND s.thread_id = k.thread",
             ),
-            firsts: Rows::select(
+            firsts: Rows::new(
                 "WITH k(user, client) AS (VALUES",
                 2,
                 ") SELECT m.message_id AS first_id, m.seq AS first_seq, m.digest, m.client_msg_id, r.*
                  FROM k CROSS JOIN message m ON m.user_id = k.user AND m.client_msg_id = k.client
                  CROSS JOIN run r ON r.run_id = m.run_id",
             ),
-            runs: Rows::select(
+            runs: Rows::new(
                 "WITH k(id) AS (VALUES",
                 1,
                 ") SELECT r.* FROM k CROSS JOIN run r ON r.run_id = k.id",
             ),
-            write_threads: Rows::insert(
+            write_threads: Rows::new(
                 "INSERT INTO thread (thread_id, user_id, epoch, head, title, created_at, updated_at) VALUES",
                 7,
                 "ON CONFLICT (thread_id) DO UPDATE
                  SET head = excluded.head, title = excluded.title, updated_at = excluded.updated_at",
             ),
-            write_runs: Rows::insert(
+            write_runs: Rows::new(
                 "INSERT INTO run (n, run_id, thread_id, user_id, message_id, message_seq, status, fence,
                                   on_disconnect, created_at, started_at, ended_at) VALUES",
                 12,
@@ -66,13 +66,13 @@ impl Statements {
                  SET status = excluded.status, fence = excluded.fence,
                      started_at = excluded.started_at, ended_at = excluded.ended_at",
             ),
-            write_messages: Rows::insert(
+            write_messages: Rows::new(
                 "INSERT INTO message (message_id, thread_id, user_id, seq, run_id, role, client_msg_id,
                                       digest) VALUES",
                 8,
                 "",
             ),
-            write_segments: Rows::insert(
+            write_segments: Rows::new(
                 "INSERT INTO log_segment (thread_id, first_seq, last_seq, batch_id, entries) VALUES",
                 5,
                 "",
