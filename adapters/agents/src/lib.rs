@@ -6,3 +6,4 @@ pub mod demo_data;
 pub mod import;
 pub mod scripted;
 pub mod team;
+pub mod tools;
