@@ -65,12 +65,7 @@ impl Browser {
             .await
             .expect("chromium starts");
         let browser = Self { client, _driver: driver, _profile: profile };
-        browser
-            .devtools(
-                "Emulation.setDeviceMetricsOverride",
-                json!({"width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": false}),
-            )
-            .await;
+        browser.resize(1280, 800).await;
         browser.client.goto(url).await.unwrap();
         browser
     }
@@ -242,6 +237,13 @@ impl Browser {
             .filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING")
             .map(|entry| entry["message"].as_str().unwrap_or_default().to_owned())
             .collect()
+    }
+
+    /// Gives the page another size.
+    pub(crate) async fn resize(&self, width: u32, height: u32) {
+        let size =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
     }
 
     async fn devtools(&self, command: &'static str, parameters: Value) {

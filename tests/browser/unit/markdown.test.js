@@ -83,8 +83,12 @@ test('quotes hold blocks', () => {
 });
 
 test('markup of any other language is text', () => {
-  const hostile = '<script>alert(1)</script> <img src=x onerror=alert(1)> &lt;b&gt;';
+  const hostile = '<script>alert(1)</script> <img src=x onerror=alert(1)> <b>';
   assert.deepEqual(inline(hostile), [text(hostile)]);
+});
+
+test('entities are the characters they name, and nothing more', () => {
+  assert.deepEqual(inline('&lt;b&gt; &amp;lt; &#8364; AT&T &nope; &#0; &#55296;'), [text('<b> &lt; € AT&T &nope; &#0; &#55296;')]);
 });
 
 test('no text is lost and nothing throws, for random texts of special characters', () => {

@@ -77,12 +77,13 @@ const conversation = new ConversationView({
     dirty();
   },
   reload: () => session.reload(place.thread),
-  openFact: (runId, factId, words) => openFact(byId('fact-dialog'), { words, load: () => api.fact(runId, factId) }),
+  openFact: (runId, factId, words) => openFact(byId('fact-dialog'), { id: factId, words, load: (id) => api.fact(runId, id) }),
   image: (runId, name) => api.artifact(runId, name),
   download,
 });
 const importer = new Importer(byId('import-dialog'), {
   importUsage: (file, options) => api.importUsage(file, options),
+  limit: () => config?.limits?.max_import_bytes ?? Infinity,
   summary: () => api.usageSummary(),
   changed: showUsage,
 });
@@ -90,7 +91,7 @@ const importer = new Importer(byId('import-dialog'), {
 /* Signing in and out */
 
 function signIn(answer) {
-  login = { token: answer.access_token, user: { id: answer.user?.id ?? '', name: answer.user?.name ?? '' } };
+  login = { token: answer.access_token, user: { id: answer.user?.id ?? '', name: answer.user?.name ?? '', demo: answer.user?.demo === true } };
   saveLogin(login);
   enter();
 }
@@ -120,8 +121,8 @@ function enter() {
 /** What the server says about itself, also when it comes late. */
 function configured(answer) {
   config = answer;
-  show(byId('demo-banner'), Boolean(config?.demo) && Boolean(login?.user.id.startsWith('demo')));
-  if (config?.limits?.content_bytes) composer.limit = config.limits.content_bytes;
+  show(byId('demo-banner'), login?.user.demo === true);
+  if (config?.limits?.max_content_bytes) composer.limit = config.limits.max_content_bytes;
 }
 
 function signOut(reason = '') {
@@ -308,7 +309,11 @@ async function showUsage() {
 }
 
 async function boot() {
-  byId('sign-out').addEventListener('click', () => signOut());
+  byId('sign-out').addEventListener('click', () => {
+    // The server forgets the token, too; without it the page does all the same.
+    api.logout().catch(() => {});
+    signOut();
+  });
   byId('open-import').addEventListener('click', () => importer.open());
   // The address says which conversation is open; a jump within the page must not change it.
   byId('skip').addEventListener('click', (event) => {

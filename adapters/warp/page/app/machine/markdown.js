@@ -173,7 +173,8 @@ function cells(line) {
 }
 
 const PUNCTUATION = /[!-/:-@[-`{-~]/;
-const SPECIAL = /[\\`!\[<*_~\nh]/g;
+const SPECIAL = /[\\`!\[<*_~\nh&]/g;
+const ENTITIES = { amp: '&', apos: "'", gt: '>', lt: '<', nbsp: '\u00a0', quot: '"' };
 
 /** Parses the text of one paragraph, heading or cell. */
 export function parseInline(text, depth = 0) {
@@ -224,6 +225,11 @@ function special(text, i, depth) {
       return text[i + 1] === '[' ? link(text, i + 1, depth, true) : null;
     case '[':
       return link(text, i, depth, false);
+    case '&': {
+      const entity = /^&(?:([a-z]{2,4})|#(\d{1,6}));/.exec(text.slice(i, i + 10));
+      const character = entity && (entity[1] ? ENTITIES[entity[1]] : characterOf(Number(entity[2])));
+      return character ? { text: character, next: i + entity[0].length } : null;
+    }
     case '<': {
       const auto = /^<(https?:\/\/[^\s<>]{1,2000}|mailto:[^\s<>]{1,300})>/.exec(text.slice(i, i + 2010));
       return auto ? { node: { type: 'link', href: auto[1], inline: [{ type: 'text', text: auto[1] }] }, next: i + auto[0].length } : null;
@@ -238,6 +244,12 @@ function special(text, i, depth) {
     default:
       return depth < MAX_DEPTH ? emphasis(text, i, depth) : null;
   }
+}
+
+/** The character of a number; control characters and halves of pairs are none. */
+function characterOf(number) {
+  const usable = number >= 32 && !(number >= 127 && number < 160) && !(number >= 0xd800 && number < 0xe000);
+  return usable ? String.fromCodePoint(number) : null;
 }
 
 function codeSpan(text, i) {

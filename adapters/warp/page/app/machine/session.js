@@ -91,7 +91,8 @@ export class Session {
   /** The list as HTTP gave it; `more` appends. */
   setList(threads, more = false) {
     const known = new Set(threads.map((t) => t.id));
-    this.list = more ? this.list.filter((t) => !known.has(t.id)).concat(threads) : threads.slice();
+    const rows = threads.map((t) => ({ ...t, running_run: t.running_run ?? (t.running_run_id ? { run_id: t.running_run_id, status: 'running' } : null) }));
+    this.list = more ? this.list.filter((t) => !known.has(t.id)).concat(rows) : rows;
     this.ports.emit({ what: 'threads' });
   }
 

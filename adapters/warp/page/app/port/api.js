@@ -6,13 +6,14 @@ const IMPORT_TIMEOUT = 600_000;
 
 /** A refused or failed request; `text` is for the person, `detail` for the curious. */
 export class Problem extends Error {
-  constructor({ code, status = 0, detail = '', text = '', retryAfterMs = null }) {
+  constructor({ code, status = 0, detail = '', text = '', retryAfterMs = null, body = null }) {
     super(detail || code);
     this.code = code;
     this.status = status;
     this.detail = detail;
     this.text = text || errorWords({ code });
     this.retryAfterMs = retryAfterMs;
+    this.body = body;
   }
 }
 
@@ -39,8 +40,8 @@ export class Api {
     return this.#json('POST', '/api/auth/register', { body: credentials, anonymous: true });
   }
 
-  me() {
-    return this.#json('GET', '/api/auth/me');
+  logout() {
+    return this.#json('POST', '/api/auth/logout', { body: {} });
   }
 
   threads(cursor = null, limit = 30) {
@@ -72,8 +73,13 @@ export class Api {
     return response.blob();
   }
 
-  importUsage(file, { format = null, dryRun = false }) {
-    return this.#json('POST', `/api/usage/import?${query({ format, dry_run: dryRun })}`, { file, timeout: IMPORT_TIMEOUT });
+  /** The report; a file that was refused gives its report, too. */
+  importUsage(file, { format = null, model = null, dryRun = false, skipBad = false }) {
+    const parameters = query({ name: file.name, format, model, dry_run: dryRun, skip_bad: skipBad });
+    return this.#json('POST', `/api/usage/import?${parameters}`, { file, timeout: IMPORT_TIMEOUT }).catch((problem) => {
+      if (problem.body?.verdict) return problem.body;
+      throw problem;
+    });
   }
 
   usageSummary() {
@@ -135,6 +141,7 @@ async function problemOf(response) {
     detail: body.detail ?? body.message ?? body.title ?? '',
     text: body.user_message ?? '',
     retryAfterMs: Number.isFinite(seconds) ? seconds * 1_000 : null,
+    body,
   });
 }
 

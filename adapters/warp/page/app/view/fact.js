@@ -1,24 +1,26 @@
 /** Where a number comes from: its value, the query, the parameters, the rows. */
 import { h, icon, copyFrom, fillDialog } from './dom.js';
-import { counted } from '../machine/format.js';
+import { count, counted, fullMoment, instant } from '../machine/format.js';
 
 const TITLE = 'fact-title';
 const MAX_ROWS = 200;
 
 /** Opens the dialog at once and fills it when the fact has come. */
-export async function openFact(dialog, { load, words }) {
+export async function openFact(dialog, { id, load, words }) {
   fillDialog(dialog, TITLE, 'Where this number comes from', h('p', { class: 'fact-value' }, words), h('p', { class: 'fine', role: 'status' }, 'Fetching the query …'));
-  dialog.showModal();
+  if (!dialog.open) dialog.showModal();
+  dialog.dataset.fact = id;
   try {
-    const fact = await load();
-    fillDialog(dialog, TITLE, fact.label || 'Where this number comes from', ...factBody(fact, words));
+    const fact = await load(id);
+    if (dialog.dataset.fact !== id) return;
+    fillDialog(dialog, TITLE, fact.label || 'Where this number comes from', ...factBody(fact, words, (input) => openFact(dialog, { id: input, load, words: '…' })));
   } catch (problem) {
     fillDialog(dialog, TITLE, 'Where this number comes from', h('p', { class: 'fact-value' }, words),
       h('p', { class: 'alert', role: 'alert' }, problem.text ?? 'This could not be loaded.'));
   }
 }
 
-function factBody(fact, words) {
+function factBody(fact, words, follow) {
   const sql = typeof fact.query_sql === 'string' ? fact.query_sql.trim() : '';
   const copy = h('button', { class: 'button small quiet', type: 'button', onclick: () => copyFrom(copy, sql) }, icon('copy'), h('span', { class: 'button-label' }, 'Copy'));
   const parameters = parametersOf(fact.params);
@@ -26,7 +28,11 @@ function factBody(fact, words) {
     h('p', { class: 'fact-value' }, fact.display ?? words),
     h('dl', { class: 'fact-about' },
       h('dt', {}, 'Exact value'), h('dd', {}, `${text(fact.value)}${fact.unit ? ` ${fact.unit}` : ''}`),
-      h('dt', {}, 'Fact'), h('dd', {}, h('code', {}, text(fact.id)))),
+      h('dt', {}, 'Name'), h('dd', {}, h('code', {}, text(fact.id))),
+      ...pair(Number.isInteger(fact.rows), 'Usage rows read', () => [count(fact.rows)]),
+      ...pair(fact.computed_at, 'Computed', () => [fullMoment(instant(fact.computed_at))]),
+      ...pair(fact.formula, 'Formula', () => [h('code', {}, fact.formula)]),
+      ...pair(fact.inputs?.length, 'From', () => fact.inputs.map((input) => h('button', { class: 'link input', type: 'button', onclick: () => follow(input) }, input)))),
     sql && h('div', { class: 'fact-head' }, h('h3', {}, 'Query'), copy),
     sql && h('pre', { class: 'code sql', tabindex: '0' }, h('code', {}, sql)),
     parameters.length > 0 && h('h3', {}, 'Parameters'),
@@ -35,13 +41,17 @@ function factBody(fact, words) {
   ];
 }
 
+function pair(present, name, content) {
+  return present ? [h('dt', {}, name), h('dd', {}, content())] : [];
+}
+
 function parametersOf(params) {
   if (Array.isArray(params)) return params.map((value, i) => [`?${i + 1}`, value]);
   return params && typeof params === 'object' ? Object.entries(params) : [];
 }
 
 function rowsOf(rows) {
-  if (!Array.isArray(rows)) return Number.isInteger(rows) ? [h('p', { class: 'fine' }, `From ${counted(rows, 'row')}.`)] : [];
+  if (!Array.isArray(rows)) return [];
   if (!rows.length) return [h('p', { class: 'fine' }, 'The query gave no rows.')];
   const objects = rows.filter((row) => row && typeof row === 'object');
   const columns = [...new Set(objects.slice(0, MAX_ROWS).flatMap((row) => Object.keys(row)))];

@@ -1,18 +1,17 @@
 /** Loading one's own usage records: choose a file, check it, import it; what was refused and why, by line. */
-import { h, fillDialog, setText, show } from './dom.js';
+import { h, fillDialog, setText } from './dom.js';
 import { bytes, count, counted, fullMoment, instant } from '../machine/format.js';
 
 const FORMATS = [
   ['', 'Find out by itself'],
-  ['litellm', 'LiteLLM spend logs (JSON)'],
-  ['openai', 'OpenAI usage (JSON)'],
+  ['litellm', 'LiteLLM spend logs'],
+  ['openai-usage', 'OpenAI usage'],
   ['csv', 'CSV with a header'],
-  ['azure', 'Azure LLM trace (CSV)'],
+  ['azure-trace', 'Azure LLM inference trace'],
 ];
-const MAX_SHOWN = 100;
 
 export class Importer {
-  /** `on`: `importUsage(file, {format, dryRun})`, `summary()`, `changed()`. */
+  /** `on`: `importUsage(file, {format, model, dryRun, skipBad})`, `summary()`, `changed()`, `limit()` in bytes. */
   constructor(dialog, on) {
     this.dialog = dialog;
     this.on = on;
@@ -21,13 +20,18 @@ export class Importer {
   open() {
     this.file = h('input', { id: 'import-file', type: 'file', accept: '.json,.jsonl,.ndjson,.csv,.txt,application/json,text/csv', onchange: () => this.#chosen() });
     this.format = h('select', { id: 'import-format' }, FORMATS.map(([value, words]) => h('option', { value }, words)));
+    this.model = h('input', { id: 'import-model', maxlength: '200', autocomplete: 'off', placeholder: 'gpt-4o' });
+    this.skip = h('input', { id: 'import-skip', type: 'checkbox' });
     this.check = h('button', { class: 'button', type: 'button', disabled: true, onclick: () => this.#send(true) }, 'Check only');
     this.go = h('button', { class: 'button primary', type: 'submit', disabled: true }, 'Import');
     this.result = h('div', { class: 'import-result', role: 'status' });
     this.now = h('p', { class: 'fine' }, '…');
     const form = h('form', { class: 'form' },
       h('label', { class: 'field' }, h('span', {}, 'File'), this.file),
-      h('label', { class: 'field' }, h('span', {}, 'Format'), this.format),
+      h('div', { class: 'fields' },
+        h('label', { class: 'field' }, h('span', {}, 'Format'), this.format),
+        h('label', { class: 'field' }, h('span', {}, 'Model ', h('small', {}, '(if the file names none)')), this.model)),
+      h('label', { class: 'check' }, this.skip, 'Import the good lines of a file that has broken ones'),
       h('div', { class: 'form-buttons' }, this.check, this.go));
     form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -51,10 +55,11 @@ export class Importer {
 
   #chosen() {
     const [file] = this.file.files;
-    this.check.disabled = !file;
-    this.go.disabled = !file;
+    const tooLarge = Boolean(file) && file.size > this.on.limit();
+    this.check.disabled = !file || tooLarge;
+    this.go.disabled = !file || tooLarge;
     this.result.replaceChildren();
-    if (file) this.result.append(h('p', { class: 'fine' }, `${file.name}, ${bytes(file.size)}`));
+    if (file) this.result.append(h('p', { class: tooLarge ? 'alert' : 'fine' }, `${file.name}, ${bytes(file.size)}${tooLarge ? `; the limit is ${bytes(this.on.limit())}. Use the command line for larger files: goldenpath import FILE` : ''}`));
   }
 
   async #send(dryRun) {
@@ -64,9 +69,9 @@ export class Importer {
     this.go.disabled = true;
     this.result.replaceChildren(h('p', { class: 'fine' }, dryRun ? 'Reading …' : 'Importing …'), h('progress', { class: 'lane-progress', 'aria-label': 'Import' }));
     try {
-      const report = await this.on.importUsage(file, { format: this.format.value || null, dryRun });
-      this.result.replaceChildren(...reportView(report, dryRun));
-      if (!dryRun) {
+      const report = await this.on.importUsage(file, { format: this.format.value || null, model: this.model.value.trim() || null, dryRun, skipBad: this.skip.checked });
+      this.result.replaceChildren(...reportView(report));
+      if (report.verdict === 'imported') {
         this.on.changed();
         this.#showSummary();
       }
@@ -85,23 +90,30 @@ export function summaryWords(summary) {
   return `${counted(summary.rows, 'record')}, ${day(summary.first_ts)} to ${day(summary.last_ts)}${summary.synthetic ? ', generated for the demo' : ''}.`;
 }
 
-function reportView(report, dryRun) {
-  const rejected = Array.isArray(report.rejected) ? report.rejected : [];
-  const refused = Number.isFinite(report.rejected) ? report.rejected : rejected.length;
-  const cells = [['Read', report.read], [dryRun ? 'Would be imported' : 'Imported', report.imported], ['Already there', report.duplicates], ['Refused', refused]];
-  const list = h('ol', { class: 'import-errors' }, rejected.slice(0, MAX_SHOWN).map((r) => h('li', {}, h('strong', {}, r.line ? `Line ${r.line}` : 'File'), ` ${r.reason ?? r.message ?? ''}`)));
-  const more = h('p', { class: 'fine' }, `and ${count(refused - MAX_SHOWN)} more`);
-  show(list, rejected.length > 0);
-  show(more, refused > MAX_SHOWN);
+function reportView(report) {
+  const problems = Array.isArray(report.problems) ? report.problems : [];
+  const refused = Object.values(report.rejected ?? {}).reduce((sum, n) => sum + n, 0);
+  const tried = report.verdict === 'tried';
+  const cells = [['Read', report.read], [tried ? 'Would be imported' : 'Imported', report.imported], ['Already there', report.duplicates], ['Refused', refused]];
+  const broken = refused - (report.rejected?.withheld ?? 0);
+  const unpriced = Object.entries(report.unpriced_models ?? {});
   return [
-    h('p', { class: refused ? 'alert' : 'done' }, verdict(report, refused, dryRun)),
+    h('p', { class: report.verdict === 'refused' ? 'alert' : 'done' }, verdictWords(report.verdict, refused)),
     h('dl', { class: 'counts' }, cells.filter(([, n]) => n !== undefined).map(([name, n]) => h('div', {}, h('dt', {}, name), h('dd', {}, count(n))))),
-    list,
-    more,
-  ];
+    problems.length > 0 && h('ol', { class: 'import-errors', 'aria-label': 'Broken lines' }, problems.map((p) => h('li', {}, h('strong', {}, `Line ${count(p.line)}`), ` ${p.message}`))),
+    broken > problems.length && h('p', { class: 'fine' }, `and ${count(broken - problems.length)} more`),
+    report.days && h('p', { class: 'fine' }, `Days ${report.days[0]} to ${report.days[1]}.`),
+    unpriced.length > 0 && h('p', { class: 'fine' }, `No price is known for ${unpriced.map(([model, n]) => `${model} (${counted(n, 'record')})`).join(', ')}.`),
+  ].filter(Boolean);
 }
 
-function verdict(report, refused, dryRun) {
-  if (refused) return dryRun ? 'Some lines would be refused.' : report.imported ? 'Imported, apart from the lines below.' : 'Nothing was imported: the lines below are broken.';
-  return dryRun ? 'All lines are fine. Nothing was changed.' : 'Imported.';
+function verdictWords(verdict, refused) {
+  switch (verdict) {
+    case 'refused':
+      return 'Nothing was imported: the file has broken lines.';
+    case 'tried':
+      return refused ? 'Only checked, nothing was changed. The file has broken lines.' : 'All lines are fine. Nothing was changed.';
+    default:
+      return refused ? 'Imported, apart from the broken lines.' : 'Imported.';
+  }
 }
