@@ -36,7 +36,7 @@ pub fn bars(title: &str, bars: &[Bar]) -> String {
     for (at, bar) in bars.iter().enumerate() {
         let y = 36.0 + 28.0 * at as f64;
         let length = (bar.amount.as_f64() / most * room).max(1.0);
-        svg.text(left - 8.0, y + 14.0, "end", &cut(&bar.label, 30));
+        svg.text(left - 8.0, y + 14.0, "end", &cut(&bar.label, 26));
         svg.rect(left, y, length, 18.0, BLUE);
         svg.text(left + length + 6.0, y + 14.0, "start", &bar.amount.display());
     }
@@ -61,7 +61,7 @@ pub fn waterfall(title: &str, spend: Usd, steps: &[Bar], remaining: Usd) -> Stri
         let y = 36.0 + 28.0 * row;
         row += 1.0;
         let (x, length) = (left + from * scale, (amount.as_f64() * scale).max(1.0));
-        svg.text(left - 8.0, y + 14.0, "end", &cut(label, 30));
+        svg.text(left - 8.0, y + 14.0, "end", &cut(label, 26));
         svg.rect(x, y, length, 18.0, colour);
         svg.text(x + length + 6.0, y + 14.0, "start", &format!("{sign}{}", amount.display()));
     };

@@ -94,6 +94,17 @@ impl Rule {
         }
     }
 
+    /// As said in a chart.
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::R1 => "R1 smaller model",
+            Self::R4 => "R4 batch API",
+            Self::R6 => "R6 retries",
+            Self::R7 => "R7 failed and cut answers",
+            Self::R10 => "R10 long outputs",
+        }
+    }
+
     /// What to do.
     pub const fn action(self) -> &'static str {
         match self {

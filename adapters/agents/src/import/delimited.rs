@@ -72,7 +72,7 @@ fn broken(error: &csv::Error, line: u64) -> Problem {
         return Problem::new(
             line,
             Reason::RecordTooLong,
-            "a single record exceeds 8 MiB (an unclosed quote?)",
+            "a single record exceeds 4 MiB (an unclosed quote?)",
         );
     }
     let message = match error.kind() {

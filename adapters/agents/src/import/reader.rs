@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 
 /// No record is larger than this; beyond, the file is broken (an unclosed quote) or hostile.
-pub(super) const MAX_RECORD_BYTES: u64 = 8 * 1024 * 1024;
+pub(super) const MAX_RECORD_BYTES: u64 = 4 * 1024 * 1024;
 /// How much of the file is looked at to tell its format.
 const SNIFF_BYTES: usize = 64 * 1024;
 
@@ -58,7 +58,7 @@ impl Gauge {
 }
 
 /// The text of the error that [`is_too_long`] recognises through other error types.
-const RECORD_TOO_LONG: &str = "a single record exceeds 8 MiB";
+const RECORD_TOO_LONG: &str = "a single record exceeds 4 MiB";
 
 /// Whether an error of a parser above comes from the bound on records.
 pub(super) fn is_too_long(error: &dyn std::error::Error) -> bool {

@@ -30,7 +30,7 @@ pub enum Reason {
     MissingField,
     /// Something else than a usage record.
     NotARecord,
-    /// A single record larger than 8 MiB: usually an unclosed quote.
+    /// A single record larger than 4 MiB: usually an unclosed quote.
     RecordTooLong,
     /// Not well-formed.
     Syntax,

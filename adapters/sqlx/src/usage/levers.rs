@@ -22,80 +22,93 @@ pub(super) fn params(tenant: &Tenant, period: Period, limits: &LeverLimits) -> V
     ]
 }
 
-/// Classifies every row (superseded by a retry, failed, truncated, kept), ranks outputs and inputs per
-/// group, and sums. Row numbers are nearest ranks; ties cannot change a percentile.
+/// Classifies every row (superseded by a retry, failed, truncated, kept), measures the lengths per group,
+/// and sums. `grp` is one text for the four grouping columns: sorting by it is what takes the time. The
+/// materialised steps keep SQLite from evaluating an expression once for each sum.
 pub(super) const SQL: &str = "\
-WITH retried AS (
-  SELECT DISTINCT source, retry_of FROM usage_event
-  WHERE tenant_id = ?1 AND day >= ?2 AND day <= ?3 AND retry_of IS NOT NULL
-), base AS (
-  SELECT provider, model, feature, (batch = 1 OR service_tier IS 'flex') AS discounted,
+WITH base AS MATERIALIZED (
+  SELECT id, provider, model, feature, (batch = 1 OR service_tier IS 'flex') AS discounted,
+         COALESCE(provider, char(30)) || char(31) || COALESCE(model, char(30)) || char(31)
+           || COALESCE(feature, char(30)) || char(31) || (batch = 1 OR service_tier IS 'flex') AS grp,
          requests, cost_pico, output_cost_pico, input_tokens, cached_tokens, cache_write_5m, cache_write_1h,
          output_tokens, max_tokens, ts_us / 3600000000 AS hour, (requests = 1) AS single, can_wait,
          COALESCE(end_user, user_id, session_id) IS NOT NULL AS attended,
-         outcome, finish_reason,
-         (outcome <> 'ok' AND prompt_hash IS NOT NULL AND
-          LEAD(ts_us) OVER (PARTITION BY prompt_hash, COALESCE(end_user, user_id), feature ORDER BY ts_us, id)
-            - ts_us <= ?4) IS TRUE
-         OR (source, source_id) IN (SELECT source, retry_of FROM retried)
-         OR (attempt > 1 AND retry_of IS NULL AND prompt_hash IS NULL) IS TRUE AS superseded
+         outcome, finish_reason, source, source_id,
+         (attempt > 1 AND retry_of IS NULL AND prompt_hash IS NULL) IS TRUE AS billed_again
   FROM usage_event
   WHERE tenant_id = ?1 AND day >= ?2 AND day < ?3
-), ranked AS (
-  SELECT *,
-         CASE WHEN superseded THEN 'superseded'
+), failed_prompts AS (
+  SELECT prompt_hash FROM usage_event
+  WHERE tenant_id = ?1 AND day >= ?2 AND day < ?3 AND outcome <> 'ok' AND prompt_hash IS NOT NULL
+), repeated AS (
+  SELECT id, outcome <> 'ok' AND LEAD(ts_us) OVER
+           (PARTITION BY prompt_hash, COALESCE(end_user, user_id), feature ORDER BY ts_us, id) - ts_us <= ?4 AS again
+  FROM usage_event
+  WHERE tenant_id = ?1 AND day >= ?2 AND day < ?3 AND prompt_hash IN (SELECT prompt_hash FROM failed_prompts)
+), retried AS (
+  SELECT source, retry_of FROM usage_event
+  WHERE tenant_id = ?1 AND day >= ?2 AND day <= ?3 AND retry_of IS NOT NULL
+), outputs AS (
+  SELECT grp, output_tokens AS length,
+         SUM(COUNT(*)) OVER (PARTITION BY grp ORDER BY output_tokens) * 100 AS reached,
+         SUM(COUNT(*)) OVER (PARTITION BY grp) AS n
+  FROM base WHERE single GROUP BY grp, output_tokens
+), inputs AS (
+  SELECT grp, input_tokens AS length,
+         SUM(COUNT(*)) OVER (PARTITION BY grp ORDER BY input_tokens) * 100 AS reached,
+         SUM(COUNT(*)) OVER (PARTITION BY grp) AS n
+  FROM base WHERE single GROUP BY grp, input_tokens
+), output_ranks AS MATERIALIZED (
+  SELECT grp, MIN(CASE WHEN reached >= n * 50 THEN length END) AS o50,
+         MIN(CASE WHEN reached >= n * 95 THEN length END) AS o95,
+         MIN(CASE WHEN reached >= n * 99 THEN length END) AS o99
+  FROM outputs GROUP BY grp
+), input_ranks AS MATERIALIZED (
+  SELECT grp, MIN(CASE WHEN reached >= n * 50 THEN length END) AS i50,
+         MIN(CASE WHEN reached >= n * 95 THEN length END) AS i95
+  FROM inputs GROUP BY grp
+), hours AS MATERIALIZED (
+  SELECT grp, COUNT(*) AS active, MAX(hour) - MIN(hour) + 1 AS span, SUM(n * n) AS squares
+  FROM (SELECT grp, hour, COUNT(*) AS n FROM base WHERE single GROUP BY grp, hour) GROUP BY grp
+), excess AS MATERIALIZED (
+  SELECT base.*,
+         CASE WHEN id IN (SELECT id FROM repeated WHERE again) OR billed_again
+                OR (source, source_id) IN (SELECT source, retry_of FROM retried) THEN 'superseded'
               WHEN outcome <> 'ok' THEN 'failed'
               WHEN finish_reason IN ('length', 'content_filter') THEN 'truncated'
               ELSE 'kept' END AS class,
-         COUNT(*) OVER grp AS n,
-         COUNT(*) OVER (PARTITION BY provider, model, feature, discounted, single, hour) AS in_hour,
-         ROW_NUMBER() OVER (PARTITION BY provider, model, feature, discounted, single ORDER BY output_tokens) AS o_rank,
-         ROW_NUMBER() OVER (PARTITION BY provider, model, feature, discounted, single ORDER BY input_tokens) AS i_rank
-  FROM base
-  WINDOW grp AS (PARTITION BY provider, model, feature, discounted, single)
-), measured AS (
-  SELECT *, MIN(CASE WHEN o_rank * 100 >= n * 95 THEN output_tokens END)
-              OVER (PARTITION BY provider, model, feature, discounted, single) AS o95
-  FROM ranked
-), excess AS (
-  SELECT *, CASE WHEN single AND output_tokens > o95 THEN output_tokens - o95 ELSE 0 END AS over_tokens,
-            CASE WHEN single AND output_tokens > o95
-                 THEN (output_cost_pico / output_tokens) * (output_tokens - o95) ELSE 0 END AS over_pico
-  FROM measured
+         CASE WHEN single AND output_tokens > o95 THEN output_tokens - o95 ELSE 0 END AS over_tokens,
+         CASE WHEN single AND output_tokens > o95
+              THEN (output_cost_pico / output_tokens) * (output_tokens - o95) ELSE 0 END AS over_pico
+  FROM base LEFT JOIN output_ranks USING (grp)
+), by_class AS (
+  SELECT grp, class, provider, model, feature, discounted,
+         COUNT(*) AS n, SUM(requests) AS requests, SUM(cost_pico / 1000000) AS micros, SUM(cost_pico % 1000000) AS rest,
+         SUM(output_cost_pico / 1000000) AS out_micros, SUM(output_cost_pico % 1000000) AS out_rest,
+         SUM(input_tokens) AS input, SUM(cached_tokens) AS cached, SUM(cache_write_5m) AS write_5m,
+         SUM(cache_write_1h) AS write_1h, SUM(output_tokens) AS output,
+         SUM(over_tokens) AS over, SUM(over_pico / 1000000) AS over_micros, SUM(over_pico % 1000000) AS over_rest,
+         SUM(single) AS singles, SUM(single AND output_tokens <= ?5) AS short, SUM(single AND max_tokens IS NOT NULL) AS capped,
+         SUM(single AND (hour % 24 >= ?6 OR hour % 24 < ?7)) AS night, SUM(single AND attended) AS attended,
+         SUM(single AND can_wait) AS can_wait
+  FROM excess GROUP BY grp, class
 )
 SELECT provider, model, feature, discounted,
-  COUNT(*), SUM(requests), SUM(cost_pico / 1000000), SUM(cost_pico % 1000000),
-  SUM(output_cost_pico / 1000000), SUM(output_cost_pico % 1000000),
-  SUM(input_tokens), SUM(cached_tokens), SUM(cache_write_5m), SUM(cache_write_1h), SUM(output_tokens),
-  SUM(over_tokens), SUM(over_pico / 1000000), SUM(over_pico % 1000000),
-  SUM(class = 'kept'), SUM((class = 'kept') * requests),
-  SUM((class = 'kept') * (cost_pico / 1000000)), SUM((class = 'kept') * (cost_pico % 1000000)),
-  SUM((class = 'kept') * (output_cost_pico / 1000000)), SUM((class = 'kept') * (output_cost_pico % 1000000)),
-  SUM((class = 'kept') * input_tokens), SUM((class = 'kept') * cached_tokens),
-  SUM((class = 'kept') * cache_write_5m), SUM((class = 'kept') * cache_write_1h),
-  SUM((class = 'kept') * output_tokens), SUM((class = 'kept') * over_tokens),
-  SUM((class = 'kept') * (over_pico / 1000000)), SUM((class = 'kept') * (over_pico % 1000000)),
-  SUM(class = 'superseded'),
-  SUM((class = 'superseded') * (cost_pico / 1000000)), SUM((class = 'superseded') * (cost_pico % 1000000)),
-  SUM(class = 'failed'),
-  SUM((class = 'failed') * (cost_pico / 1000000)), SUM((class = 'failed') * (cost_pico % 1000000)),
-  SUM(class = 'truncated'),
-  SUM((class = 'truncated') * (cost_pico / 1000000)), SUM((class = 'truncated') * (cost_pico % 1000000)),
-  SUM(single),
-  MIN(CASE WHEN single AND o_rank * 100 >= n * 50 THEN output_tokens END),
-  MAX(CASE WHEN single THEN o95 END),
-  MIN(CASE WHEN single AND o_rank * 100 >= n * 99 THEN output_tokens END),
-  MIN(CASE WHEN single AND i_rank * 100 >= n * 50 THEN input_tokens END),
-  MIN(CASE WHEN single AND i_rank * 100 >= n * 95 THEN input_tokens END),
-  SUM(single AND output_tokens <= ?5), SUM(single AND max_tokens IS NOT NULL),
-  SUM(single AND (hour % 24 >= ?6 OR hour % 24 < ?7)), SUM(single AND attended), SUM(single AND can_wait),
-  COUNT(DISTINCT CASE WHEN single THEN hour END),
-  MAX(CASE WHEN single THEN hour END) - MIN(CASE WHEN single THEN hour END) + 1,
-  SUM(single * in_hour),
-  SUM(COUNT(*)) OVER ()
-FROM excess
-GROUP BY provider, model, feature, discounted
-ORDER BY SUM(cost_pico / 1000000) DESC, provider, model, feature, discounted
+  SUM(n), SUM(requests), SUM(micros), SUM(rest), SUM(out_micros), SUM(out_rest), SUM(input), SUM(cached),
+  SUM(write_5m), SUM(write_1h), SUM(output), SUM(over), SUM(over_micros), SUM(over_rest),
+  SUM(IIF(class = 'kept', n, 0)), SUM(IIF(class = 'kept', requests, 0)), SUM(IIF(class = 'kept', micros, 0)),
+  SUM(IIF(class = 'kept', rest, 0)), SUM(IIF(class = 'kept', out_micros, 0)), SUM(IIF(class = 'kept', out_rest,
+  0)), SUM(IIF(class = 'kept', input, 0)), SUM(IIF(class = 'kept', cached, 0)), SUM(IIF(class = 'kept', write_5m,
+  0)), SUM(IIF(class = 'kept', write_1h, 0)), SUM(IIF(class = 'kept', output, 0)), SUM(IIF(class = 'kept', over,
+  0)), SUM(IIF(class = 'kept', over_micros, 0)), SUM(IIF(class = 'kept', over_rest, 0)),
+  SUM(IIF(class = 'superseded', n, 0)), SUM(IIF(class = 'superseded', micros, 0)), SUM(IIF(class = 'superseded', rest, 0)),
+  SUM(IIF(class = 'failed', n, 0)), SUM(IIF(class = 'failed', micros, 0)), SUM(IIF(class = 'failed', rest, 0)),
+  SUM(IIF(class = 'truncated', n, 0)), SUM(IIF(class = 'truncated', micros, 0)), SUM(IIF(class = 'truncated', rest, 0)),
+  SUM(singles), o50, o95, o99, i50, i95, SUM(short), SUM(capped), SUM(night), SUM(attended), SUM(can_wait),
+  active, span, squares, SUM(SUM(n)) OVER ()
+FROM by_class LEFT JOIN output_ranks USING (grp) LEFT JOIN input_ranks USING (grp) LEFT JOIN hours USING (grp)
+GROUP BY grp
+ORDER BY SUM(micros) DESC, provider, model, feature, discounted
 LIMIT ?8";
 
 /// Reads columns in order: the select list above and the fields below must stay in step.

@@ -34,7 +34,7 @@ impl Writer<'_> {
         self.overview(savings);
         let month = |amount: Usd| amount.scaled(30, i128::from(savings.window_days.max(1)));
         let step = |step: &crate::cost::rules::WaterfallStep| Bar {
-            label: format!("{} {}", step.rule.id(), step.rule.title()),
+            label: step.rule.short().to_owned(),
             amount: month(step.saving),
         };
         let steps: Vec<Bar> = savings.steps.iter().map(step).collect();
