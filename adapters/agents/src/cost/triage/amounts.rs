@@ -21,10 +21,9 @@ pub(super) fn budget(words: &Words) -> Option<Usd> {
                     && at >= 2
                     && words.get(at - 2) == Some("budget"));
         let counted = after.is_some_and(|word| COUNTED.contains(&word));
-        if (currency || (limited && !counted)) && !is_year(word, currency) {
-            if let Some(amount) = amount(word) {
-                return Some(scale.map_or(amount, |scale| amount.times(scale)));
-            }
+        let is_money = (currency || (limited && !counted)) && !is_year(word, currency);
+        if let Some(amount) = amount(word).filter(|_| is_money) {
+            return Some(scale.map_or(amount, |scale| amount.times(scale)));
         }
     }
     None

@@ -33,10 +33,9 @@ fn past(words: &Words, today: Day) -> Option<Period> {
         return Some(Period::of_days(today.plus(-1), today.plus(-1)));
     }
     for lead in ["last", "past", "previous", "trailing", "recent"] {
-        if let Some(at) = words.find(lead) {
-            if let Some(period) = counted(words, at, lead, today) {
-                return Some(period);
-            }
+        let period = words.find(lead).and_then(|at| counted(words, at, lead, today));
+        if period.is_some() {
+            return period;
         }
     }
     for (phrase, first) in [
