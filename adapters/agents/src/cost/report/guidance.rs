@@ -24,7 +24,7 @@ pub fn guidance(demo_available: bool) -> Report {
          - Importing the same file again changes nothing.\n\
          - Best are request-level records with model, tokens, feature and team, over four weeks or more.\n\
          {demo}\n\
-         Over HTTP: `POST /api/usage/imports` with the file as body. Then ask again: {}.\n",
+         Over HTTP: `POST /api/usage/import` with the file as body. Then ask again: {}.\n",
         code("Analyze my AI costs")
     );
     simple(
