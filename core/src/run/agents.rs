@@ -170,8 +170,7 @@ impl Run {
 
     /// When an agent of the plan ends at the latest: the report has the time kept back for it.
     pub(super) fn step_deadline(&self, now: Now, index: usize) -> Mono {
-        let reports = self.route.is_some() && index + 1 == self.steps.len();
-        let latest = if reports { self.run_deadline } else { self.work_deadline };
+        let latest = if self.is_last(index) { self.run_deadline } else { self.work_deadline };
         now.mono.after(self.limits.agent_timeout).min(latest)
     }
 
@@ -246,13 +245,6 @@ impl Run {
             );
             return self.interrupt(now, &reason);
         }
-        let output = Kept {
-            output: finish.output.clone(),
-            route: finish.route,
-            answer: finish.answer.clone(),
-        };
-        // The output is JSON already and the rest is text: encoding has no failing path.
-        let output = Json::encode(&output).unwrap_or_default();
         let (bytes, most) = (finish.output.as_str().len(), self.limits.inline_result_bytes);
         if bytes > most {
             let message =
@@ -262,6 +254,16 @@ impl Run {
                 agent_run_id,
                 ErrorInfo::new(ErrorCode::AgentFailed, message),
             );
+        }
+        let answers = matches!(agent.role, Role::Step(index) if self.is_last(index));
+        // The answer has an entry of its own, before the agent's end: then nobody needs it here.
+        let answer = if answers { None } else { finish.answer.clone() };
+        let output = Kept { output: finish.output.clone(), route: finish.route, answer };
+        // The output is JSON already and the rest is text: encoding has no failing path.
+        let output = Json::encode(&output).unwrap_or_default();
+        if answers {
+            self.close_below(now, agent_run_id, Closing::Abandoned);
+            self.answer_question(now, finish.answer.as_deref().unwrap_or_default());
         }
         let status = if finish.degraded { AgentStatus::Degraded } else { AgentStatus::Completed };
         self.agent_ended(now, agent_run_id, status, finish, Some(output), None);

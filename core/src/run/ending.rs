@@ -12,16 +12,14 @@ impl Run {
     /// All steps are done: the report's answer ends the run, or its absence does.
     pub(super) fn conclude(&mut self, now: Now) {
         let Some(Step::Done(report)) = self.steps.last() else { return };
-        let answer = report.finish.answer.clone().filter(|answer| !answer.trim().is_empty());
         let summary = report.finish.summary.clone();
-        let Some(answer) = answer else {
+        if !self.answered {
             let error = report.error.clone().unwrap_or_else(|| {
                 ErrorInfo::new(ErrorCode::AgentFailed, "the report came without an answer")
             });
             return self.fail(now, error);
-        };
+        }
         if let Some(agent) = self.overtime.clone() {
-            self.say(now, answer, true);
             self.complete_supervisor(now, AgentStatus::TimedOut, summary);
             let duration_ms = self.age_ms(now);
             let event = Event::RunTimedOut { agent: Some(agent), duration_ms, partial: true };
@@ -36,7 +34,6 @@ impl Run {
         } else {
             (RunStatus::Degraded, AgentStatus::Degraded)
         };
-        self.say(now, answer, false);
         self.complete_supervisor(now, agent, summary);
         let (duration_ms, usage) = (self.age_ms(now), self.usage);
         let event = Event::RunCompleted { status: run, duration_ms, usage };
@@ -122,7 +119,14 @@ impl Run {
         self.append(now, Some(supervisor), event, false);
     }
 
-    /// Stores the answer, once.
+    /// Stores the report's answer, unless it is empty.
+    pub(super) fn answer_question(&mut self, now: Now, answer: &str) {
+        if !answer.trim().is_empty() {
+            self.say(now, answer.into(), self.overtime.is_some());
+        }
+    }
+
+    /// Stores an answer, once.
     fn say(&mut self, now: Now, content: String, partial: bool) {
         if !self.answered {
             self.answered = true;

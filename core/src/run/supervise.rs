@@ -96,6 +96,11 @@ impl Run {
         self.route.is_some() && !matches!(self.steps.last(), Some(Step::Waiting))
     }
 
+    /// Whether the plan is made and this is its last step: the report.
+    pub(super) fn is_last(&self, index: usize) -> bool {
+        self.route.is_some() && index + 1 == self.steps.len()
+    }
+
     fn open_supervisor(&mut self, now: Now) {
         if self.supervisor.is_none() {
             let spec = self.workflow.supervisor();
@@ -162,7 +167,7 @@ impl Run {
             | AgentStatus::Skipped
             | AgentStatus::Degraded => return,
         };
-        if index + 1 == self.steps.len() && self.route.is_some() {
+        if self.is_last(index) {
             return;
         }
         let why = outcome.error.as_ref().map_or("no reason given", |error| error.message.as_str());
@@ -171,7 +176,7 @@ impl Run {
     }
 
     fn why_skip(&self, index: usize) -> Option<String> {
-        if self.overtime.is_some() && index + 1 < self.steps.len() {
+        if self.overtime.is_some() && !self.is_last(index) {
             return Some(String::from("skipped: the time left is for the report"));
         }
         let missing = self.spec(index).needs.iter().find(|needs| {
