@@ -83,6 +83,8 @@ impl Tool for ComposeReport {
     type Out = Composed;
     const NAME: &'static str = "compose_report";
     const TITLE: &'static str = "Write the report";
+    /// Charts and a hundred facts are computed without a pause.
+    const BLOCKING: bool = true;
 
     fn policy() -> ToolPolicy {
         ToolPolicy { timeout: Millis::from_secs(12), ..ToolPolicy::default() }

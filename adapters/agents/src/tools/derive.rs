@@ -92,6 +92,8 @@ impl Tool for UsageForecast {
     type Out = Derived;
     const NAME: &'static str = "usage_forecast";
     const TITLE: &'static str = "Look ahead";
+    /// The backtest tries a grid of parameters.
+    const BLOCKING: bool = true;
 
     async fn call(&self, cx: ToolCx, args: Wanted) -> Result<Derived, ToolError> {
         let (days, shares) = by_day(cx.shelf(), &args).await?;

@@ -49,7 +49,7 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
     let usage: Arc<dyn UsageStore> = Arc::new(SqliteUsage::new(database.usage_pool()));
     let prices = Arc::new(PriceTable::bundled());
 
-    let team = Arc::new(team::of(config.agents, &usage, &prices)?);
+    let team = Arc::new(team::of(config.agents, &usage, &prices, config.demo())?);
     let agents = team.agents().map(|(name, _)| name.to_string()).collect();
     let runs = AgentRuns::new(team, limits.clone(), clock, database.artifacts());
     let around = Surroundings {
