@@ -188,6 +188,7 @@ async fn without_data_the_answer_is_what_to_load_and_how() {
     assert!(answer(&played).contains("goldenpath import spend_logs.json"));
 }
 
+/// F44.
 #[tokio::test]
 async fn another_question_gets_an_honest_list_of_what_we_can_do() {
     let database = demo().await;
@@ -221,6 +222,7 @@ async fn a_question_about_a_part_gets_that_part() {
     assert!(answer.contains("Team") && !answer.contains("## Forecast"), "{answer}");
 }
 
+/// F31, ISO-02.
 #[tokio::test]
 async fn another_users_data_are_not_seen() {
     let database = demo().await;
@@ -239,6 +241,7 @@ async fn a_crash_after_any_entry_leads_to_the_same_events() {
     assert_eq!(played.ended(), Some(RunStatus::Completed));
 }
 
+/// F26, F44.
 #[tokio::test]
 async fn one_failing_measurement_leaves_a_report_that_says_so() {
     let database = demo().await;
@@ -253,6 +256,7 @@ async fn one_failing_measurement_leaves_a_report_that_says_so() {
     assert!(answer.contains("cost by team") && answer.contains("](fact:total.cost)"), "{answer}");
 }
 
+/// F26, RUN-14.
 #[tokio::test]
 async fn when_nothing_can_be_measured_the_report_still_answers() {
     let database = demo().await;

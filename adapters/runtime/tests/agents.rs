@@ -254,6 +254,7 @@ async fn every_way_a_tool_can_go_wrong_is_an_answer_to_its_agent() {
     has(ToolStatus::Failed, "there is no tool nothing", 1);
 }
 
+/// F24, F26.
 #[tokio::test]
 async fn an_agent_that_panics_ends_failed_and_the_report_follows() {
     let played = stage(|cx, _| {
@@ -284,6 +285,7 @@ async fn an_agent_that_waits_for_something_else_than_an_effect_is_told_so() {
     assert!(statuses(&played).contains(&("data".into(), AgentStatus::Failed)));
 }
 
+/// F24, RUN-11.
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_never_answers_ends_by_its_time() {
     let mut stage = stage(|cx, _| {
@@ -301,6 +303,7 @@ async fn an_agent_that_never_answers_ends_by_its_time() {
     assert_eq!(stage.clock.now().mono, before.after(stage.limits.agent_timeout));
 }
 
+/// F50, RUN-09.
 #[tokio::test]
 async fn a_cancel_ends_a_run_whose_tool_hangs() {
     let stage = stage(|cx, _| {
@@ -317,6 +320,7 @@ async fn a_cancel_ends_a_run_whose_tool_hangs() {
     assert_eq!(cancelled.count(), 2);
 }
 
+/// F34.
 #[tokio::test]
 async fn a_blocking_tool_has_a_thread_of_its_own_and_hears_of_the_cancel() {
     let stage = stage(|cx, _| {

@@ -52,6 +52,7 @@ fn by_agent(world: &World) -> BTreeMap<String, alloc::vec::Vec<String>> {
     lists
 }
 
+/// F46, RUN-16.
 #[test]
 fn after_a_crash_at_every_entry_the_list_of_events_is_the_same_and_nothing_is_repeated() {
     let mut whole = busy();
@@ -120,6 +121,7 @@ fn every_prefix_crashes_again_and_again_and_still_ends() {
     assert_eq!(world.ended, [RunStatus::Degraded]);
 }
 
+/// RUN-16.
 #[test]
 fn a_call_that_must_not_be_repeated_ends_abandoned() {
     let (scripts, mut tools) = team(Route::Full);
@@ -237,6 +239,7 @@ fn a_dead_run_is_closed_from_its_log_at_every_entry() {
     }
 }
 
+/// RUN-02 to RUN-06.
 #[test]
 fn an_oracle_that_accepted_anything_would_be_noticed() {
     let mut world = busy();

@@ -46,6 +46,7 @@ fn agents(world: &World) -> Vec<(String, AgentStatus)> {
     completed.collect()
 }
 
+/// F21: the events come from the run, not from convention.
 #[test]
 fn a_full_run_has_all_five_kinds_of_events_in_order() {
     let world = ran(Route::Full, |_| {});
@@ -64,6 +65,7 @@ fn every_route_has_the_steps_of_the_workflow() {
     insta::assert_snapshot!(text);
 }
 
+/// F26, RUN-14.
 #[test]
 fn the_report_runs_when_data_failed_and_the_run_ends_degraded() {
     let world = ran(Route::Full, |parts| parts.end("data", broken("the table is locked")));
@@ -86,6 +88,7 @@ fn a_report_that_fails_fails_the_run_and_keeps_what_there_is() {
     insta::assert_snapshot!(last.join("\n"));
 }
 
+/// F24, F26, RUN-11.
 #[test]
 fn an_agent_that_never_answers_ends_by_its_timeout_and_the_report_follows() {
     let world = ran(Route::Full, |parts| parts.end("data", None));
@@ -96,6 +99,7 @@ fn an_agent_that_never_answers_ends_by_its_timeout_and_the_report_follows() {
     assert_eq!(world.ended, [RunStatus::Degraded]);
 }
 
+/// RUN-11, RUN-14.
 #[test]
 fn when_the_run_has_no_time_left_the_report_still_gets_its_part() {
     let world = ran(Route::Full, |parts| {
@@ -106,6 +110,7 @@ fn when_the_run_has_no_time_left_the_report_still_gets_its_part() {
     assert_eq!(world.ended, [RunStatus::TimedOut]);
 }
 
+/// F24, RUN-08, RUN-11.
 #[test]
 fn a_team_that_never_answers_ends_by_the_run_timeout() {
     let world = ran(Route::Full, |parts| {
@@ -129,6 +134,7 @@ fn a_tool_that_hangs_is_closed_by_its_own_limit() {
     assert_eq!(world.ended, [RunStatus::Completed], "the agent decides what that means");
 }
 
+/// RUN-04.
 #[test]
 fn a_transient_failure_is_tried_again_and_completes_once() {
     let fails = Does::Fail { transient: true };
@@ -169,6 +175,7 @@ fn a_wait_that_was_asked_for_is_kept_and_not_longer_than_the_tool_has() {
     assert!(world.lines().iter().any(|line| line.contains("tool_completed triage_tool Failed")));
 }
 
+/// F50, RUN-07, RUN-09, RUN-10.
 #[test]
 fn cancel_closes_everything_at_once_and_a_second_one_does_nothing() {
     let (mut scripts, mut tools) = team(Route::Full);
@@ -189,6 +196,7 @@ fn cancel_closes_everything_at_once_and_a_second_one_does_nothing() {
     assert_eq!(world.run.poll_output(), Output::Idle(None));
 }
 
+/// RUN-05.
 #[test]
 fn an_agent_that_ends_with_tools_open_abandons_them() {
     let (scripts, mut tools) = team(Route::Full);
