@@ -176,7 +176,7 @@ mod tests {
     }
 
     /// F27.
-#[test]
+    #[test]
     fn optimization_before_data_is_refused_when_the_plan_is_made() {
         let steps = vec![step("optimization", &["data"]), step("data", &[]), step("report", &[])];
         let error = with(Route::Full, steps).unwrap_err();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     /// F26, RUN-14.
-#[test]
+    #[test]
     fn a_plan_without_report_at_its_end_is_refused() {
         let error = with(Route::Full, vec![step("report", &[]), step("data", &[])]).unwrap_err();
         insta::assert_snapshot!(error, @"the route full does not end with the report");
