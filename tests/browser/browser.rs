@@ -25,13 +25,30 @@ pub(crate) struct Browser {
     _profile: TempDir,
 }
 
-/// Runs `story` with a server and a browser at its page, and closes both whatever happens.
+/// Runs `story` with a server of built-in agents and a browser at its page, and closes both whatever happens.
 pub(crate) async fn with_page<Story, Told>(story: Story)
 where
     Story: FnOnce(Arc<Browser>, Arc<Mutex<Server>>) -> Told,
     Told: Future<Output = ()> + Send + 'static,
 {
-    let server = Server::real().await;
+    tell(Server::real().await, story).await;
+}
+
+/// The same with agents that do what the question says, so that a run can be met at work.
+pub(crate) async fn with_scripted_page<Story, Told>(story: Story)
+where
+    Story: FnOnce(Arc<Browser>, Arc<Mutex<Server>>) -> Told,
+    Told: Future<Output = ()> + Send + 'static,
+{
+    let server = Server::start(&["--agents", "scripted"], &[("ENVIRONMENT", "test")]).await;
+    tell(server, story).await;
+}
+
+async fn tell<Story, Told>(server: Server, story: Story)
+where
+    Story: FnOnce(Arc<Browser>, Arc<Mutex<Server>>) -> Told,
+    Told: Future<Output = ()> + Send + 'static,
+{
     let url = server.url("/");
     let server = Arc::new(Mutex::new(server));
     let browser = Arc::new(Browser::open(&url).await);

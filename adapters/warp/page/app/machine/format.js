@@ -3,6 +3,7 @@
 const NUMBER = new Intl.NumberFormat('en');
 const CLOCK = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', hour12: false });
 const DAY = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'short' });
+const UTC_DAY = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeZone: 'UTC' });
 const FULL = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'medium', hour12: false });
 
 /** 80706 → "80,706". */
@@ -40,6 +41,11 @@ export function moment(at, now) {
 /** A moment in full. */
 export function fullMoment(at) {
   return Number.isFinite(at) ? FULL.format(new Date(at)) : '';
+}
+
+/** A day in full; days of records are days of UTC. */
+export function fullDay(at) {
+  return Number.isFinite(at) ? UTC_DAY.format(new Date(at)) : '';
 }
 
 /** Milliseconds since 1970 from a number or an RFC 3339 text; null when it is neither. */

@@ -1,6 +1,6 @@
 /** Loading one's own usage records: choose a file, check it, import it; what was refused and why, by line. */
 import { h, fillDialog, setText } from './dom.js';
-import { bytes, count, counted, fullMoment, instant } from '../machine/format.js';
+import { bytes, count, counted, fullDay, instant } from '../machine/format.js';
 
 const FORMATS = [
   ['', 'Find out by itself'],
@@ -86,8 +86,12 @@ export class Importer {
 /** What data there are, in a sentence. */
 export function summaryWords(summary) {
   if (!summary?.rows) return 'There are no usage records yet.';
-  const day = (value) => fullMoment(instant(value)).replace(/,? \d\d:\d\d:\d\d.*$/, '');
-  return `${counted(summary.rows, 'record')}, ${day(summary.first_ts)} to ${day(summary.last_ts)}${summary.synthetic ? ', generated for the demo' : ''}.`;
+  const sources = (summary.sources ?? []).map((s) => s.source);
+  const made = summary.synthetic ?? (sources.length > 0 && sources.every((source) => source === 'demo-synthetic'));
+  const mixed = !made && sources.includes('demo-synthetic');
+  const day = (value) => fullDay(instant(value));
+  const note = made ? ', generated for the demo' : mixed ? ', some of them generated for the demo' : '';
+  return `${counted(summary.rows, 'record')}, ${day(summary.first_day ?? summary.first_ts)} to ${day(summary.last_day ?? summary.last_ts)}${note}.`;
 }
 
 function reportView(report) {
