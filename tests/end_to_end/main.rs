@@ -10,3 +10,4 @@ mod input;
 mod resume;
 mod runs;
 mod surface;
+mod terminal;

@@ -112,6 +112,7 @@ async fn converse(args: ChatArgs) -> Result<ExitCode, NoConversation> {
     let ended = || NoConversation::Ended(Ended::Done);
     let name = chat.send_message(message).await.map_err(|_| ended())?;
     let mut talk = Talk::new(name, args.json);
+    talk.can_go_on = args.token.is_some() || args.email.is_some();
     let outcome = talk.listen(&mut chat).await;
     talk.screen.leave()?;
     chat.close().await;
@@ -156,6 +157,8 @@ struct Talk {
     run_id: Option<RunId>,
     thread_id: Option<ThreadId>,
     answer: Option<String>,
+    /// Whether the same user can come back: a demo user is gone with its token.
+    can_go_on: bool,
     early: Vec<Entry>,
     interrupted: bool,
     json: bool,
@@ -171,6 +174,7 @@ impl Talk {
             run_id: None,
             thread_id: None,
             answer: None,
+            can_go_on: false,
             early: Vec::new(),
             interrupted: false,
             json,
@@ -298,7 +302,8 @@ impl Talk {
             let mut out = io::stdout().lock();
             writeln!(out, "\n{}", screen::plain(answer))?;
         }
-        let thread = self.thread_id.map(|id| format!("; go on with --thread {id}"));
+        let thread = self.thread_id.filter(|_| self.can_go_on);
+        let thread = thread.map(|id| format!("; go on with --thread {id}"));
         let thread = thread.unwrap_or_default();
         match outcome {
             Outcome::Run(status, why) => eprintln!("{}{why}{thread}", status.as_str()),
