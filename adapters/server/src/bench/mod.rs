@@ -120,6 +120,8 @@ async fn measure_running(
     };
     let tokens = tokens(args, connections).await?;
     let mut single = Peer::connect(&args.url, &tokens[0], "single").await?;
+    // The first answer in a thread also holds the thread's beginning.
+    single.path(&args.message).await?;
     let script = single.record(&args.message).await?;
     let single_user = alone(&mut single, &args.message).await?;
     let round_trip = Spread::of(single.round_trips(ROUND_TRIPS).await?);

@@ -37,8 +37,9 @@ impl Lanes {
         let line = |what: &str, words: &str| Some(format!("{name:<14} {what:<10} {words}"));
         match &entry.event {
             Event::RunQueued { position, .. } => {
-                self.waiting = Some(*position);
-                Some(format!("queued at {position}"))
+                // Position 0 is no waiting: it starts with the next entry.
+                self.waiting = Some(*position).filter(|before| *before > 0);
+                self.waiting.map(|before| format!("waiting, {before} before"))
             }
             Event::RunStarted { .. } => {
                 self.waiting = None;
