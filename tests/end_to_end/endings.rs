@@ -26,7 +26,7 @@ async fn f46_a_run_cut_off_by_kill_9_is_continued_after_the_restart() {
     let last = heard.last().unwrap()["seq"].clone();
     let resume = json!([{"thread_id": thread, "epoch": heard[0]["epoch"], "after_seq": last}]);
     let (mut socket, ready) = Socket::ready(&server, &token, resume).await;
-    assert_eq!(ready["payload"]["resume"][0]["recovered"], true);
+    assert_eq!(ready["payload"]["resume"]["threads"][0]["recovered"], true);
     heard.extend(entries(&socket.collect(&RUN_ENDS).await));
     let log = server.log_of(&token, thread).await;
     let ends = check_log(&log);

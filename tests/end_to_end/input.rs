@@ -43,7 +43,7 @@ async fn f03_f41_f42_bad_input_is_answered_and_the_connection_lives() {
         ),
         (json!({"type": "cancel_run", "payload": {"run_id": no_run}}).to_string(), "run_not_found"),
         (json!({"type": "gap_request", "payload": {"thread_id": no_thread, "after_seq": 0, "to_seq": 1}}).to_string(), "thread_not_found"),
-        (json!({"type": "auth", "payload": {"token": "x"}}).to_string(), "invalid_frame"),
+        (json!({"type": "auth", "payload": {"token": "x"}}).to_string(), "forbidden"),
         (long, "message_too_large"),
     ];
     for (text, expected) in cases {

@@ -31,7 +31,7 @@ async fn f22_a_reader_that_leaves_after_any_entry_hears_the_rest_once() {
         let last = heard.last().unwrap()["seq"].as_u64().unwrap();
         let (mut socket, ready) =
             Socket::ready(&server, &token, point(&thread, &epoch, last)).await;
-        assert_eq!(ready["payload"]["resume"][0]["recovered"], true);
+        assert_eq!(ready["payload"]["resume"]["threads"][0]["recovered"], true);
         let rest = socket.collect(&["replay_complete"]).await;
         assert_eq!(rest.last().unwrap()["payload"]["to_seq"], json!(whole.len()));
         heard.extend(entries(&rest));
@@ -86,7 +86,7 @@ async fn a_resume_that_cannot_be_served_is_never_served_in_part() {
         ),
     ] {
         let (mut socket, ready) = Socket::ready(&server, &token, resume).await;
-        let resumed = &ready["payload"]["resume"][0];
+        let resumed = &ready["payload"]["resume"]["threads"][0];
         assert_eq!((&resumed["recovered"], &resumed["reason"]), (&json!(false), &json!(reason)));
         socket.say("ping", json!({})).await;
         assert_eq!(socket.frame().await["type"], "pong", "nothing was replayed");

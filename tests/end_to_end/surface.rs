@@ -103,7 +103,7 @@ async fn the_total_of_the_traces_is_the_one_computed_by_hand() {
             output_tokens += fields.next().unwrap();
             rows += 1;
         }
-        let (status, report) = import(&server, &token, "format=azure&model=gpt-4o", file).await;
+        let (status, report) = import(&server, &token, "format=azure-trace&model=gpt-4o", file).await;
         assert_eq!(status, 200, "{report}");
     }
     let (_, summary) = server.get("/api/usage/summary", &token).await;
@@ -131,7 +131,7 @@ async fn a_broken_file_is_refused_with_line_and_reason_and_imports_nothing() {
     let server = Server::bench().await;
     let (token, _) = server.register("ada@example.org").await;
     let file = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,10,2\n2023-11-16 18:17:04,ten,2\n";
-    let (status, body) = import(&server, &token, "format=azure&model=gpt-4o", file.into()).await;
+    let (status, body) = import(&server, &token, "format=azure-trace&model=gpt-4o", file.into()).await;
     assert_eq!(status, 422, "{body}");
     let said = body.to_string();
     assert!(said.contains('3') && said.contains("ContextTokens"), "{said}");
