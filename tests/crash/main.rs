@@ -59,6 +59,17 @@ impl Client {
         }
     }
 
+    /// A message, into the thread of the one eight before it, so that threads grow and are resumed.
+    fn message(&self, name: &str) -> Value {
+        let number: usize = name[1..].parse().expect("m and a number");
+        let earlier = number.checked_sub(8).and_then(|n| self.acknowledged.get(&format!("m{n}")));
+        let mut payload = json!({"client_msg_id": name, "content": "again"});
+        if let Some((thread, _)) = earlier {
+            payload["thread_id"] = thread.as_str().into();
+        }
+        payload
+    }
+
     /// Names asked and not acknowledged yet.
     fn outbox(&self) -> Vec<String> {
         let names = (0..self.asked).map(|n| format!("m{n}"));
@@ -76,7 +87,7 @@ async fn live(server: &Arc<Mutex<Server>>, token: &str, client: &mut Client, sto
     };
     socket.say("auth", json!({"token": token, "resume": {"threads": client.resume()}})).await;
     for name in client.outbox() {
-        socket.say("user_message", json!({"client_msg_id": name, "content": "again"})).await;
+        socket.say("user_message", client.message(&name)).await;
     }
     loop {
         match socket.hear().await {
@@ -87,8 +98,7 @@ async fn live(server: &Arc<Mutex<Server>>, token: &str, client: &mut Client, sto
                 if idle && !stop.load(Ordering::Relaxed) && client.outbox().is_empty() {
                     let name = format!("m{}", client.asked);
                     client.asked += 1;
-                    let payload = json!({"client_msg_id": name, "content": "again"});
-                    socket.say("user_message", payload).await;
+                    socket.say("user_message", client.message(&name)).await;
                 }
                 if idle && stop.load(Ordering::Relaxed) && client.outbox().is_empty() {
                     return;

@@ -61,11 +61,9 @@ async fn f26_the_report_runs_after_a_step_that_failed_and_the_run_ends_degraded(
 #[tokio::test]
 async fn a_tool_that_hangs_fails_or_panics_is_closed_with_its_own_status() {
     let server = scripted().await;
-    for (question, status) in [
-        ("data 1 tool-hang", "timed_out"),
-        ("data 1 tool-fail", "failed"),
-        ("data 1 tool-panic", "failed"),
-    ] {
+    for (question, status) in
+        [("data 1 hang", "timed_out"), ("data 1 fail", "failed"), ("data 1 tool-panic", "failed")]
+    {
         let (heard, _) = ask(&server, question).await;
         let tool = heard
             .iter()
@@ -93,7 +91,9 @@ async fn boundaries(server: &Server) -> Vec<(String, usize)> {
 
 #[tokio::test]
 async fn a_run_cancelled_at_any_place_ends_cancelled_with_everything_closed() {
-    let server = scripted().await;
+    // With the usual limits: nothing but the cancel ends what hangs.
+    let settings = [("ENVIRONMENT", "test"), ("GOLDENPATH_MESSAGE_BURST", "1000")];
+    let server = Server::start(&["--agents", "scripted"], &settings).await;
     let (token, _) = server.demo().await;
     let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
     for (agent, n) in boundaries(&server).await {

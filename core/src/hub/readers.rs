@@ -92,7 +92,8 @@ impl Hub {
         reply: Option<Reply>,
         mut points: Vec<ResumePoint>,
     ) {
-        points.truncate(self.limits.subscriptions_per_connection);
+        let room = self.limits.subscriptions_per_connection.min(points.len());
+        let too_many = points.split_off(room);
         let mut missing = BTreeSet::new();
         for point in &points {
             if !matches!(self.threads.get(&point.thread_id), Some(Thread::Open(_))) {
@@ -102,7 +103,7 @@ impl Hub {
         for thread_id in &missing {
             self.load_thread(*thread_id);
         }
-        let resuming = Resuming { reply, points, missing, failed: BTreeMap::new() };
+        let resuming = Resuming { reply, points, too_many, missing, failed: BTreeMap::new() };
         if let Some(connection) = self.connections.get_mut(&connection_id) {
             connection.resuming.push_back(resuming);
         }
@@ -151,6 +152,9 @@ impl Hub {
                 Err((head, code)) => not_recovered(point, head, code),
             });
         }
+        // What a connection has no room for is said, not left out (DLV-07).
+        let too_many = resuming.too_many.iter();
+        results.extend(too_many.map(|point| not_recovered(point, None, ErrorCode::Overloaded)));
         match &resuming.reply {
             None => {
                 if let Some(connection) = self.connections.get_mut(&connection_id) {

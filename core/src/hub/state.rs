@@ -38,6 +38,8 @@ pub(super) struct Resuming {
     pub(super) reply: Option<Reply>,
     /// From where.
     pub(super) points: Vec<ResumePoint>,
+    /// Points beyond what one connection may follow.
+    pub(super) too_many: Vec<ResumePoint>,
     /// Threads not loaded yet.
     pub(super) missing: BTreeSet<ThreadId>,
     /// Threads that do not exist, or could not be read.

@@ -236,6 +236,18 @@ fn a_resume_that_cannot_be_served_says_why_and_sends_nothing() {
 }
 
 #[test]
+fn a_resume_of_more_threads_than_there_is_room_for_says_which_are_left_out() {
+    let (mut world, _, thread_id) = after_one_run();
+    let limit = Limits::default().subscriptions_per_connection;
+    let reader = world.attach(Vec::new());
+    let threads = vec![resume_at(thread_id, 11); limit + 2];
+    world.command(reader, ClientBody::Resume { threads });
+    let resumed = &world.heard(reader, "resumed").unwrap()["payload"]["threads"];
+    let reasons = resumed.as_array().unwrap().iter().map(|one| one["reason"].as_str());
+    assert_eq!(reasons.filter(|reason| *reason == Some("overloaded")).count(), 2);
+}
+
+#[test]
 fn a_replay_larger_than_the_limit_is_refused_as_a_whole() {
     let (mut world, _, thread_id) = {
         let mut world = World::with(Limits { replay_entries: 5, ..Limits::default() });

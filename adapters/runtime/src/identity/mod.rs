@@ -181,10 +181,15 @@ impl Identities {
     /// `forbidden` where there is no demo mode.
     pub async fn log_in_demo(&self) -> Result<LoggedIn, Denied> {
         let now = self.now();
-        let identity = self
-            .make_demo_user(now.wall)
-            .await
-            .map_err(|code| Denied::new(code, "demo mode is off; log in with an account"))?;
+        let identity = self.make_demo_user(now.wall).await.map_err(|code| {
+            Denied::new(
+                code,
+                match code {
+                    ErrorCode::Forbidden => "demo mode is off; log in with an account",
+                    _ => "the demonstration could not be prepared; try again",
+                },
+            )
+        })?;
         let user = Profile {
             user_id: identity.user_id.clone(),
             name: "Demo visitor".into(),

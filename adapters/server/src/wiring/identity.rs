@@ -126,21 +126,26 @@ pub(super) struct DemoData {
     usage: Arc<dyn UsageStore>,
     prices: Arc<PriceTable>,
     clock: Clock,
+    /// One at a time: writers of a SQLite file would only wait for each other inside it, and some
+    /// would give up.
+    turn: Arc<Semaphore>,
 }
 
 impl DemoData {
     pub(super) fn new(usage: Arc<dyn UsageStore>, prices: Arc<PriceTable>, clock: Clock) -> Self {
-        Self { usage, prices, clock }
+        Self { usage, prices, clock, turn: Arc::new(Semaphore::new(1)) }
     }
 }
 
 impl identity::Welcome for DemoData {
     fn prepare(&self, user: &UserId) -> Answer<()> {
         let (usage, prices) = (self.usage.clone(), self.prices.clone());
+        let turn = self.turn.clone();
         let tenant = Tenant::of(user.as_str());
         let days = self.clock.now().wall.0 / DAY_MS;
         let yesterday = i32::try_from(days).map_or(Day(0), |days| Day(days - 1));
         async move {
+            let _turn = turn.acquire_owned().await.map_err(|_| Fault::Unavailable)?;
             // Every visitor of a day sees the same figures.
             let seed = u64::from(yesterday.0.unsigned_abs());
             let seeded = seed_tenant(&*usage, &tenant, &prices, seed, yesterday).await;

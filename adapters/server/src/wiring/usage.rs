@@ -46,6 +46,8 @@ impl Usage for UsageOverHttp {
             Err(detail) => return failed(ErrorCode::ValidationFailed, detail),
         };
         async move {
+            // A reader may ask again after the end; a stream may not be.
+            let file = file.fuse().boxed();
             let file = Pieces { stream: file, piece: Bytes::new(), runtime: Handle::current() };
             let done = import(&*usage, &tenant, prices, Box::new(file), options, &mut |_| {}).await;
             match done {
