@@ -91,10 +91,10 @@ test('the time a disconnect names is kept', () => {
 
 test('a disconnect that says no is obeyed, with its words kept', () => {
   const l = up();
-  l.c.received(30, JSON.stringify({ type: 'disconnect', payload: { code: 4409, reason: 'replaced', reconnect: false } }));
-  l.c.closed(40, 4409);
+  l.c.received(30, JSON.stringify({ type: 'disconnect', payload: { code: 1012, reason: 'gone_for_good', reconnect: false } }));
+  l.c.closed(40, 1012);
   assert.equal(l.c.state, 'idle');
-  assert.equal(l.c.why.code, 4409);
+  assert.equal(l.c.why.reason, 'gone_for_good');
   assert.equal(l.c.deadline(), null);
 });
 

@@ -173,13 +173,20 @@ function errorText(tool) {
 }
 
 /** What of a result says most in one line. */
-function previewOf(result) {
+function previewOf(result, depth = 0) {
   if (result && typeof result === 'object' && !Array.isArray(result)) {
     for (const key of ['summary', 'display', 'text', 'message']) if (typeof result[key] === 'string') return result[key];
     const simple = Object.entries(result).filter(([, v]) => typeof v !== 'object').slice(0, 4);
-    if (simple.length) return simple.map(([k, v]) => `${k.replace(/_/g, ' ')} ${v}`).join(' · ');
+    if (simple.length) return simple.map(([k, v]) => `${k.replace(/_/g, ' ')} ${short(v)}`).join(' · ');
+    const inner = Object.values(result).find((v) => v && typeof v === 'object' && !Array.isArray(v));
+    return inner && depth < 2 ? previewOf(inner, depth + 1) : '';
   }
   return result;
+}
+
+/** A decimal of many places, shortened; the whole one is a click away. */
+function short(value) {
+  return /^-?\d+\.\d{5,}$/.test(value) ? Number(value).toFixed(4) : value;
 }
 
 function pretty(value) {
