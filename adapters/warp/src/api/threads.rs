@@ -5,7 +5,7 @@ use super::{id, json, raw_json, reply};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::request::{self, caller, signed_in};
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, BytesMut};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::hub::{Load, Loaded};
 use goldenpath_core::id::{Seq, ThreadId};
@@ -48,6 +48,16 @@ struct LogQuery {
 struct Titled {
     #[serde(default)]
     title: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Done {
+    result: Made,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    thread_id: String,
 }
 
 pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
@@ -133,7 +143,11 @@ async fn create(app: &App, who: &Identity, body: Titled) -> Result<Reply, Proble
     let title = body.title.map(checked).transpose()?;
     let command = ClientBody::Thread(ThreadCommand::Create { title });
     let answered = ask(app, who, command).await?;
-    Ok(raw_json(StatusCode::CREATED, result_of(answered.into_bytes())))
+    let made: Done = serde_json::from_slice(&answered.into_bytes())
+        .map_err(|_| Problem::of(ErrorCode::Internal, "the answer could not be read"))?;
+    let mut reply = one(app, who, &made.result.thread_id).await?;
+    *reply.status_mut() = StatusCode::CREATED;
+    Ok(reply)
 }
 
 async fn one(app: &App, who: &Identity, thread: &str) -> Result<Reply, Problem> {
@@ -237,17 +251,4 @@ fn view(thread: &ThreadView) -> Value {
         "read_seq": thread.position,
         "metadata": {},
     })
-}
-
-/// The `result` inside a `done` answer, or all of it.
-fn result_of(payload: Bytes) -> Bytes {
-    #[derive(Deserialize)]
-    struct Done<'a> {
-        #[serde(borrow)]
-        result: &'a serde_json::value::RawValue,
-    }
-    match serde_json::from_slice::<Done<'_>>(&payload) {
-        Ok(done) => Bytes::copy_from_slice(done.result.get().as_bytes()),
-        Err(_) => payload,
-    }
 }

@@ -1,0 +1,162 @@
+//! The binary from outside: what its commands print and how they end.
+
+use std::process::{Command, Output};
+
+/// Runs the binary in a folder of its own, with nothing of this environment.
+fn goldenpath(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    run_in(folder.path(), arguments, environment)
+}
+
+fn run_in(folder: &std::path::Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_goldenpath"))
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn every_command_says_what_it_does() {
+    for command in ["", "serve", "import", "chat", "token", "migrate", "check", "bench"] {
+        let arguments: Vec<&str> =
+            [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
+        let output = goldenpath(&arguments, &[]);
+        assert!(output.status.success(), "{command}: {}", text(&output.stderr));
+        let name = if command.is_empty() { "goldenpath" } else { command };
+        insta::assert_snapshot!(format!("help_{name}"), text(&output.stdout));
+    }
+}
+
+#[test]
+fn f14_all_findings_are_told_at_once_and_the_server_does_not_start() {
+    let environment = [
+        ("ENVIRONMENT", "production"),
+        ("DEMO_MODE", "1"),
+        ("E2E_OAUTH_SIMULATION_KEY", "let me in"),
+        ("JWT_SECRET_KEY", "short-and-secret"),
+        ("GOLDENPATH_TOOL_TIMEOUT", "40"),
+        ("WEBSOCKET_HEARTBEAT_TIMEOUT", "soon"),
+        ("GOLDENPATH_AGENT", "builtin"),
+        ("LOG_LEVEL", "loud=very"),
+        ("REDIS_URL", "redis://localhost"),
+    ];
+    for command in ["serve", "check", "token"] {
+        let arguments =
+            if command == "token" { vec!["token", "--user", "ada"] } else { vec![command] };
+        let output = goldenpath(&arguments, &environment);
+        assert_eq!(output.status.code(), Some(78), "{command}");
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(!said.contains("let me in") && !said.contains("short-and-secret"), "AUTH-05");
+        if command == "check" {
+            insta::assert_snapshot!("findings", said);
+        }
+    }
+}
+
+#[test]
+fn safe_01_production_starts_only_with_what_it_needs() {
+    let good = [
+        ("ENVIRONMENT", "production"),
+        ("JWT_SECRET_KEY", "pZ4yT8vN1qWc7RbX2mKd9LsF5gHj3UaE"),
+        ("CORS_ORIGINS", "https://chat.example"),
+    ];
+    let output = goldenpath(&["check"], &good);
+    assert!(output.status.success(), "{}", text(&output.stdout));
+    for missing in ["JWT_SECRET_KEY", "CORS_ORIGINS"] {
+        let rest: Vec<_> = good.iter().copied().filter(|(name, _)| *name != missing).collect();
+        let output = goldenpath(&["check"], &rest);
+        assert_eq!(output.status.code(), Some(78));
+        assert!(text(&output.stdout).contains(missing), "{}", text(&output.stdout));
+    }
+    let token = goldenpath(&["token", "--user", "ada"], &good);
+    assert!(!token.status.success() && token.stdout.is_empty(), "no token in production");
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "environment = \"staging\"\ngoldenpath_data = \"from-file\"\nport = 9000\n";
+    std::fs::write(folder.path().join("goldenpath.toml"), file).unwrap();
+    let shown = |arguments: &[&str], environment: &[(&str, &str)]| {
+        text(&run_in(folder.path(), arguments, environment).stdout)
+    };
+    assert!(
+        shown(&["check"], &[]).contains("staging, demo mode, built-in agents, data in from-file")
+    );
+    let environment = [("GOLDENPATH_DATA", "from-environment")];
+    assert!(shown(&["check"], &environment).contains("data in from-environment"));
+    assert!(shown(&["check", "--data", "from-flag"], &environment).contains("data in from-flag"));
+    let set = ["check", "--set", "DEMO_MODE=off"];
+    assert!(shown(&set, &environment).contains("log-in required"));
+}
+
+#[test]
+fn what_is_wrong_in_the_file_is_found_and_told_by_its_line_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("goldenpath.toml");
+    for (file, expected) in [
+        ("prot = 8000\n", "Did you mean PORT?"),
+        ("port = \"many\"\n", "PORT: in the file (\"many\") is no port"),
+        ("port = 1.5\n", "port: in the file has a value of a kind no setting has"),
+        ("a = 1\njwt_secret_key = \"hush hush\n", "is no TOML at line 2"),
+    ] {
+        std::fs::write(&path, file).unwrap();
+        let output = run_in(folder.path(), &["check"], &[]);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains(expected) && !said.contains("hush"), "{said}");
+    }
+}
+
+#[test]
+fn a_token_is_made_with_the_key_of_the_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = || text(&run_in(folder.path(), &["token", "--user", "ada"], &[]).stdout);
+    let (one, two) = (token(), token());
+    assert_eq!(one.trim().split('.').count(), 3, "{one}");
+    let kid = |token: &str| token.split('.').next().unwrap().to_owned();
+    assert_eq!(kid(&one), kid(&two), "the key is made once");
+}
+
+#[test]
+fn a_file_is_imported_into_the_data_folder_and_a_broken_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(run_in(folder.path(), &["migrate"], &[]).status.success());
+    let trace = folder.path().join("trace.csv");
+    let head = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,10,2\n";
+    std::fs::write(&trace, head).unwrap();
+    let import = |more: &[&str]| {
+        let mut arguments =
+            vec!["import", "trace.csv", "--user", "ada", "--model", "gpt-4o", "--json"];
+        arguments.extend_from_slice(more);
+        run_in(folder.path(), &arguments, &[])
+    };
+    let report = |output: &Output| -> serde_json::Value {
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
+    };
+    let dry = report(&import(&["--dry-run"]));
+    assert_eq!((&dry["imported"], &dry["read"]), (&1.into(), &1.into()), "{dry}");
+    assert_eq!(report(&import(&[]))["imported"], 1);
+    assert_eq!(report(&import(&[]))["duplicates"], 1);
+    std::fs::write(&trace, format!("{head}2023-11-16 18:17:04.0,ten,2\n")).unwrap();
+    let broken = import(&[]);
+    assert!(!broken.status.success());
+    let broken = report(&broken);
+    assert_eq!((&broken["imported"], &broken["problems"][0]["line"]), (&0.into(), &3.into()));
+}
+
+#[test]
+fn an_import_needs_to_know_whose_records_they_are() {
+    let output = goldenpath(&["import", "file.csv"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let missing = goldenpath(&["import", "file.csv", "--user", "ada", "--data", "d"], &[]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("file.csv"), "{}", text(&missing.stderr));
+}

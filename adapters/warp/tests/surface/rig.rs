@@ -1,0 +1,284 @@
+//! A whole node in this process: real machines, real sockets, a store in memory.
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::stream::{BoxStream, StreamExt as _};
+use goldenpath_core::auth::{Claims, Policy};
+use goldenpath_core::connection::Identity;
+use goldenpath_core::fault::Fault;
+use goldenpath_core::id::UserId;
+use goldenpath_core::limits::Limits;
+use goldenpath_core::seed::Seed;
+use goldenpath_core::time::{Millis, Wall};
+use goldenpath_core::wire::{ErrorCode, Json, Secret};
+use goldenpath_jsonwebtoken::{Grant, Key, Keys, Tokens};
+use goldenpath_runtime::Clock;
+use goldenpath_runtime::agent::AgentRuns;
+use goldenpath_runtime::connection::Connections;
+use goldenpath_runtime::identity::{self, Identities, Sources};
+use goldenpath_runtime::memory::MemoryStore;
+use goldenpath_runtime::ports::Answer;
+use goldenpath_runtime::shard::{Shards, Surroundings};
+use goldenpath_warp::{
+    About, App, Condition, HttpLimits, ImportRequest, Imported, Origins, Parts, Phase, Usage,
+    listen, serve,
+};
+use std::io::Result as IoResult;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Longest wait for anything a test waits for.
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// A node and where it listens.
+pub(crate) struct Rig {
+    pub(crate) address: SocketAddr,
+    pub(crate) condition: Condition,
+    pub(crate) connections: Connections,
+}
+
+/// What a test may change.
+pub(crate) struct Wishes {
+    pub(crate) demo: bool,
+    pub(crate) header_timeout: Millis,
+    pub(crate) body_timeout: Millis,
+    pub(crate) connections: usize,
+    pub(crate) origins: Origins,
+    pub(crate) limits: Limits,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            demo: true,
+            header_timeout: Millis::from_secs(10),
+            body_timeout: Millis::from_secs(10),
+            connections: 1000,
+            origins: Origins::Own { loopback: true },
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A node that serves on a free port of loopback.
+pub(crate) async fn rig(wishes: Wishes) -> Rig {
+    let (app, condition, connections) = app(wishes);
+    let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(app, listener));
+    condition.set(Phase::Serving);
+    Rig { address, condition, connections }
+}
+
+/// The parts of a node.
+pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
+    let mut seed = Seed::new(7);
+    let clock = Clock::system();
+    let limits = Arc::new(wishes.limits);
+    let store = MemoryStore::new();
+    let team = Arc::new(goldenpath_agents::bench::team().unwrap());
+    let agents = team.agents().map(|(name, _)| name.to_string()).collect();
+    let runs = AgentRuns::new(team, limits.clone(), clock, Arc::new(store.clone()));
+    let around = Surroundings {
+        clock,
+        limits: limits.clone(),
+        runs: Arc::new(runs),
+        store: Arc::new(store.clone()),
+    };
+    let shards = Shards::start(2, &around, &mut seed);
+    let key = Key::hs256(b"0123456789abcdefghijklmnopqrstuvwxyz").unwrap();
+    let policy = Policy {
+        issuer: "goldenpath".into(),
+        audience: Some("goldenpath".into()),
+        leeway: Millis::from_secs(5),
+        max_age: None,
+    };
+    let identities = Identities::new(
+        Sources {
+            accounts: Arc::new(store.clone()),
+            clock,
+            demo: wishes.demo,
+            entropy: Arc::new(Counting(AtomicU8::new(0))),
+            passwords: Arc::new(Plain),
+            registration: true,
+            token_lifetime: Millis::from_secs(600),
+            tokens: Arc::new(Jwt(Tokens::new(Keys::new(key), policy))),
+            welcome: Arc::new(Plain),
+        },
+        &mut seed,
+    );
+    let verifier = Arc::new(identities.clone());
+    let connections = Connections::new(clock, limits, shards, verifier, &mut seed);
+    let condition = Condition::default();
+    let app = App::new(Parts {
+        about: About { agents, environment: "test", version: "0.0.0" },
+        artifacts: Arc::new(store.clone()),
+        condition: condition.clone(),
+        connections: connections.clone(),
+        directory: Arc::new(store.clone()),
+        identities,
+        limits: HttpLimits {
+            body_timeout: wishes.body_timeout,
+            header_timeout: wishes.header_timeout,
+            import_bytes: 100_000,
+            connections: wishes.connections,
+        },
+        origins: wishes.origins,
+        store: Arc::new(store),
+        usage: Arc::new(Counted),
+    });
+    (app, condition, connections)
+}
+
+impl Rig {
+    /// One HTTP/1.1 exchange in plain text: what is sent is exactly what is written here.
+    pub(crate) async fn exchange(&self, request: &str) -> Reply {
+        self.exchange_bytes(request.as_bytes()).await
+    }
+
+    pub(crate) async fn exchange_bytes(&self, request: &[u8]) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        Reply::read(&mut stream).await
+    }
+
+    /// A request without a body.
+    pub(crate) async fn call(&self, method: &str, path: &str, token: Option<&str>) -> Reply {
+        self.send(method, path, token, "").await
+    }
+
+    /// A request with a body.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: &str,
+    ) -> Reply {
+        let token = token.map(|t| format!("Authorization: Bearer {t}\r\n")).unwrap_or_default();
+        self.exchange(&format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await
+    }
+
+    /// A demo user's token.
+    pub(crate) async fn token(&self) -> String {
+        let reply = self.call("POST", "/api/auth/demo", None).await;
+        reply.json()["access_token"].as_str().unwrap().to_owned()
+    }
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    /// Reads until the other side closes.
+    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+        let _ = read.expect("the server closes in time");
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        Self { head: head.to_owned(), body: body.to_owned() }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+struct Jwt(Tokens);
+
+impl identity::Tokens for Jwt {
+    fn issue(&self, claims: &Claims) -> Result<Secret, Fault> {
+        let mut grant = Grant::new(
+            UserId::new(&claims.sub).unwrap(),
+            claims.sid.unwrap(),
+            Millis::from_secs(claims.exp - claims.iat.unwrap()),
+        );
+        grant.demo = claims.demo;
+        Ok(self.0.issue(grant, Wall(claims.iat.unwrap() * 1000)).unwrap().token)
+    }
+
+    fn check(&self, token: &Secret, now: Wall) -> Result<Identity, ErrorCode> {
+        self.0.verify(&token.0, now).map(|verified| verified.identity)
+    }
+}
+
+struct Plain;
+
+impl identity::Passwords for Plain {
+    fn hash(&self, password: Secret) -> Answer<String> {
+        ready(Ok(password.0)).boxed()
+    }
+
+    fn matches(&self, password: Secret, hash: Option<String>) -> Answer<bool> {
+        ready(Ok(hash == Some(password.0))).boxed()
+    }
+}
+
+impl identity::Welcome for Plain {
+    fn prepare(&self, _: &UserId) -> Answer<()> {
+        ready(Ok(())).boxed()
+    }
+}
+
+struct Counting(AtomicU8);
+
+impl identity::Entropy for Counting {
+    fn draw(&self) -> Result<[u8; 32], Fault> {
+        Ok([self.0.fetch_add(1, Ordering::Relaxed); 32])
+    }
+}
+
+/// Counts the bytes of an import.
+struct Counted;
+
+impl Usage for Counted {
+    fn import(
+        &self,
+        _: &UserId,
+        request: ImportRequest,
+        mut file: BoxStream<'static, IoResult<Bytes>>,
+    ) -> BoxFuture<'static, Imported> {
+        async move {
+            let mut bytes = 0;
+            while let Some(piece) = file.next().await {
+                match piece {
+                    Ok(piece) => bytes += piece.len(),
+                    Err(error) => {
+                        return Imported::Failed(ErrorCode::ValidationFailed, error.to_string());
+                    }
+                }
+            }
+            let report = serde_json::json!({ "bytes": bytes, "dry_run": request.dry_run });
+            Imported::Done(Json::encode(&report).unwrap())
+        }
+        .boxed()
+    }
+
+    fn summary(&self, _: &UserId) -> Answer<Json> {
+        ready(Ok(Json::parse(r#"{"rows":0}"#).unwrap())).boxed()
+    }
+}
