@@ -151,7 +151,9 @@ const STATES: [Made; 9] = [
     ("draining", || Stage::new().attach().say("m1").done().drain()),
 ];
 
-fn inputs() -> Vec<(&'static str, fn(&mut Stage) -> Vec<&'static str>)> {
+type Given = (&'static str, fn(&mut Stage) -> Vec<&'static str>);
+
+fn inputs() -> Vec<Given> {
     vec![
         ("Attach", |stage| {
             let connection_id = ConnectionId(2);

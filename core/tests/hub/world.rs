@@ -286,7 +286,7 @@ impl World {
             if !self.pending.is_empty() {
                 self.answer(0, Store3::Well);
             } else if let Some(run_id) = self.tasks.keys().next().copied() {
-                self.speak(run_id, usize::MAX.min(100));
+                self.speak(run_id, 100);
             } else if self.store.unfinished().is_empty() && self.quiet() {
                 return;
             } else {

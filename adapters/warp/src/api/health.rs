@@ -19,9 +19,9 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         let app = app.clone();
         warp::any().map(move || app.clone())
     };
-    let health = warp::path!("health").and(get.clone()).and(with()).map(|app| full(&app));
-    let api = warp::path!("api" / "health").and(get.clone()).and(with()).map(|app| short(&app));
-    let part = warp::path!("health" / Part).and(get.clone()).and(with()).map(part);
+    let health = warp::path!("health").and(get).and(with()).map(|app| full(&app));
+    let api = warp::path!("api" / "health").and(get).and(with()).map(|app| short(&app));
+    let part = warp::path!("health" / Part).and(get).and(with()).map(part);
     let config = warp::path!("api" / "config").and(get).and(with()).map(|app| config(&app));
     health.or(api).unify().or(part).unify().or(config).unify().boxed()
 }
