@@ -1,5 +1,7 @@
 //! The binary from outside: what its commands print and how they end.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
 use std::process::{Command, Output};
 
 /// Runs the binary in a folder of its own, with nothing of this environment.

@@ -1,5 +1,7 @@
 //! The HTTP side on real sockets and on streams in memory, with a store that forgets.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
 mod answers;
 mod closes;
 mod patience;
