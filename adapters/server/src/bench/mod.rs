@@ -35,7 +35,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 ///
 /// The client works on one core. Give the server another one (`taskset -c 0 goldenpath serve …`,
 /// `taskset -c 1 goldenpath bench …`), and start it with `--agents bench` to measure it and not the
-/// analytics.
+/// analytics; with other agents its rate limit must be raised.
 ///
 /// Exit codes: 0 measured, 1 a run was not whole or failed, 2 wrong usage, 3 no connection.
 #[derive(Args, Debug)]
