@@ -94,7 +94,14 @@ async fn live(server: &Arc<Mutex<Server>>, token: &str, client: &mut Client, sto
             Heard::Frame(frame) => {
                 client.hear(&frame);
                 let ended = RUN_ENDS.iter().any(|end| frame["type"] == *end);
-                let idle = frame["type"] == "connection_ready" || ended;
+                // A message that was accepted before may have been answered before, too: then its
+                // acknowledgement is the last thing to be heard of it.
+                let again = frame["type"] == "ack" && frame["payload"]["status"] == "duplicate";
+                let idle = frame["type"] == "connection_ready" || ended || again;
+                if frame["type"] == "error" {
+                    // Refused for now: sent again after the next connect, as any client does.
+                    return;
+                }
                 if idle && !stop.load(Ordering::Relaxed) && client.outbox().is_empty() {
                     let name = format!("m{}", client.asked);
                     client.asked += 1;

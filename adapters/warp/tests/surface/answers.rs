@@ -61,13 +61,13 @@ async fn wait_for_run(rig: &Rig, token: &str, run: &str) -> Value {
 #[tokio::test]
 async fn every_answer_has_its_shape() {
     let rig = rig(Wishes::default()).await;
-    let token = rig.token().await;
-    let token = Some(token.as_str());
+    let secret = rig.token().await;
+    let token = Some(secret.as_str());
     let say = json!({ "content": "Analyze my AI costs", "client_msg_id": "m1" }).to_string();
     let said = rig.send("POST", "/api/messages", token, &say).await;
     let (thread, run) = (said.json()["thread_id"].clone(), said.json()["run_id"].clone());
     let (thread, run) = (thread.as_str().unwrap(), run.as_str().unwrap());
-    wait_for_run(&rig, token.unwrap(), run).await;
+    wait_for_run(&rig, &secret, run).await;
     let register = json!({"email": "Ada@Example.org", "password": "correct horse"}).to_string();
     let mut all = vec![
         ("GET /health", rig.call("GET", "/health", None).await),

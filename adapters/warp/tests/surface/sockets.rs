@@ -61,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Everything up to the close, and its code.
-    pub(crate) async fn to_the_end(&mut self) -> (Vec<String>, u16) {
+    pub(crate) async fn until_closed(&mut self) -> (Vec<String>, u16) {
         let mut kinds = Vec::new();
         loop {
             match self.hear().await {
@@ -124,11 +124,11 @@ async fn a_ticket_opens_one_socket_of_the_page_that_asked_for_it() {
     let heard = first.until("connection_ready").await;
     assert_eq!(heard["payload"]["auth_method"], "ticket");
     let mut second = connect(&rig, &path, &[GOLDEN, ("Origin", page)]).await.unwrap();
-    assert_eq!(second.to_the_end().await.1, 4401);
+    assert_eq!(second.until_closed().await.1, 4401);
     let path = ticket().await;
     let mut foreign =
         connect(&rig, &path, &[GOLDEN, ("Origin", "http://localhost:9999")]).await.unwrap();
-    assert_eq!(foreign.to_the_end().await.1, 4401);
+    assert_eq!(foreign.until_closed().await.1, 4401);
 }
 
 #[tokio::test]
@@ -137,11 +137,11 @@ async fn f39_a_log_out_closes_the_sockets_of_its_session_and_no_others() {
     let (mut leaving, token) = ready(&rig).await;
     let (mut staying, _) = ready(&rig).await;
     assert_eq!(rig.call("POST", "/api/auth/logout", Some(&token)).await.status(), 200);
-    let (kinds, code) = leaving.to_the_end().await;
+    let (kinds, code) = leaving.until_closed().await;
     assert_eq!((kinds.last().map(String::as_str), code), (Some("disconnect"), 4441));
     let mut back = connect(&rig, "/ws", &[GOLDEN]).await.unwrap();
     back.say(json!({ "type": "auth", "payload": { "token": token } })).await;
-    assert_eq!(back.to_the_end().await.1, 4441);
+    assert_eq!(back.until_closed().await.1, 4441);
     staying.say(json!({ "type": "ping", "payload": {} })).await;
     assert_eq!(staying.hear().await.unwrap()["type"], "pong");
 }
@@ -156,7 +156,7 @@ async fn a_drain_tells_every_socket_when_to_come_back() {
         goldenpath_runtime::drain::drain(&connections, &mut goldenpath_core::seed::Seed::new(1))
             .await
     });
-    let (kinds, code) = client.to_the_end().await;
+    let (kinds, code) = client.until_closed().await;
     assert_eq!((kinds, code), (vec!["server_draining".into(), "disconnect".into()], 1012));
     drop(client);
     assert!(tokio::time::timeout(PATIENCE, draining).await.unwrap().unwrap(), "it ends clean");
