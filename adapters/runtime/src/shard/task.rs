@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Inputs taken at once.
 const BATCH: usize = 512;
-/// Between tries to read what a lost hub left behind.
-const RECOVERY_RETRY: Duration = Duration::from_secs(1);
+/// Before what a lost hub left behind is read, and between tries.
+const RECOVERY_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Shard {
     number: usize,
@@ -132,6 +132,8 @@ impl Shard {
             }
             ToShard::KillRuns => self.users.values_mut().for_each(User::kill_runs),
             ToShard::Measure(answer) => {
+                // What came before counts: whom it leaves idle is gone.
+                self.settle();
                 let connections = self.users.values().map(|user| user.connections.len()).sum();
                 let runs = self.users.values().map(|user| user.runs.len()).sum();
                 let (effects, users) = (self.calls.len(), self.users.len());
@@ -214,10 +216,11 @@ impl Shard {
         self.next_generation += 1;
         let store = self.around.store.clone();
         let unfinished = async move {
+            // Not at once: what made it fail may make it fail again.
             loop {
-                match store.unfinished_runs().await {
-                    Err(_) => tokio::time::sleep(RECOVERY_RETRY).await,
-                    found => return found,
+                tokio::time::sleep(RECOVERY_PAUSE).await;
+                if let Ok(found) = store.unfinished_runs().await {
+                    return Ok(found);
                 }
             }
         };

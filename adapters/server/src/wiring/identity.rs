@@ -19,6 +19,7 @@ use goldenpath_runtime::identity;
 use goldenpath_runtime::ports::Answer;
 use goldenpath_runtime::usage::{Day, Tenant, UsageStore};
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 /// Passwords hashed at once: each takes 19 MiB and a core.
@@ -148,7 +149,12 @@ impl identity::Welcome for DemoData {
             let _turn = turn.acquire_owned().await.map_err(|_| Fault::Unavailable)?;
             // Every visitor of a day sees the same figures.
             let seed = u64::from(yesterday.0.unsigned_abs());
-            let seeded = seed_tenant(&*usage, &tenant, &prices, seed, yesterday).await;
+            // Making up and pricing some thousand records is work for a thread that may be busy (F34).
+            let runtime = Handle::current();
+            let seeded = tokio::task::spawn_blocking(move || {
+                runtime.block_on(seed_tenant(&*usage, &tenant, &prices, seed, yesterday))
+            });
+            let seeded = seeded.await.map_err(|_| Fault::Unavailable)?;
             seeded.map(drop).map_err(|error| {
                 tracing::error!(%error, "demonstration data could not be laid out");
                 Fault::Unavailable

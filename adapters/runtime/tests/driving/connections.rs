@@ -1,0 +1,92 @@
+//! One connection between transport, shard and clock.
+
+use crate::rig::{PATIENCE, Peer, Rig, Said, accepted, rig, wire};
+use goldenpath_core::limits::Limits;
+use goldenpath_core::time::Millis;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+fn connect(rig: &Rig, token: &'static str, room: Option<usize>) -> (Peer, JoinHandle<()>) {
+    let (mut end, peer) = wire();
+    end.room = room;
+    let connections = rig.connections.clone();
+    let served = tokio::spawn(async move {
+        connections.serve(end, accepted(token), None, None).await;
+    });
+    (peer, served)
+}
+
+fn ask(content: &str) -> serde_json::Value {
+    json!({ "type": "user_message", "id": "c1", "payload": { "content": content } })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_acknowledged_and_its_run_is_heard_to_the_end() {
+    let rig = rig(Limits::default());
+    let (mut peer, served) = connect(&rig, "ada", None);
+    peer.say(ask("hello"));
+    let all = peer.until("run_completed").await;
+    let first = all.iter().position(|kind| kind == "connection_ready");
+    assert_eq!(first, Some(0), "{all:?}");
+    assert!(all.contains(&"ack".to_owned()), "{all:?}");
+    drop(peer);
+    tokio::time::timeout(PATIENCE, served).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, rig.connections.registry.emptied()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn f01_a_bad_credential_is_4401_and_never_1011() {
+    let rig = rig(Limits::default());
+    let (mut peer, _) = connect(&rig, "nobody", None);
+    assert_eq!(peer.until("4401").await, ["error", "disconnect", "4401"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f42_a_panic_is_told_with_the_id_it_is_logged_under_then_1011() {
+    let rig = rig(Limits::default());
+    let (mut peer, _) = connect(&rig, "ada", None);
+    peer.until("connection_ready").await;
+    peer.says.send("panic".into()).unwrap();
+    let Some(Said::Frame(error)) = peer.hear().await else { panic!("an error comes first") };
+    assert_eq!((&error["type"], &error["payload"]["code"]), (&json!("error"), &json!("internal")));
+    assert!(error["payload"]["request_id"].as_str().unwrap().starts_with("req_"));
+    assert_eq!(peer.until("1011").await, ["disconnect", "1011"]);
+    // The hub has let go of it: its user's next connection is served.
+    let (mut next, _) = connect(&rig, "ada", None);
+    next.until("connection_ready").await;
+    tokio::task::yield_now().await;
+    assert_eq!(rig.connections.shards.load().await.connections, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f37_a_reader_that_does_not_read_is_let_go_while_its_socket_blocks() {
+    let limits = Limits { outbox_frames: 8, ..Limits::default() };
+    let rig = rig(limits);
+    let (peer, served) = connect(&rig, "ada", Some(1));
+    let (_other, _) = connect(&rig, "ada", None);
+    for n in 0..20 {
+        peer.say(ask(&format!("{n}")));
+    }
+    tokio::time::timeout(PATIENCE, served).await.expect("it is let go").unwrap();
+    assert_eq!(rig.connections.registry.len(), 1, "the other window stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_met_although_nothing_happens() {
+    let limits = Limits { heartbeat_timeout: Millis::from_secs(75), ..Limits::default() };
+    let rig = rig(limits);
+    let (mut peer, _) = connect(&rig, "ada", None);
+    let all = peer.until("4421").await;
+    assert_eq!(all, ["connection_ready", "ping", "ping", "disconnect", "4421"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_available_is_told_to_everybody() {
+    let rig = rig(Limits::default());
+    let (mut peer, _) = connect(&rig, "ada", None);
+    peer.until("connection_ready").await;
+    rig.connections.registry.service_status(&["storage".to_owned()]);
+    let Some(Said::Frame(frame)) = peer.hear().await else { panic!("a frame") };
+    assert_eq!(frame["type"], "service_status");
+    assert_eq!(frame["payload"]["degraded"], json!(["storage"]));
+}

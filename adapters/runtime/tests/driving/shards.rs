@@ -1,0 +1,100 @@
+//! Users on their shards, and what happens when something of theirs fails.
+
+use crate::rig::{PATIENCE, rig, rig_on};
+use goldenpath_core::fault::Fault;
+use goldenpath_core::limits::Limits;
+use goldenpath_core::wire::CloseCode;
+use goldenpath_runtime::memory::Failure;
+use goldenpath_runtime::ports::Store as _;
+use goldenpath_runtime::shard::Delivery;
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn users_are_served_side_by_side_and_hear_their_own_only() {
+    let rig = rig(Limits::default());
+    let (mut ada, mut bob) = (rig.reader("ada").await, rig.reader("bob").await);
+    ada.ask("a", "hello").await;
+    bob.ask("b", "hello").await;
+    for reader in [&mut ada, &mut bob] {
+        let heard = reader.until("run_completed").await;
+        assert_eq!(heard.iter().filter(|kind| *kind == "user_message").count(), 1, "{heard:?}");
+    }
+    assert_eq!(rig.connections.shards.load().await.users, 2);
+    ada.link.detach(ada.id);
+    bob.link.detach(bob.id);
+    let load = rig.connections.shards.load().await;
+    assert_eq!((load.users, load.connections, load.runs), (0, 0, 0), "nobody is kept for nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dep_04_a_store_that_fails_for_a_moment_is_asked_again() {
+    let rig = rig(Limits::default());
+    let mut ada = rig.reader("ada").await;
+    rig.store.fail_commits([Failure::Before(Fault::Unavailable), Failure::After]);
+    ada.ask("a", "hello").await;
+    let heard = ada.until("run_completed").await;
+    assert_eq!(heard.iter().filter(|kind| *kind == "ack").count(), 1, "{heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f24_a_run_whose_task_vanishes_is_started_again() {
+    let rig = rig(Limits::default());
+    let mut ada = rig.reader("ada").await;
+    ada.ask("a", "vanish").await;
+    ada.until("run_completed").await;
+    let attempts: Vec<u32> =
+        rig.runs.started.lock().unwrap().iter().map(|started| started.attempt).collect();
+    assert_eq!(attempts, [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_fails_takes_nobody_with_it() {
+    let rig = rig(Limits::default());
+    let (mut ada, mut bob) = (rig.reader("ada").await, rig.reader("bob").await);
+    let mut carol = rig.reader("carol").await;
+    ada.ask("a", "explode").await;
+    let closed = loop {
+        match ada.hear().await {
+            Some(Delivery::Close(code)) => break code,
+            Some(_) => {}
+            None => panic!("it was closed without a word"),
+        }
+    };
+    assert_eq!(closed, CloseCode::Internal);
+    for reader in [&mut bob, &mut carol] {
+        reader.ask("b", "hello").await;
+        reader.until("run_completed").await;
+    }
+    // The user is let in again, on a hub made anew.
+    let mut again = rig.reader("ada").await;
+    again.ask("c", "hello").await;
+    again.until("run_completed").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_lets_runs_end_for_half_its_time_then_leaves_them_to_the_next_process() {
+    let rig = rig(Limits::default());
+    let mut ada = rig.reader("ada").await;
+    ada.ask("a", "hang").await;
+    ada.until("ack").await;
+    let began = rig.connections.clock.now().mono;
+    let mut seed = goldenpath_core::seed::Seed::new(1);
+    let drained = goldenpath_runtime::drain::drain(&rig.connections, &mut seed);
+    let clean = tokio::time::timeout(PATIENCE, drained).await.unwrap();
+    let took = rig.connections.clock.now().mono.since(began);
+    let limits = Limits::default();
+    assert!(
+        clean && took.0 >= limits.drain_deadline.0 / 2 && took <= limits.drain_deadline,
+        "{took}"
+    );
+    let left = rig.store.unfinished_runs().await.unwrap();
+    assert_eq!(left.len(), 1, "the log is its checkpoint");
+    let next = rig_on(rig.store.clone(), Limits::default(), 4);
+    next.connections.shards.recover(left);
+    let finished = async {
+        while !next.store.unfinished_runs().await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, finished).await.expect("the next process goes on with it");
+}
