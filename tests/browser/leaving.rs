@@ -93,10 +93,15 @@ async fn a_message_in_the_outbox_survives_a_reload_and_is_sent_once() {
         server.lock().await.launch().await;
         browser.reload().await;
         browser.wait_for_state("ready").await;
+        // The page may have sent it by itself just before it was reloaded: then the conversation is
+        // in the list, and opened by whoever wants to see it.
+        browser.wait_for("document.querySelector('.run, a.thread-link')").await;
+        browser.get("document.querySelector('.run') || (document.querySelector('a.thread-link').click(), 1)").await;
         browser.wait_for_ends(1).await;
         browser.reload().await;
         browser.wait_for_state("ready").await;
         browser.wait_for_ends(1).await;
+        assert_eq!(browser.get("document.querySelectorAll('.thread-link').length").await, json!(1));
         assert_eq!(browser.get("document.querySelectorAll('.turn').length").await, json!(1));
         assert_eq!(browser.get("sessionStorage.getItem('goldenpath.outbox')").await, json!(null));
     })
