@@ -74,7 +74,7 @@ async fn upgrade<S: Stream>(
     let reply = switching(&accepted, key);
     // A browser always names the page; the ticket was made for the page that asked for it.
     let page = headers.get(ORIGIN).and_then(|o| o.to_str().ok()).map(str::to_owned);
-    let app = app.clone();
+    let connections = parts.connections.clone();
     tokio::spawn(async move {
         let Ok(upgraded) = on_upgrade.await else { return };
         let Ok(parts) = upgraded.downcast::<TokioIo<S>>() else {
@@ -82,11 +82,10 @@ async fn upgrade<S: Stream>(
         };
         // An empty buffer still holds hyper's 8 KiB.
         let read = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-        let connections = app.0.connections.clone();
-        drop(app);
         let frame_bytes = connections.limits.frame_bytes;
         let socket = Socket::new(parts.io.into_inner(), read, frame_bytes).await;
-        connections.serve(socket, accepted, identity, page).await;
+        // A task of its own: the one of the upgrade is larger than what waits for hours.
+        tokio::spawn(connections.serve(socket, accepted, identity, page));
     });
     Ok(reply)
 }

@@ -26,13 +26,13 @@ const STEPS_UNFLUSHED: u32 = 16;
 
 type Check = BoxFuture<'static, (EffectId, Result<Identity, ErrorCode>)>;
 
-pub(super) struct Driver<'a> {
-    around: &'a Connections,
+pub(super) struct Driver {
+    around: Connections,
     machine: Connection,
     outbox: outbox::Receiver<Delivery>,
     /// Handed to the hub when the connection is attached.
     sender: Option<Outbox>,
-    entry: &'a Entry,
+    entry: Entry,
     origin: Option<String>,
     hub: Option<Attachment>,
     /// Credentials being checked, one at a time, in order.
@@ -75,13 +75,13 @@ enum Woken<T> {
     Timer,
 }
 
-impl<'a> Driver<'a> {
+impl Driver {
     pub(super) fn new(
-        around: &'a Connections,
+        around: Connections,
         machine: Connection,
         outbox: outbox::Receiver<Delivery>,
         sender: Outbox,
-        entry: &'a Entry,
+        entry: Entry,
         origin: Option<String>,
     ) -> Self {
         Self {
@@ -102,7 +102,12 @@ impl<'a> Driver<'a> {
         }
     }
 
-    pub(super) async fn run<T: Transport>(mut self, transport: &mut T) {
+    /// What all connections share.
+    pub(super) const fn around(&self) -> &Connections {
+        &self.around
+    }
+
+    pub(super) async fn run<T: Transport>(&mut self, transport: &mut T) {
         let clock = self.around.clock;
         let mut sleep = pin!(sleep_until(Instant::now()));
         let mut taken = Vec::new();
@@ -146,7 +151,8 @@ impl<'a> Driver<'a> {
         }
         self.hub = None;
         if self.ended != Some(End::Lost) {
-            let _ = tokio::time::timeout(LAST_WORDS, self.say_last_words(transport)).await;
+            let last_words = Box::pin(self.say_last_words(transport));
+            let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
         }
     }
 
@@ -169,7 +175,7 @@ impl<'a> Driver<'a> {
                 Output::Ended(end) => self.ended = Some(end),
                 Output::Forward { reply, body } => {
                     if let Some(hub) = &self.hub {
-                        hub.link.command(hub.connection_id, reply, body).await;
+                        Box::pin(hub.link.command(hub.connection_id, reply, body)).await;
                     }
                 }
                 Output::Idle(deadline) => {

@@ -62,13 +62,15 @@ impl Connections {
 
     /// Drives a socket whose upgrade is complete, until it is over. `identity` is set when the
     /// credential was checked before the upgrade; `origin` is the page it comes from.
-    pub async fn serve<T: Transport>(
+    ///
+    /// Ten thousand of these futures wait at a time, so what is only needed to begin is not kept in it.
+    pub fn serve<T: Transport>(
         &self,
         mut transport: T,
         accepted: Accepted,
         identity: Option<Identity>,
         origin: Option<String>,
-    ) {
+    ) -> impl Future<Output = ()> + Send + use<T> {
         let (sender, receiver) =
             outbox::channel(self.limits.outbox_frames, self.limits.outbox_bytes);
         let now = self.clock.now();
@@ -79,10 +81,13 @@ impl Connections {
         let entry = self.registry.enter(connection_id, sender.clone());
         let opening = Opening { connection_id, accepted, identity };
         let machine = Connection::new(opening, self.limits.clone(), seed, now);
-        let driver = Driver::new(self, machine, receiver, sender, &entry, origin);
-        let driven = AssertUnwindSafe(driver.run(&mut transport)).catch_unwind().await;
-        if driven.is_err() {
-            self.failed(connection_id, &mut transport).await;
+        let mut driver =
+            Box::new(Driver::new(self.clone(), machine, receiver, sender, entry, origin));
+        async move {
+            let driven = AssertUnwindSafe(driver.run(&mut transport)).catch_unwind().await;
+            if driven.is_err() {
+                Box::pin(driver.around().failed(connection_id, &mut transport)).await;
+            }
         }
     }
 

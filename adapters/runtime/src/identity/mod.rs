@@ -343,6 +343,8 @@ impl Identities {
             .tokens
             .issue(&claims)
             .map_err(|_| Denied::new(ErrorCode::Internal, "no token could be made"))?;
+        // A session of a moment ago cannot have been revoked: its first check need not ask the store.
+        self.state().revoked.learnt(session_id, false);
         Ok(LoggedIn { token, expires_in: self.sources.token_lifetime, user })
     }
 

@@ -90,3 +90,13 @@ async fn what_is_not_available_is_told_to_everybody() {
     assert_eq!(frame["type"], "service_status");
     assert_eq!(frame["payload"]["degraded"], json!(["storage"]));
 }
+
+/// Ten thousand of them wait at a time: what is added here is added ten thousand times.
+#[tokio::test(start_paused = true)]
+async fn a_waiting_connection_keeps_little_beside_its_machine() {
+    let rig = rig(Limits::default());
+    let (end, _peer) = wire();
+    let own = size_of_val(&end);
+    let served = rig.connections.serve(end, accepted("ada"), None, None);
+    assert!(size_of_val(&served) - own <= 1_408, "{} bytes", size_of_val(&served) - own);
+}
