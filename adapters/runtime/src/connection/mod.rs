@@ -5,7 +5,7 @@ mod registry;
 mod transport;
 mod verifier;
 
-pub use registry::Registry;
+pub use registry::{Entry, Registry};
 pub use transport::{Lost, Received, Transport};
 pub use verifier::Verifier;
 

@@ -82,6 +82,20 @@ impl Registry {
         }
     }
 
+    /// A reader that is no socket (an event stream): it counts, and hears of log-outs and the drain
+    /// through its outbox, until the entry is dropped.
+    #[must_use]
+    pub fn enter_reader(
+        &self,
+        connection_id: ConnectionId,
+        session_id: SessionId,
+        outbox: Outbox,
+    ) -> Entry {
+        let entry = self.enter(connection_id, outbox);
+        entry.authenticated(session_id);
+        entry
+    }
+
     pub(super) fn enter(&self, connection_id: ConnectionId, outbox: Outbox) -> Entry {
         let mut sockets = self.sockets();
         sockets.insert(connection_id, Socket { outbox, session_id: None });
@@ -94,8 +108,9 @@ impl Registry {
     }
 }
 
-/// A socket's place in the registry; given up when it is dropped.
-pub(super) struct Entry {
+/// A place in the registry; given up when it is dropped.
+#[derive(Debug)]
+pub struct Entry {
     registry: Registry,
     connection_id: ConnectionId,
 }

@@ -9,6 +9,7 @@ use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{ConnectionId, Epoch, Seq, ThreadId};
 use goldenpath_core::outbox::{self, Received};
 use goldenpath_core::wire::{Frame, ResumePoint};
+use goldenpath_runtime::connection::Entry;
 use goldenpath_runtime::shard::{Delivery, HubLink};
 use http::StatusCode;
 use http::header::{ACCEPT, HeaderMap};
@@ -18,6 +19,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::time::Duration;
+use tokio::time::Instant;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::{Reply as _, Response as Reply};
@@ -102,8 +104,15 @@ async fn follow(
     let connection_id = connections.draw_id();
     let limits = &connections.limits;
     let (sender, receiver) = outbox::channel(limits.outbox_frames, limits.outbox_bytes);
+    let entry = connections.registry.enter_reader(connection_id, who.session_id, sender.clone());
     let link = connections.shards.attach(&who.user_id, connection_id, resume, true, sender).await;
-    let reader = Reader { receiver, visit: Visit { link, connection_id }, ready: VecDeque::new() };
+    // Nothing is delivered on a credential that has ended (invariant 11); the client asks with a new one.
+    let over_at = who.expires_at.map(|at| {
+        let now = connections.clock.now();
+        connections.clock.instant(now.mono.after(at.since(now.wall)))
+    });
+    let visit = Visit { link, connection_id, _entry: entry };
+    let reader = Reader { receiver, visit, ready: VecDeque::new(), over_at };
     futures_util::stream::unfold(reader, |mut reader| async move {
         let frame = reader.next().await?;
         Some((frame, reader))
@@ -114,12 +123,14 @@ struct Reader {
     receiver: outbox::Receiver<Delivery>,
     visit: Visit,
     ready: VecDeque<Frame>,
+    over_at: Option<Instant>,
 }
 
 /// Detaches when the stream is dropped.
 struct Visit {
     link: HubLink,
     connection_id: ConnectionId,
+    _entry: Entry,
 }
 
 impl Drop for Visit {
@@ -135,7 +146,12 @@ impl Reader {
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);
             }
-            match poll_fn(|context| self.receiver.poll_recv_many(context, &mut taken, 16)).await {
+            let received = poll_fn(|context| self.receiver.poll_recv_many(context, &mut taken, 16));
+            let received = match self.over_at {
+                Some(at) => tokio::time::timeout_at(at, received).await.ok()?,
+                None => received.await,
+            };
+            match received {
                 Received::Items(_) => {}
                 Received::Closed | Received::Overflow => return None,
             }

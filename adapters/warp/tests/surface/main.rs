@@ -4,6 +4,7 @@
 
 mod answers;
 mod closes;
+mod events;
 mod patience;
 mod rig;
 mod sockets;

@@ -49,6 +49,7 @@ pub(crate) struct Wishes {
     pub(crate) connections: usize,
     pub(crate) origins: Origins,
     pub(crate) limits: Limits,
+    pub(crate) token_lifetime: Millis,
 }
 
 impl Default for Wishes {
@@ -60,6 +61,7 @@ impl Default for Wishes {
             connections: 1000,
             origins: Origins::Own { loopback: true },
             limits: Limits::default(),
+            token_lifetime: Millis::from_secs(600),
         }
     }
 }
@@ -105,7 +107,7 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
             entropy: Arc::new(Counting(AtomicU8::new(0))),
             passwords: Arc::new(Plain),
             registration: true,
-            token_lifetime: Millis::from_secs(600),
+            token_lifetime: wishes.token_lifetime,
             tokens: Arc::new(Jwt(Tokens::new(Keys::new(key), policy))),
             welcome: Arc::new(Plain),
         },

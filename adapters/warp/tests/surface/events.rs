@@ -1,0 +1,81 @@
+//! The event stream ends with what it was opened with: the session, the credential, the server.
+
+use crate::rig::{PATIENCE, Rig, Wishes, rig};
+use goldenpath_core::time::Millis;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// An event stream as a browser's `EventSource` or curl would hold it.
+struct Stream {
+    stream: TcpStream,
+    text: String,
+}
+
+impl Stream {
+    async fn open(rig: &Rig, token: &str) -> Self {
+        let mut stream = TcpStream::connect(rig.address).await.unwrap();
+        let request = format!(
+            "GET /api/events/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = Self { stream, text: String::new() };
+        stream.until("text/event-stream").await;
+        stream
+    }
+
+    /// Reads on until `part` was heard.
+    async fn until(&mut self, part: &str) {
+        while !self.text.contains(part) {
+            assert!(self.read().await, "ended without {part}: {}", self.text);
+        }
+    }
+
+    /// Reads to the end of the answer.
+    async fn until_the_end(&mut self) {
+        // A chunked body ends with a chunk of no bytes.
+        while !self.text.ends_with("\r\n0\r\n\r\n") && self.read().await {}
+    }
+
+    async fn read(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes)).await;
+        let read = read.expect("something is heard, or the end").unwrap();
+        self.text.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        read > 0
+    }
+}
+
+#[tokio::test]
+async fn f39_a_log_out_ends_the_event_streams_of_its_session_and_no_others() {
+    let rig = rig(Wishes::default()).await;
+    let (leaving, staying) = (rig.token().await, rig.token().await);
+    let mut ended = Stream::open(&rig, &leaving).await;
+    let mut lives = Stream::open(&rig, &staying).await;
+    assert_eq!(rig.call("POST", "/api/auth/logout", Some(&leaving)).await.status(), 200);
+    ended.until_the_end().await;
+    let say = json!({ "content": "Analyze my AI costs", "client_msg_id": "m1" }).to_string();
+    rig.send("POST", "/api/messages", Some(&staying), &say).await;
+    lives.until("run_completed").await;
+}
+
+#[tokio::test]
+async fn an_event_stream_ends_with_its_credential() {
+    let wishes = Wishes { token_lifetime: Millis::from_secs(2), ..Wishes::default() };
+    let rig = rig(wishes).await;
+    let token = rig.token().await;
+    let mut stream = Stream::open(&rig, &token).await;
+    let say = json!({ "content": "Analyze my AI costs", "client_msg_id": "m1" }).to_string();
+    rig.send("POST", "/api/messages", Some(&token), &say).await;
+    stream.until("run_completed").await;
+    stream.until_the_end().await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_the_event_streams() {
+    let rig = rig(Wishes::default()).await;
+    let token = rig.token().await;
+    let mut stream = Stream::open(&rig, &token).await;
+    rig.connections.registry.drain(|| Millis::from_secs(1));
+    stream.until_the_end().await;
+}
