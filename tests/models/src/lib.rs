@@ -1,0 +1,133 @@
+//! Exhaustive models of the real machines.
+//!
+//! A model puts machines of `goldenpath-core` into an environment that may do everything the world
+//! may do to them, within small bounds, and visits every state that can be reached. Safety is an
+//! `always` property; a `sometimes` property shows that the bound is wide enough to get somewhere;
+//! liveness is the `always` property that from the state at hand, once faults stop, everything comes
+//! to rest as it should ("quiescence stays reachable").
+//!
+//! Each model is a test of its own in `tests/`, and ends with [`prove`].
+
+use stateright::{Checker as _, Expectation, Model};
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// More states than this are too many for the test command: tighten the bound of the model.
+pub const MOST_STATES: usize = 1_000_000;
+
+/// Steps after which the exploration is given up, unfinished.
+const MOST_STEPS: usize = 10 * MOST_STATES;
+
+/// Threads that explore; the machine of the test command has two cores.
+const THREADS: usize = 2;
+
+/// Visits every state of the model, checks all its properties in each, prints how many there were and
+/// writes `states N` to `proof/NAME.txt` in the build folder, for the summary of `tests/run`.
+///
+/// Returns the number of states.
+///
+/// # Panics
+/// When a property does not hold, with the shortest way there; when a `sometimes` property was never
+/// met; when there are more than [`MOST_STATES`].
+pub fn prove<M>(name: &str, model: M) -> usize
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + Hash + PartialEq + Send + Sync,
+    M::Action: Clone + Debug + PartialEq,
+{
+    let begun = Instant::now();
+    let checker =
+        model.checker().threads(THREADS).target_state_count(MOST_STEPS).spawn_bfs().join();
+    let (states, depth) = (checker.unique_state_count(), checker.max_depth());
+    let seconds = begun.elapsed().as_secs_f32();
+    println!("{name}: states {states}, depth {depth}, {seconds:.1} s");
+    for property in checker.model().properties() {
+        let found = checker.discovery(property.name).map(stateright::Path::into_actions);
+        match (property.expectation, found) {
+            (Expectation::Always, Some(actions)) => panic!(
+                "{name}: not always '{}'; the shortest way there:\n{actions:#?}",
+                property.name
+            ),
+            (Expectation::Sometimes, None) => {
+                panic!("{name}: never '{}': the bound is too narrow", property.name)
+            }
+            (Expectation::Eventually, _) => {
+                panic!("{name}: state liveness as what can be reached from every state")
+            }
+            (Expectation::Always, None) | (Expectation::Sometimes, Some(_)) => {}
+        }
+    }
+    assert!(
+        states <= MOST_STATES && checker.state_count() < MOST_STEPS,
+        "{name}: {states} states and more are too many for every day"
+    );
+    note(name, states);
+    states
+}
+
+/// Keeps the count where `tests/run` finds it.
+fn note(name: &str, states: usize) {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
+    let folder = target.join("proof");
+    std::fs::create_dir_all(&folder).expect("the build folder can be written");
+    let text = format!("states {states}\n");
+    std::fs::write(folder.join(format!("{name}.txt")), text)
+        .expect("the build folder can be written");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stateright::Property;
+
+    /// Counts up to `end`.
+    #[derive(Clone)]
+    struct Count {
+        end: u8,
+        goal: u8,
+    }
+
+    impl Model for Count {
+        type State = u8;
+        type Action = ();
+
+        fn init_states(&self) -> Vec<u8> {
+            vec![0]
+        }
+
+        fn actions(&self, state: &u8, actions: &mut Vec<()>) {
+            actions.extend((*state < self.end).then_some(()));
+        }
+
+        fn next_state(&self, state: &u8, (): ()) -> Option<u8> {
+            Some(state + 1)
+        }
+
+        fn properties(&self) -> Vec<Property<Self>> {
+            vec![
+                Property::always("below 10", |_, state| *state < 10),
+                Property::sometimes("at the goal", |model: &Self, state| *state == model.goal),
+            ]
+        }
+    }
+
+    #[test]
+    fn every_state_is_visited_and_counted() {
+        assert_eq!(prove("count", Count { end: 9, goal: 9 }), 10);
+    }
+
+    #[test]
+    #[should_panic(expected = "not always 'below 10'")]
+    fn a_property_that_does_not_hold_is_found() {
+        prove("count_too_far", Count { end: 10, goal: 1 });
+    }
+
+    #[test]
+    #[should_panic(expected = "never 'at the goal'")]
+    fn a_goal_that_is_never_reached_is_found() {
+        prove("count_too_short", Count { end: 5, goal: 6 });
+    }
+}

@@ -1,0 +1,1 @@
+//! Worlds around the real machines.
