@@ -1,3 +1,5 @@
+//= specs/safety.md#safe-05
+//# The core MUST NOT know a clock, a socket or a thread.
 #![no_std]
 //! The machines of Golden Path: pure, deterministic, without I/O and without a clock.
 //!

@@ -216,11 +216,15 @@ impl<T> Queue<T> {
             frames: self.used.frames.saturating_add(weight.frames),
             bytes: self.used.bytes.saturating_add(weight.bytes),
         };
+        //= specs/delivery.md#dlv-13
+        //# At half of a bound what may be dropped MUST be dropped, and a durable entry MUST NOT be.
         if droppable
             && !after.fits(Weight { frames: self.most.frames / 2, bytes: self.most.bytes / 2 })
         {
             return (Pushed::Dropped, None);
         }
+        //= specs/delivery.md#dlv-10
+        //# What waits for one reader MUST NOT exceed its bounds in frames and in bytes.
         if !after.fits(self.most) {
             self.end = End::Overflowed;
             self.items = VecDeque::new();

@@ -116,6 +116,13 @@ async fn live(server: &Arc<Mutex<Server>>, token: &str, client: &mut Client, sto
     }
 }
 
+//= specs/delivery.md#dlv-03
+//= type=test
+//# Thread, epoch and sequence number MUST name the same bytes for ever, across retries and dead
+//# processes.
+//= specs/delivery.md#dlv-20
+//= type=test
+//# An acknowledged message MUST be in its thread exactly once, however often the process is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f46_fifty_kills_lose_nothing_and_double_nothing() {
     let seed = std::env::var("GOLDENPATH_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(46);

@@ -44,6 +44,10 @@ async fn f46_a_run_cut_off_by_kill_9_is_continued_after_the_restart() {
     assert_eq!(triaged, 1, "what was done is not done again");
 }
 
+//= specs/drain.md#drain-06
+//= type=test
+//# A message that was acknowledged before a shutdown MUST be stored once and answered after the
+//# restart.
 #[tokio::test]
 async fn f47_sigterm_under_load_loses_nothing_acknowledged() {
     let mut server = Server::bench().await;

@@ -167,6 +167,9 @@ async fn f09_a_message_sent_before_ready_is_handled_after_it() {
     assert!(frames.iter().any(|frame| frame["ref"] == early.as_str() && frame["type"] == "ack"));
 }
 
+//= specs/handshake.md#hand-08
+//= type=test
+//# A client that offers `golden.v1` MUST be told inside the socket why its credential is refused.
 #[tokio::test]
 async fn f36_a_refused_credential_is_explained_inside_the_socket() {
     let server = Server::start(&["--agents", "bench"], &[("DEMO_MODE", "0")]).await;

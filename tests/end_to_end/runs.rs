@@ -89,6 +89,9 @@ async fn boundaries(server: &Server) -> Vec<(String, usize)> {
     places
 }
 
+//= specs/runs.md#run-33
+//= type=test
+//# Cancelling MUST close everything a run has open.
 #[tokio::test]
 async fn a_run_cancelled_at_any_place_ends_cancelled_with_everything_closed() {
     // With the usual limits: nothing but the cancel ends what hangs.
@@ -135,6 +138,9 @@ async fn a_run_that_hangs_at_any_place_ends_by_its_timeouts_with_everything_clos
     }
 }
 
+//= specs/runs.md#run-20
+//= type=test
+//# A run that is out of time MUST keep the answer there is, marked as partial.
 #[tokio::test]
 async fn a_run_over_its_time_keeps_what_it_had() {
     let limits = [
@@ -150,6 +156,9 @@ async fn a_run_over_its_time_keeps_what_it_had() {
     assert_eq!(answer["payload"]["partial"], true);
 }
 
+//= specs/isolation.md#iso-09
+//= type=test
+//# A tool that blocks its thread MUST NOT hold up other users.
 #[tokio::test]
 async fn f34_an_agent_that_blocks_its_thread_freezes_nobody() {
     let server = Server::start(&["--agents", "scripted", "--worker-threads", "2"], &SHORT).await;

@@ -50,6 +50,9 @@ on_every_store! {
         assert_eq!(bob, Ok(None));
     }
 
+    //= specs/auth.md#auth-20
+    //= type=test
+    //# A session that was revoked MUST stay revoked after a restart.
     async fn a_revoked_session_stays_revoked_for_its_user_only(world: &mut World) {
         let (ada, bob) = (user("ada"), user("bob"));
         let session = SessionId(3);

@@ -37,6 +37,9 @@ on_every_store! {
         assert_eq!(seqs, [1, 2, 3, 4, 5]);
     }
 
+    //= specs/delivery.md#dlv-02
+    //= type=test
+    //# The sequence numbers of a thread MUST be gap-free from 1 in the durable log.
     async fn concurrent_producers_fill_a_log_without_gap_or_overlap(world: &mut World) {
         let ada = user("ada");
         world.done(&opening(1, &ada, THREAD)).await;
@@ -65,6 +68,9 @@ on_every_store! {
         assert_eq!(bodies.len(), log.len());
     }
 
+    //= specs/storage.md#stor-04
+    //= type=test
+    //# A batch that is sent again MUST be answered as the first time, also after a restart.
     async fn a_retried_batch_is_answered_as_the_first_time_even_after_a_restart(world: &mut World) {
         let ada = user("ada");
         let open = opening(1, &ada, THREAD);
@@ -90,6 +96,10 @@ on_every_store! {
         assert_nothing_written(world, 3).await;
     }
 
+    //= specs/delivery.md#dlv-08
+    //= type=test
+    //# The same `client_msg_id` MUST return the first outcome and MUST NOT start a second run,
+    //# restarts included.
     async fn the_same_client_msg_id_leads_to_the_first_outcome(world: &mut World) {
         let ada = user("ada");
         with_running_run(world).await;
@@ -109,6 +119,9 @@ on_every_store! {
         assert_eq!(world.commit(&again).await, Ok(Committed::Duplicate(first)));
     }
 
+    //= specs/delivery.md#dlv-17
+    //= type=test
+    //# The same `client_msg_id` with other content MUST be refused as `idempotency_conflict`.
     async fn the_same_client_msg_id_with_other_content_is_a_conflict(world: &mut World) {
         let ada = user("ada");
         with_running_run(world).await;
@@ -125,6 +138,9 @@ on_every_store! {
         world.done(&asking(11, &bob, ThreadId(2), "a", RunId(2))).await;
     }
 
+    //= specs/storage.md#stor-15
+    //= type=test
+    //# A message that waits twice in one group MUST make one run.
     async fn a_message_sent_twice_in_one_group_makes_one_run(world: &mut World) {
         let ada = user("ada");
         world.done(&opening(1, &ada, THREAD)).await;
@@ -135,6 +151,10 @@ on_every_store! {
         assert_eq!(world.thread(&ada, THREAD).await.unwrap().runs.len(), 1);
     }
 
+    //= specs/storage.md#stor-02
+    //= type=test
+    //# A batch that is refused for its expected head MUST NOT write anything and MUST learn the
+    //# head there is.
     async fn a_moved_head_refuses_and_names_the_head(world: &mut World) {
         let ada = user("ada");
         world.done(&opening(1, &ada, THREAD)).await;
@@ -146,6 +166,9 @@ on_every_store! {
         assert_eq!(world.done(&batch).await, Seq(2));
     }
 
+    //= specs/delivery.md#dlv-09
+    //= type=test
+    //# A write with an older fence MUST NOT become visible.
     async fn a_higher_fence_takes_over_and_shuts_the_old_writer_out(world: &mut World) {
         let ada = user("ada");
         with_running_run(world).await;
@@ -159,6 +182,9 @@ on_every_store! {
         assert_nothing_written(world, 7).await;
     }
 
+    //= specs/storage.md#stor-05
+    //= type=test
+    //# A run that has ended MUST NOT be written to.
     async fn nothing_is_written_for_a_run_that_has_ended(world: &mut World) {
         let ada = user("ada");
         with_running_run(world).await;
@@ -169,6 +195,9 @@ on_every_store! {
         assert!(world.thread(&ada, THREAD).await.unwrap().runs.is_empty());
     }
 
+    //= specs/runs.md#run-01
+    //= type=test
+    //# A thread MUST have at most one running run.
     async fn a_thread_has_one_running_run(world: &mut World) {
         let ada = user("ada");
         with_running_run(world).await;
@@ -185,6 +214,9 @@ on_every_store! {
         assert_eq!(runs.iter().map(|run| run.run_id).collect::<Vec<_>>(), [RunId(2)]);
     }
 
+    //= specs/storage.md#stor-06
+    //= type=test
+    //# A batch that breaks a rule MUST NOT harm others that are written with it.
     async fn what_no_hub_says_is_refused_and_harms_no_other(world: &mut World) {
         let ada = user("ada");
         with_running_run(world).await;
@@ -220,6 +252,9 @@ on_every_store! {
         assert_nothing_written(world, 5 + odd.len() as u64).await;
     }
 
+    //= specs/storage.md#stor-09
+    //= type=test
+    //# A deleted thread MUST be gone with all it held.
     async fn a_deleted_thread_is_gone_with_all_it_held(world: &mut World) {
         let ada = user("ada");
         with_running_run(world).await;

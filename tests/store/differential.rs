@@ -223,6 +223,9 @@ async fn same_answers(steps: Vec<Step>) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
+    //= specs/storage.md#stor-07
+    //= type=test
+    //# All stores MUST give the same answers to the same history.
     #[test]
     fn sqlite_and_memory_give_the_same_answers(history in vec(steps(), 1..30)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -119,6 +119,9 @@ on_every_store! {
         assert_eq!(newest.iter().map(|run| run.run_id.0).collect::<Vec<_>>(), [3, 2]);
     }
 
+    //= specs/storage.md#stor-16
+    //= type=test
+    //# A read position MUST NOT go back, nor beyond the head.
     async fn a_read_position_only_moves_forward_and_not_beyond_the_head(world: &mut World) {
         let ada = user("ada");
         world.done(&opening(1, &ada, THREAD)).await;

@@ -21,6 +21,9 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+//= specs/storage.md#stor-01
+//= type=test
+//# A commit that was answered MUST survive the death of the process at that moment.
 #[tokio::test]
 async fn what_was_answered_is_in_the_files_at_that_moment() {
     let world = World::sqlite().await;
@@ -57,6 +60,9 @@ async fn a_database_that_is_dropped_instead_of_closed_keeps_everything() {
     again.close().await;
 }
 
+//= specs/storage.md#stor-11
+//= type=test
+//# Closing MUST finish what waits and MUST refuse what comes after.
 #[tokio::test]
 async fn closing_finishes_what_waits_and_refuses_what_comes_after() {
     let world = World::sqlite().await;
@@ -73,6 +79,9 @@ async fn closing_finishes_what_waits_and_refuses_what_comes_after() {
     assert!(!wal.exists(), "the write-ahead log was not moved into the file");
 }
 
+//= specs/storage.md#stor-14
+//= type=test
+//# A commit whose answer was lost MUST happen once when it is repeated.
 #[tokio::test]
 async fn a_commit_of_unknown_outcome_is_repeated_and_happens_once() {
     let chaos = Arc::new(Chaos::default());
@@ -91,6 +100,9 @@ async fn a_commit_of_unknown_outcome_is_repeated_and_happens_once() {
     assert_eq!(world.thread(&ada, THREAD).await.unwrap().runs.len(), 2);
 }
 
+//= specs/storage.md#stor-03
+//= type=test
+//# A thread's head and its entries MUST change in one transaction.
 #[tokio::test]
 async fn a_full_disk_is_unavailable_and_leaves_the_store_whole() {
     let mut world = World::sqlite_with(|options| options.max_bytes = Some(1 << 20)).await;
@@ -123,6 +135,9 @@ async fn a_power_cut_safe_store_works_the_same() {
     assert_eq!(world.done(&plain(2, &ada, THREAD, 1)).await, Seq(2));
 }
 
+//= specs/storage.md#stor-10
+//= type=test
+//# A file of a newer program MUST be refused in words and left as it is.
 #[tokio::test]
 async fn a_file_of_a_newer_program_is_refused_in_words_and_left_alone() {
     let mut world = World::sqlite().await;
@@ -152,6 +167,9 @@ async fn open_again(file: &Path) -> sqlx::SqliteConnection {
     sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap()
 }
 
+//= specs/storage.md#stor-12
+//= type=test
+//# The files MUST be accessible to their owner only.
 #[cfg(unix)]
 #[tokio::test]
 async fn the_files_belong_to_their_owner_alone() {

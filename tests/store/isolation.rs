@@ -67,6 +67,9 @@ async fn everything(world: &World, user: &UserId) -> String {
 }
 
 on_every_store! {
+    //= specs/isolation.md#iso-02
+    //= type=test
+    //# Another user's thread, run or message MUST be answered exactly as if it did not exist.
     async fn a_foreign_id_reads_as_a_missing_one(world: &mut World) {
         let bob = user("bob");
         with_everything(world).await;
@@ -91,6 +94,10 @@ on_every_store! {
         assert!(unfinished.iter().all(|(user, _)| user.as_str() == "ada"));
     }
 
+    //= specs/isolation.md#iso-04
+    //= type=test
+    //# A write to what belongs to another user MUST change nothing and MUST be answered as for what
+    //# does not exist.
     async fn nobody_writes_to_a_foreign_thread(world: &mut World) {
         let (ada, bob) = (user("ada"), user("bob"));
         with_everything(world).await;
@@ -114,6 +121,9 @@ on_every_store! {
         assert_eq!(everything(world, &ada).await, before);
     }
 
+    //= specs/isolation.md#iso-08
+    //= type=test
+    //# A run of another user MUST NOT be reachable through a thread of one's own.
     async fn nobody_reaches_a_foreign_run_through_a_thread_of_their_own(world: &mut World) {
         let (ada, bob) = (user("ada"), user("bob"));
         with_everything(world).await;

@@ -18,6 +18,9 @@ async fn seqs(world: &World, after: u64, to: u64, limit: u64) -> Vec<u64> {
 }
 
 on_every_store! {
+    //= specs/storage.md#stor-13
+    //= type=test
+    //# A log MUST be read whole and in order, whatever the size of the pages.
     async fn a_log_is_read_in_pages_of_any_size(world: &mut World) {
         let ada = user("ada");
         world.done(&opening(1, &ada, THREAD)).await;
@@ -66,6 +69,9 @@ on_every_store! {
         assert_eq!(run, Loaded::Run(Some(at(RunStatus::Queued))));
     }
 
+    //= specs/storage.md#stor-08
+    //= type=test
+    //# A restart MUST find every run that has not ended, with its user and in its order.
     async fn a_restart_finds_every_unfinished_run_by_user(world: &mut World) {
         let (ada, bob) = (user("ada"), user("bob"));
         world.done(&opening(1, &bob, ThreadId(2))).await;

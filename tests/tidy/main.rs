@@ -85,6 +85,9 @@ fn core_depends_on_nothing_but_its_list() {
     assert!(found.is_subset(&allowed), "{found:?}");
 }
 
+//= specs/safety.md#safe-05
+//= type=test
+//# The core MUST NOT know a clock, a socket or a thread.
 #[test]
 fn core_knows_no_clock_no_socket_no_thread() {
     let lib = fs::read_to_string(root().join("core/src/lib.rs")).unwrap();

@@ -64,6 +64,8 @@ impl Key {
     ///
     /// # Errors
     /// [`KeyError::TooShort`], [`KeyError::TooSimple`].
+    //= specs/safety.md#safe-06
+    //# A secret that is short or repeats a few bytes MUST NOT become a key.
     pub fn hs256(secret: &[u8]) -> Result<Self, KeyError> {
         if secret.len() < MIN_SECRET_BYTES {
             return Err(KeyError::TooShort { bytes: secret.len() });
@@ -136,6 +138,8 @@ impl Key {
     }
 }
 
+//= specs/auth.md#auth-10
+//# A key MUST NOT appear in debug text: its fingerprint names it.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key")
@@ -191,6 +195,9 @@ mod tests {
     const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
     /// SAFE-01.
+    //= specs/safety.md#safe-06
+    //= type=test
+    //# A secret that is short or repeats a few bytes MUST NOT become a key.
     #[test]
     fn weak_secrets_are_no_keys() {
         assert_eq!(Key::hs256(b"").unwrap_err(), KeyError::TooShort { bytes: 0 });
@@ -200,6 +207,9 @@ mod tests {
     }
 
     /// F20, AUTH-05.
+    //= specs/auth.md#auth-10
+    //= type=test
+    //# A key MUST NOT appear in debug text: its fingerprint names it.
     #[test]
     fn a_fingerprint_tells_keys_apart_and_shows_none() {
         let key = Key::hs256(SECRET).unwrap();

@@ -118,6 +118,8 @@ impl Tokens {
     /// # Errors
     /// `token_expired` for a token that was good once, `unauthorized` for everything else: a stranger
     /// learns nothing about why.
+    //= specs/auth.md#auth-13
+    //# A token whose signature, header or shape is not as agreed MUST be refused as `unauthorized`.
     pub fn verify(&self, token: &str, wall: Wall) -> Result<Verified, ErrorCode> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(ErrorCode::Unauthorized);

@@ -61,6 +61,9 @@ pub async fn drain(connections: &Connections, seed: &mut Seed) -> bool {
 }
 
 /// Waits for the answers to what was handed to the store.
+//= specs/drain.md#drain-06
+//# A message that was acknowledged before a shutdown MUST be stored once and answered after the
+//# restart.
 async fn last_writes(connections: &Connections) -> bool {
     let deadline = Instant::now() + LAST_WRITES;
     while connections.shards.load().await.effects > 0 {

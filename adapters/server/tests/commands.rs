@@ -36,6 +36,12 @@ fn every_command_says_what_it_does() {
     }
 }
 
+//= specs/safety.md#safe-01
+//= type=test
+//# In production demo mode, the E2E key, an empty origin list or a weak key MUST stop the start.
+//= specs/safety.md#safe-03
+//= type=test
+//# Timeouts that do not fit into each other MUST stop the start.
 #[test]
 fn f14_all_findings_are_told_at_once_and_the_server_does_not_start() {
     let environment = [
@@ -62,6 +68,9 @@ fn f14_all_findings_are_told_at_once_and_the_server_does_not_start() {
     }
 }
 
+//= specs/safety.md#safe-02
+//= type=test
+//# A configuration without a key or without origins MUST NOT start in production.
 #[test]
 fn safe_01_production_starts_only_with_what_it_needs() {
     let good = [
@@ -99,6 +108,10 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert!(shown(&set, &environment).contains("log-in required"));
 }
 
+//= specs/safety.md#safe-04
+//= type=test
+//# A setting that does not exist or cannot be read MUST be told, and MUST NOT be told by its secret
+//# value.
 #[test]
 fn what_is_wrong_in_the_file_is_found_and_told_by_its_line_only() {
     let folder = tempfile::tempdir().unwrap();

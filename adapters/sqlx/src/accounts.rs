@@ -36,6 +36,8 @@ impl Accounts for SqliteStore {
         revoked.map(|wrote| wrote.map(|_| ())).boxed()
     }
 
+    //= specs/auth.md#auth-20
+    //# A session that was revoked MUST stay revoked after a restart.
     fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool> {
         let (pool, user) = (self.readers.clone(), user.stored());
         async move {

@@ -232,6 +232,8 @@ pub async fn migrate(options: &Options) -> Result<(), OpenError> {
         let mut conn = options.connect(&file).connect().await.map_err(failed)?;
         let migrated = Migrator::with_migrations(migrations).run(&mut conn).await;
         migrated.map_err(|error| match error {
+            //= specs/storage.md#stor-10
+            //# A file of a newer program MUST be refused in words and left as it is.
             MigrateError::VersionMissing(found) if found > known => {
                 OpenError::Newer { file: file.clone(), found, known }
             }
@@ -265,6 +267,8 @@ fn make_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// SQLite gives its side files the permissions of the file itself.
+//= specs/storage.md#stor-12
+//# The files MUST be accessible to their owner only.
 fn make_file(file: &Path) -> io::Result<()> {
     let mut open = std::fs::OpenOptions::new();
     open.create(true).append(true);

@@ -104,6 +104,8 @@ impl Problem {
     }
 
     /// As an answer.
+    //= specs/wire.md#wire-12
+    //# Every refusal over HTTP MUST be a problem with a code, a reason and words for the user.
     pub(crate) fn reply(&self, request_id: Option<RequestId>) -> Reply {
         let body = Body {
             r#type: "about:blank",

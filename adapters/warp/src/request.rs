@@ -48,6 +48,8 @@ pub(crate) fn signed_in(app: &App) -> BoxedFilter<(Identity,)> {
 pub(crate) async fn identity(app: &App, headers: &HeaderMap) -> Result<Identity, Problem> {
     let token = token(headers)?;
     let now = app.0.connections.clock.now().wall;
+    //= specs/auth.md#auth-06
+    //# The same token MUST get the same verdict over HTTP and WebSocket.
     let verdict = app.0.identities.verify(&Credential::Token(token), None, now).await;
     verdict.map_err(Problem::from)
 }

@@ -67,6 +67,9 @@ pub struct Policy {
 ///
 /// # Errors
 /// `token_expired` when everything but the time is right, `unauthorized` otherwise.
+//= specs/auth.md#auth-12
+//# A token MUST NOT be accepted unless its issuer, audience, times and kind are those of the
+//# policy.
 pub fn check_claims(claims: &Claims, policy: &Policy, wall: Wall) -> Result<Identity, ErrorCode> {
     let user_id = UserId::new(&claims.sub).map_err(|_| ErrorCode::Unauthorized)?;
     let issued_here = claims.iss.as_deref() == Some(policy.issuer.as_str());
@@ -209,6 +212,10 @@ mod tests {
         assert!(!identity.demo);
     }
 
+    //= specs/auth.md#auth-12
+    //= type=test
+    //# A token MUST NOT be accepted unless its issuer, audience, times and kind are those of the
+    //# policy.
     #[test]
     fn every_wrong_claim_is_refused_with_its_word() {
         use ErrorCode::{TokenExpired, Unauthorized};

@@ -193,6 +193,8 @@ impl Session {
             {
                 self.refreshed(known, verdict, State::Expiring)
             }
+            //= specs/auth.md#auth-16
+            //# A verdict that answers no check under way MUST be ignored.
             (unchanged, Input::Verdict { .. }) => unchanged,
         };
         self.handle_timeout(now);
@@ -204,6 +206,8 @@ impl Session {
         let state = core::mem::replace(&mut self.state, State::Anonymous);
         let state = match state {
             State::Authenticated(known) => match known.identity.expires_at {
+                //= specs/auth.md#auth-15
+                //# A peer MUST be warned before its credential ends.
                 Some(expires_at) if self.warn_at(expires_at) <= now.wall => {
                     self.outputs.push_back(Output::Expiring { expires_at });
                     State::Expiring(known)
@@ -214,6 +218,9 @@ impl Session {
         };
         self.state = match state {
             State::Expiring(known) => match known.identity.expires_at {
+                //= specs/auth.md#auth-03
+                //# A connection MUST be closed with 4440 when the grace of its credential ends,
+                //# unless it was refreshed.
                 Some(expires_at) if expires_at.after(self.grace) <= now.wall => {
                     self.end(EndReason::Expired)
                 }
@@ -256,8 +263,13 @@ impl Session {
                 self.outputs.push_back(Output::Refreshed { expires_at: newer.expires_at });
                 State::Authenticated(Known { identity: newer, refresh: None })
             }
+            //= specs/auth.md#auth-04
+            //# A refresh with a token of another user MUST close the connection and MUST NOT
+            //# transfer anything.
             Ok(_) => self.end(EndReason::OtherUser),
             Err(code) => {
+                //= specs/auth.md#auth-14
+                //# A refresh that fails MUST leave the older credential in place until its own end.
                 self.outputs.push_back(Output::RefreshRefused(code));
                 unchanged(Known { refresh: None, ..known })
             }

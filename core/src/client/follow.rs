@@ -82,6 +82,8 @@ impl Follow {
 
     /// Takes one entry in and returns what can be applied now, in order. An entry of another epoch is
     /// not taken: only an answer to a resume may say that the log was replaced.
+    //= specs/delivery.md#dlv-06
+    //# A reader that follows the client rule MUST see each entry exactly once and in order.
     pub(super) fn offer(
         &mut self,
         seq: Seq,
@@ -90,6 +92,8 @@ impl Follow {
         config: &Config,
     ) -> Offered {
         if *self.epoch.get_or_insert(epoch) != epoch {
+            //= specs/client.md#clnt-10
+            //# An entry of another epoch MUST NOT be applied to a view.
             return Offered::OtherEpoch;
         }
         self.head = self.head.max(seq);
@@ -183,6 +187,8 @@ impl Follow {
     }
 
     /// The log was replaced; reading starts anew.
+    //= specs/client.md#clnt-15
+    //# A view MUST begin anew when the log it shows was replaced.
     pub(super) fn reset(&mut self, epoch: Epoch) {
         self.epoch = Some(epoch);
         self.last = Seq::ZERO;
@@ -223,6 +229,8 @@ impl Follow {
 
     /// What was asked for and did not come is no longer waited for.
     pub(super) fn handle_timeout(&mut self, now: Mono) {
+        //= specs/client.md#clnt-03
+        //# A hole MUST be asked for again when what was asked for does not come.
         if self.asked.is_some_and(|asked| asked.until <= now) {
             self.asked = None;
         }

@@ -18,6 +18,8 @@ use core::mem;
 
 impl Client {
     /// A sign of life from the socket in use.
+    //= specs/client.md#clnt-08
+    //# What comes from an older socket MUST be ignored and counted.
     pub(super) fn heard(&mut self, now: Now, dial: EffectId) -> bool {
         match self.state.socket_mut() {
             Some(socket) if socket.dial == dial => {
@@ -37,6 +39,8 @@ impl Client {
                 let (thread_id, seq, epoch) = (entry.thread_id, entry.seq, entry.epoch);
                 self.entry(now, thread_id, seq, epoch, Some(entry));
             }
+            //= specs/client.md#clnt-12
+            //# An entry of a kind the client does not know MUST keep its place.
             ServerEvent::UnknownEntry { thread_id, epoch, seq } => {
                 self.entry(now, thread_id, seq, epoch, None);
             }
@@ -125,6 +129,8 @@ impl Client {
             return;
         };
         // Two pings missed are a dead connection; the server waits longer, so that it learns of it.
+        //= specs/client.md#clnt-05
+        //# A client MUST give up a connection that is silent for two heartbeats.
         let two_pings = Millis(ready.heartbeat.interval.0.saturating_mul(2));
         socket.silence = two_pings.min(ready.heartbeat.timeout).max(Millis(1));
         socket.message_bytes = ready.limits.message_bytes;
@@ -136,6 +142,8 @@ impl Client {
         self.tell(Event::Ready(ready));
         self.resumed(now, resumed);
         self.join(now);
+        //= specs/client.md#clnt-13
+        //# A cancel MUST survive the connection until its run has ended.
         for run_id in self.cancels.clone() {
             self.say(ClientBody::CancelRun { run_id: Some(run_id) });
         }
@@ -192,6 +200,9 @@ impl Client {
                 if resumed.reason == Some(ErrorCode::ThreadNotFound) {
                     self.gone(thread_id);
                 } else {
+                    //= specs/client.md#clnt-09
+                    //# What the server cannot replay MUST be read by other means, and then
+                    //# followed.
                     follow.load_is_needed(now.mono, resumed.snapshot_url, &mut self.seed);
                 }
                 self.settled(thread_id);

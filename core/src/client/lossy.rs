@@ -483,6 +483,9 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
+    //= specs/delivery.md#dlv-06
+    //= type=test
+    //# A reader that follows the client rule MUST see each entry exactly once and in order.
     #[test]
     fn whatever_the_network_does_the_view_is_the_log_in_the_end(
         seed: u64, steps in proptest::collection::vec(step(), 0..120),
@@ -504,6 +507,9 @@ proptest! {
         }
     }
 
+    //= specs/client.md#clnt-14
+    //= type=test
+    //# The same seed and the same inputs MUST give the same client.
     #[test]
     fn the_same_seed_and_the_same_inputs_give_the_same_client(
         seed: u64, steps in proptest::collection::vec(step(), 0..60),

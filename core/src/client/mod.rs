@@ -254,6 +254,8 @@ impl Client {
     }
 
     /// From outside. Never fails: what makes no sense now is ignored.
+    //= specs/client.md#clnt-14
+    //# The same seed and the same inputs MUST give the same client.
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         if matches!(self.state, State::Ended(_)) {
             self.late += 1;
@@ -421,6 +423,8 @@ impl Client {
             }
             Verdict::Once(code) | Verdict::Never(code) => self.end(Ended::Forbidden(code)),
             Verdict::NeverHttp(status) => self.end(Ended::Refused(status)),
+            //= specs/client.md#clnt-07
+            //# A client whose credential has expired MUST NOT dial before it has a newer one.
             Verdict::Expired => self.wait_for_credential(WhyCredential::Expired),
             Verdict::Refused => self.wait_for_credential(WhyCredential::Refused),
         }
@@ -428,6 +432,8 @@ impl Client {
 
     fn wait(&mut self, now: Now, after: Option<Millis>) {
         let drawn = self.backoff.draw(&mut self.seed);
+        //= specs/client.md#clnt-04
+        //# The wait before a dial MUST NOT be shorter than the server asked for.
         let wait = after.map_or(drawn, |after| after.max(drawn));
         self.go(State::Backoff(Backoff { until: Some(now.mono.after(wait)) }));
     }
@@ -485,6 +491,8 @@ impl Client {
 
     /// Sends what waits, as far as it may.
     fn flush(&mut self, now: Now) {
+        //= specs/client.md#clnt-02
+        //# A message MUST NOT be sent before the connection is ready, and MUST be sent after it.
         let State::Ready(ready) = &self.state else { return };
         let most = ready.socket.message_bytes;
         while let Some(message) = self.outbox.next(now.mono, &self.config).cloned() {

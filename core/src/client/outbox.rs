@@ -40,6 +40,8 @@ impl Outbox {
         if let Some(known) = self.items.iter().find(|item| item.message.client_msg_id == id) {
             return if known.message == message { Ok(None) } else { Err(Misuse::Conflict) };
         }
+        //= specs/client.md#clnt-11
+        //# What a client holds MUST be bounded: entries ahead of a hole, and messages on their way.
         if self.items.len() >= config.outbox_messages {
             return Err(Misuse::Full);
         }
@@ -120,6 +122,8 @@ impl Outbox {
     }
 
     /// The connection is gone: everything under way waits for the next one.
+    //= specs/client.md#clnt-01
+    //# A message MUST be sent again under its name until the server has it or refuses it for good.
     pub(super) fn connection_lost(&mut self) {
         for item in &mut self.items {
             item.stage = Stage::Queued;

@@ -36,6 +36,8 @@ pub(super) fn of_close(code: Option<u16>, parting: Parting) -> Verdict {
     let Some(code) = code.and_then(CloseCode::from_code).or(parting.code) else {
         return Verdict::Backoff { after };
     };
+    //= specs/client.md#clnt-06
+    //# What a client does after a close MUST be what the table of close codes says.
     match code.reconnect() {
         Reconnect::AfterRefresh => Verdict::Expired,
         Reconnect::Backoff => Verdict::Backoff { after },
@@ -62,6 +64,9 @@ pub(super) fn of_dial(failure: DialFailure) -> Verdict {
 mod tests {
     use super::*;
 
+    //= specs/client.md#clnt-06
+    //= type=test
+    //# What a client does after a close MUST be what the table of close codes says.
     #[test]
     fn every_close_code_leads_to_what_the_table_says() {
         let after = Some(Millis(900));

@@ -86,6 +86,9 @@ impl Authenticating {
             Heard::Refused => return State::Authenticating(self),
             Heard::Enough(closed) => return closed,
         };
+        //= specs/connection.md#conn-01
+        //# A client frame other than `auth`, `ping` and `pong` MUST NOT be handled before the
+        //# connection is ready.
         match (frame.body, self.step) {
             (ClientBody::Ping { nonce }, _) => {
                 context.say(&frame.reply, &ServerFrame::Pong { nonce });
@@ -100,6 +103,9 @@ impl Authenticating {
                 let message = "this connection already has a credential";
                 context.refuse(&frame.reply, ErrorCode::Forbidden, message);
             }
+            //= specs/connection.md#conn-11
+            //# Early frames beyond the bound MUST be refused with an error, and those held MUST
+            //# stay.
             (_, _) if self.held.len() >= context.limits.held_frames => {
                 let message = "too many frames before connection_ready";
                 context.refuse(&frame.reply, ErrorCode::Overloaded, message);
@@ -124,6 +130,9 @@ impl Authenticating {
         self.session.handle_input(context.now, auth::Input::Verdict { effect, verdict });
         // What follows in the session's queue (a warning, an end) is heard once ready.
         match self.session.poll_output() {
+            //= specs/auth.md#auth-01
+            //# A connection MUST NOT become ready without a good verdict received in its own
+            //# handshake.
             auth::Output::Authenticated(identity) => {
                 context.attached = true;
                 let resume = core::mem::take(&mut self.resume);
@@ -161,7 +170,9 @@ impl Authenticating {
             return State::Authenticating(self);
         }
         match self.step {
-            // CONN-04
+            //= specs/connection.md#conn-04
+            //# A connection that is not authenticated MUST be closed with 4408 no later than the
+            //# authentication timeout.
             Step::Awaiting { .. } | Step::Verifying => context.close(CloseCode::AuthTimeout, None),
             Step::Attaching { .. } => context.close(CloseCode::TryAgainLater, None),
         }
@@ -195,6 +206,9 @@ impl Authenticating {
         self.checking(effect, method)
     }
 
+    //= specs/auth.md#auth-18
+    //# In demo mode a client without a credential MUST become a demo user, and its first message
+    //# MUST NOT be lost.
     fn make_demo_user(self, context: &mut Context) -> Self {
         let effect = context.next_effect();
         context.put(Output::MakeDemoUser { effect });

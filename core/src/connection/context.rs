@@ -134,6 +134,9 @@ impl Context {
     }
 
     /// The last words of a session: the error that says why, then the close (F01: never a bare 1011).
+    //= specs/auth.md#auth-17
+    //# A refused credential MUST be explained by an error and closed with a code that says what to
+    //# do.
     pub(super) fn reject(
         &mut self,
         reply: &Reply,
@@ -147,7 +150,12 @@ impl Context {
     }
 
     /// `disconnect`, close frame, `Detach` if owed, the end (invariant 14).
+    //= specs/connection.md#conn-12
+    //# A close it decides on MUST carry a code of the table, preceded by `disconnect` when the peer
+    //# can read.
     pub(super) fn close(&mut self, code: CloseCode, reconnect_after: Option<Millis>) -> State {
+        //= specs/connection.md#conn-17
+        //# A bug of ours MUST be reported as an error with an id before the close with 1011.
         if code == CloseCode::Internal {
             let mut error = ErrorFrame::new(ErrorCode::Internal, "an internal error");
             error.request_id = Some(RequestId::draw(&mut self.seed, self.now.wall));
@@ -180,6 +188,9 @@ impl Context {
         (code == CloseCode::TryAgainLater).then(|| Millis(1000 + self.seed.below(1000)))
     }
 
+    //= specs/connection.md#conn-14
+    //# A peer that sends too fast MUST be told how long to wait, and MUST be closed with 4429 when
+    //# it goes on.
     fn too_fast(&mut self, reply: &Reply, retry_after: Millis) -> Heard {
         self.rate_refusals += 1;
         let mut error = ErrorFrame::new(ErrorCode::RateLimited, "too many messages");
@@ -195,6 +206,9 @@ impl Context {
         Heard::Refused
     }
 
+    //= specs/connection.md#conn-10
+    //# A malformed, unknown or oversized message MUST be answered with an error and MUST NOT close
+    //# the connection.
     fn misunderstood(&mut self, refused: &Refused) -> Heard {
         let error = refused.error_frame();
         match refused.fault.code {
@@ -206,6 +220,8 @@ impl Context {
             ErrorCode::RunNotFound | ErrorCode::ThreadNotFound | ErrorCode::UserMismatch => {}
             _ => self.violations += 1,
         }
+        //= specs/connection.md#conn-13
+        //# A peer that violates the protocol repeatedly MUST be closed with 4400.
         if self.violations >= self.limits.violations {
             self.last_error(&refused.reply, error);
             return Heard::Enough(self.close(CloseCode::ProtocolViolated, None));

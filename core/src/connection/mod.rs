@@ -110,6 +110,9 @@ impl Connection {
     }
 
     fn step(&mut self, now: Now, act: impl FnOnce(State, &mut Context) -> State) {
+        //= specs/connection.md#conn-05
+        //# A connection MUST NOT send anything after its close frame or after its transport was
+        //# lost.
         if let State::Closed(_) = self.state {
             return;
         }
@@ -119,6 +122,8 @@ impl Connection {
         self.state = act(state, &mut self.context);
     }
 
+    //= specs/connection.md#conn-19
+    //# A connection that is left alone MUST end by itself after a finite number of wake-ups.
     fn deadline(&self) -> Option<Mono> {
         match &self.state {
             State::Upgrading(_) => Some(Upgrading::give_up_at(&self.context)),
@@ -132,6 +137,9 @@ impl Connection {
 
 impl State {
     /// Inputs that mean the same in every state are decided here; the others go to the state.
+    //= specs/connection.md#conn-07
+    //# A connection MUST take every input in every state without panic and with a bounded number of
+    //# outputs.
     fn input(self, input: Input<'_>, context: &mut Context) -> Self {
         match input {
             Input::Upgraded => self.upgraded(context),
@@ -139,10 +147,15 @@ impl State {
                 context.heard_at = context.now.mono;
                 self.text(text, context)
             }
+            //= specs/connection.md#conn-20
+            //# A sign of life MUST put off the end by silence.
             Input::Alive => {
                 context.heard_at = context.now.mono;
                 self
             }
+            //= specs/connection.md#conn-15
+            //# A binary frame MUST be closed with 1003, invalid UTF-8 with 1007, a frame above the
+            //# hard limit with 1009.
             Input::Binary => context.close(CloseCode::Unsupported, None),
             Input::InvalidUtf8 => context.close(CloseCode::InvalidUtf8, None),
             Input::TooBig => context.close(CloseCode::TooBig, None),
@@ -152,6 +165,8 @@ impl State {
                 let reconnect_after = self.reconnect_after();
                 context.close(code, reconnect_after)
             }
+            //= specs/delivery.md#dlv-14
+            //# A reader that is too slow for its bounds MUST be told and closed with 4420.
             Input::Overflow => context.close(CloseCode::SlowReader, None),
             Input::Revoked => {
                 let reason = EndReason::Revoked;
@@ -204,6 +219,8 @@ impl State {
     }
 
     /// AUTH-02: what is of a thread reaches only a connection that is ready; elsewhere it is dropped.
+    //= specs/auth.md#auth-02
+    //# What belongs to a thread MUST NOT reach a connection that is not ready.
     fn when_ready(
         self,
         context: &mut Context,
@@ -220,6 +237,9 @@ impl State {
         match self {
             Self::Ready(ready) => ready.drain(reconnect_after, context),
             Self::Draining(_) | Self::Closed(_) => self,
+            //= specs/drain.md#drain-05
+            //# A connection that is not ready MUST be closed with 1012 as soon as the server
+            //# drains.
             Self::Authenticating(_) | Self::Upgrading(_) => {
                 if context.upgraded {
                     context.say(&Reply::None, &ServerFrame::ServerDraining { reconnect_after });

@@ -51,6 +51,9 @@ impl Ready {
             draining: None,
         };
         if let Some(identity) = this.session.identity() {
+            //= specs/connection.md#conn-08
+            //# A connection that becomes ready MUST say `connection_ready` exactly once, before
+            //# anything of a thread.
             let frame = ServerFrame::Ready(ReadyFrame {
                 connection_id: context.connection_id,
                 user_id: identity.user_id.clone(),
@@ -67,6 +70,9 @@ impl Ready {
         }
         this.session.handle_timeout(context.now);
         let mut state = this.listen_to_session(context);
+        //= specs/connection.md#conn-02
+        //# A frame that comes too early MUST be held and handled in its order once the connection
+        //# is ready.
         for frame in held {
             state = match state {
                 State::Ready(ready) => ready.frame(frame, context),
@@ -108,6 +114,9 @@ impl Ready {
         State::Ready(self)
     }
 
+    //= specs/dependencies.md#dep-10
+    //# A connection that learns which parts are not available MUST tell its client, and again when
+    //# they are back.
     pub(super) fn service_status(self, context: &mut Context) -> State {
         let degraded = context.degraded.clone();
         context.say(&Reply::None, &ServerFrame::ServiceStatus { degraded });
@@ -123,14 +132,20 @@ impl Ready {
 
     pub(super) fn timeout(mut self, context: &mut Context) -> State {
         let now = context.now.mono;
+        //= specs/connection.md#conn-09
+        //# A peer that is silent for the heartbeat timeout MUST be closed with 4421.
         if self.silent_until(context) <= now {
             return context.close(CloseCode::HeartbeatLost, None);
         }
+        //= specs/connection.md#conn-16
+        //# A connection MUST be recycled with 4410 at its maximum age.
         if self.recycle_at(context) <= now {
             return context.close(CloseCode::MaxAge, None);
         }
         if self.next_ping <= now {
             self.next_ping = now.after(context.limits.heartbeat_interval);
+            //= specs/delivery.md#dlv-23
+            //# A ping MUST carry the heads of the threads that are followed.
             context.say(&Reply::None, &ServerFrame::Ping { heads: self.heads.clone() });
         }
         self.session.handle_timeout(context.now);
@@ -147,6 +162,9 @@ impl Ready {
     }
 
     /// Invariant 11: a driver that is late with its timeouts delivers nothing on a credential that has ended.
+    //= specs/auth.md#auth-09
+    //# A connection MUST NOT deliver or forward anything after its credential's grace, however late
+    //# its driver is.
     fn while_known(
         mut self,
         context: &mut Context,
@@ -173,6 +191,9 @@ impl Ready {
     fn frame(mut self, frame: ClientFrame, context: &mut Context) -> State {
         let ClientFrame { reply, body, claimed_user } = frame;
         let ours = self.session.identity().map(|identity| identity.user_id.as_str());
+        //= specs/isolation.md#iso-05
+        //# A frame that names another user than its connection's MUST be refused as
+        //# `user_mismatch`.
         if claimed_user.is_some() && claimed_user.as_deref() != ours {
             let message = "the frame names another user than this connection's";
             context.refuse(&reply, ErrorCode::UserMismatch, message);
@@ -181,7 +202,8 @@ impl Ready {
         match body {
             ClientBody::Ping { nonce } => context.say(&reply, &ServerFrame::Pong { nonce }),
             ClientBody::Pong => {}
-            // CONN-03
+            //= specs/connection.md#conn-03
+            //# A second `auth` on a ready connection MUST be refused, and its user MUST NOT change.
             ClientBody::Auth { .. } => {
                 let message = "this connection is authenticated; open another one";
                 context.refuse(&reply, ErrorCode::Forbidden, message);
@@ -262,6 +284,9 @@ impl Draining {
     }
 
     pub(super) fn timeout(self, context: &mut Context) -> State {
+        //= specs/drain.md#drain-04
+        //# A draining connection MUST refuse new messages, deliver what is under way, and close
+        //# with 1012.
         if self.close_at <= context.now.mono {
             return context.close(CloseCode::Restarting, Some(self.reconnect_after));
         }

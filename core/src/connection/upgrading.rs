@@ -27,6 +27,8 @@ impl Upgrading {
         context.opened_at.after(context.limits.auth_timeout)
     }
 
+    //= specs/connection.md#conn-18
+    //# A connection MUST NOT say or handle anything before its upgrade is complete.
     pub(super) fn text(mut self, text: &str, context: &Context) -> State {
         if self.early.len() < context.limits.held_frames && text.len() <= context.limits.frame_bytes
         {

@@ -41,6 +41,8 @@ impl Presented {
             found.push((AuthMethod::Subprotocol, token.clone().map(Credential::Token)));
         }
         for (name, value) in request.parameters() {
+            //= specs/handshake.md#hand-07
+            //# A token in the address MUST NOT be accepted, whatever else the request carries.
             if TOKEN_PARAMETERS.contains(&&*name) {
                 return Self::unusable(
                     "a token in the address is never accepted: send it in Authorization, in Sec-WebSocket-Protocol, or as the first frame",
@@ -64,10 +66,14 @@ impl Presented {
     fn first_if_they_agree(found: Vec<(AuthMethod, Option<Credential>)>) -> Self {
         let mut found = found.into_iter();
         let Some((method, first)) = found.next() else { return Self::Nothing };
+        //= specs/handshake.md#hand-05
+        //# An invalid credential MUST NOT fall through to the next place that may hold one.
         let Some(first) = first.filter(|first| secret(first).0.len() <= MAX_TOKEN_BYTES) else {
             return Self::unusable("the credential cannot be read");
         };
         let agrees = |other: Option<Credential>| other.is_some_and(|other| same(&first, &other));
+        //= specs/handshake.md#hand-06
+        //# Credentials that name two different identities MUST be refused as `auth_ambiguous`.
         if !found.all(|(_, other)| agrees(other)) {
             return Self::Unusable(PeerFault::new(
                 ErrorCode::AuthAmbiguous,

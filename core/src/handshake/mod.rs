@@ -78,11 +78,17 @@ pub fn decide(
         let presented = if version == subprotocol::GOLDEN_V1 {
             presented
         } else {
+            //= specs/handshake.md#hand-10
+            //# A version of `golden` that is not spoken MUST be explained inside the socket as
+            //# `unsupported_version`.
             Presented::Unusable(PeerFault::new(
                 ErrorCode::UnsupportedVersion,
                 "this server speaks golden.v1",
             ))
         };
+        //= specs/handshake.md#hand-08
+        //# A client that offers `golden.v1` MUST be told inside the socket why its credential is
+        //# refused.
         return Ok(Accepted {
             subprotocol: Some(version.into()),
             dialect: Dialect::GoldenV1,
@@ -93,6 +99,9 @@ pub fn decide(
     }
     let verify_before_upgrade = match &presented {
         Presented::Unusable(fault) => return Err(Refusal::unauthenticated(fault)),
+        //= specs/handshake.md#hand-09
+        //# A client that does not offer `golden.v1` and shows no credential MUST hear 401 before
+        //# the upgrade.
         Presented::Nothing if !server.demo => {
             return Err(Refusal::unauthenticated(&PeerFault::new(
                 ErrorCode::Unauthorized,

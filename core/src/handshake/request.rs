@@ -54,6 +54,9 @@ pub enum Admission {
 }
 
 impl Admission {
+    //= specs/handshake.md#hand-04
+    //# A server that is starting, draining or full MUST refuse an upgrade with 503 and
+    //# `Retry-After`.
     pub(super) fn check(self) -> Result<(), Refusal> {
         match self {
             Self::Open => Ok(()),
@@ -104,6 +107,9 @@ impl<'a> UpgradeRequest<'a> {
     }
 
     /// RFC 6455 section 4.2.1: is this a request for a WebSocket at all?
+    //= specs/handshake.md#hand-01
+    //# A request that is no WebSocket upgrade MUST be refused with 426 and headers that say how to
+    //# ask.
     pub(super) fn check_upgrade(&self) -> Result<(), Refusal> {
         let names = |header, word: &str| {
             self.list(header).any(|member| member.eq_ignore_ascii_case(word.as_bytes()))
@@ -115,6 +121,8 @@ impl<'a> UpgradeRequest<'a> {
         if self.only("Sec-WebSocket-Version") != Some(b"13") {
             return Err(Refusal::upgrade_required("only version 13 of WebSocket is spoken here"));
         }
+        //= specs/handshake.md#hand-02
+        //# A `Sec-WebSocket-Key` that is not 16 bytes in base64 MUST be refused with 400.
         let nonce = self.only("Sec-WebSocket-Key").and_then(|key| STANDARD.decode(key).ok());
         if nonce.is_none_or(|nonce| nonce.len() != 16) {
             return Err(Refusal::bad_request("Sec-WebSocket-Key must be 16 bytes in base64"));
@@ -124,6 +132,8 @@ impl<'a> UpgradeRequest<'a> {
 
     /// An exact comparison with the list (F40). Only browsers send an Origin, and they always do; so
     /// none at all is some other program. `null` (a sandboxed page, a file) is never on the list.
+    //= specs/handshake.md#hand-03
+    //# A page whose origin is not on the list MUST be refused with 403 before the upgrade.
     pub(super) fn check_origin(&self, origins: &[String]) -> Result<(), Refusal> {
         let known = |origin: &[u8]| {
             origin != b"null" && origins.iter().any(|listed| listed.as_bytes() == origin)

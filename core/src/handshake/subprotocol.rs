@@ -37,6 +37,8 @@ impl<'a> Offer<'a> {
         let mut offer = Self { names: Vec::new(), tokens: Vec::new() };
         let members = request.list("Sec-WebSocket-Protocol");
         for member in members.filter_map(|member| core::str::from_utf8(member).ok()) {
+            //= specs/connection.md#conn-06
+            //# The selected subprotocol MUST be one that was offered and MUST NOT be a token.
             match TOKEN_PREFIXES.iter().find_map(|prefix| member.strip_prefix(prefix)) {
                 Some(carried) => offer.tokens.push(token_of(carried)),
                 None => offer.names.push(member),

@@ -99,6 +99,9 @@ fn unusable(accepted: &Accepted) -> ErrorCode {
     }
 }
 
+//= specs/handshake.md#hand-01
+//= type=test
+//# A request that is no WebSocket upgrade MUST be refused with 426 and headers that say how to ask.
 #[test]
 fn what_is_no_websocket_request_hears_426_and_how_to_ask() {
     let mut post = Attempt::offering(&["golden.v1"]);
@@ -119,6 +122,9 @@ fn what_is_no_websocket_request_hears_426_and_how_to_ask() {
     }
 }
 
+//= specs/handshake.md#hand-02
+//= type=test
+//# A `Sec-WebSocket-Key` that is not 16 bytes in base64 MUST be refused with 400.
 #[test]
 fn the_key_must_be_sixteen_bytes_in_base64() {
     let key = |key| {
@@ -135,6 +141,9 @@ fn the_key_must_be_sixteen_bytes_in_base64() {
 }
 
 /// F40.
+//= specs/handshake.md#hand-03
+//= type=test
+//# A page whose origin is not on the list MUST be refused with 403 before the upgrade.
 #[test]
 fn a_foreign_page_is_refused_before_the_upgrade() {
     let from = |origin| Attempt::offering(&["golden.v1"]).with("Origin", origin);
@@ -154,6 +163,9 @@ fn a_foreign_page_is_refused_before_the_upgrade() {
     assert!(Attempt::offering(&["golden.v1"]).decide().is_ok(), "no Origin: not a browser");
 }
 
+//= specs/handshake.md#hand-04
+//= type=test
+//# A server that is starting, draining or full MUST refuse an upgrade with 503 and `Retry-After`.
 #[test]
 fn without_room_the_answer_is_503_and_when_to_come_back() {
     let retry_after = Millis(1_200);
@@ -208,6 +220,10 @@ fn the_selected_subprotocol_follows_the_table() {
 }
 
 /// F36.
+//= specs/handshake.md#hand-09
+//= type=test
+//# A client that does not offer `golden.v1` and shows no credential MUST hear 401 before the
+//# upgrade.
 #[test]
 fn only_clients_that_can_be_told_inside_are_let_in_without_a_credential() {
     assert_eq!(Attempt::offering(&["golden.v1"]).accepted().presented, Presented::Nothing);
@@ -218,6 +234,10 @@ fn only_clients_that_can_be_told_inside_are_let_in_without_a_credential() {
     }
 }
 
+//= specs/handshake.md#hand-10
+//= type=test
+//# A version of `golden` that is not spoken MUST be explained inside the socket as
+//# `unsupported_version`.
 #[test]
 fn a_version_that_is_not_spoken_is_explained_inside() {
     let accepted = Attempt::offering(&["golden.v2"]).demo().accepted();
@@ -254,6 +274,9 @@ fn a_token_is_found_in_every_place_and_spelling() {
     );
 }
 
+//= specs/handshake.md#hand-05
+//= type=test
+//# An invalid credential MUST NOT fall through to the next place that may hold one.
 #[test]
 fn an_invalid_credential_does_not_fall_through_to_the_next_place() {
     let good = format!("jwt.{}", jwt("ada", "1"));
@@ -281,6 +304,9 @@ fn the_scheme_of_a_proxy_is_no_credential() {
     }
 }
 
+//= specs/handshake.md#hand-06
+//= type=test
+//# Credentials that name two different identities MUST be refused as `auth_ambiguous`.
 #[test]
 fn two_places_may_agree_but_not_contradict_each_other() {
     let both = |header: &str, offered: &str| {
@@ -302,6 +328,9 @@ fn two_places_may_agree_but_not_contradict_each_other() {
     assert_eq!((refusal.status, refusal.code), (400, ErrorCode::AuthAmbiguous));
 }
 
+//= specs/handshake.md#hand-07
+//= type=test
+//# A token in the address MUST NOT be accepted, whatever else the request carries.
 #[test]
 fn a_token_in_the_address_is_never_accepted() {
     let good = format!("jwt.{}", jwt("ada", "1"));
@@ -323,6 +352,9 @@ fn no_secret_is_printed() {
 
 proptest! {
     /// CONN-06, and no request makes the decision panic.
+    //= specs/connection.md#conn-06
+    //= type=test
+    //# The selected subprotocol MUST be one that was offered and MUST NOT be a token.
     #[test]
     fn what_is_selected_was_offered_and_is_no_token(
         protocols in prop::collection::vec(

@@ -31,12 +31,16 @@ impl Backoff {
 
     /// The longest wait the next draw may give.
     #[must_use]
+    //= specs/dependencies.md#dep-11
+    //# A wait between tries MUST NOT exceed its ceiling, nor the ceiling the longest wait.
     pub fn ceiling(&self) -> Millis {
         let factor = 1_u64.checked_shl(self.failures).unwrap_or(u64::MAX);
         Millis(self.first.0.saturating_mul(factor)).min(self.longest)
     }
 
     /// One more failure: how long to wait before the next try.
+    //= specs/dependencies.md#dep-12
+    //# Many who fail together MUST come back spread over the whole span.
     pub fn draw(&mut self, seed: &mut Seed) -> Millis {
         let wait = Millis(seed.below(self.ceiling().0.saturating_add(1)));
         self.failures = self.failures.saturating_add(1);
@@ -61,6 +65,9 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        //= specs/dependencies.md#dep-11
+        //= type=test
+        //# A wait between tries MUST NOT exceed its ceiling, nor the ceiling the longest wait.
         #[test]
         fn a_wait_is_never_above_its_ceiling_nor_the_ceiling_above_the_longest(
             first in 0..10_000u64, longest in 0..100_000u64, seed: u64, tries in 1..100usize,
@@ -90,6 +97,9 @@ mod tests {
         assert_eq!(backoff.ceiling(), Millis(500));
     }
 
+    //= specs/dependencies.md#dep-12
+    //= type=test
+    //# Many who fail together MUST come back spread over the whole span.
     #[test]
     fn many_who_fail_together_come_back_spread_over_the_whole_span() {
         let mut seed = Seed::new(9);

@@ -91,6 +91,8 @@ impl Breaker {
     ///
     /// # Errors
     /// [`Refused`], with the time after which asking again makes sense.
+    //= specs/dependencies.md#dep-01
+    //# An open breaker MUST NOT let a call through, and a half-open one MUST admit a single trial.
     pub fn admit(&mut self, now: Mono) -> Result<Permit, Refused> {
         let closed_until = match self.state {
             State::Closed(_) => return Ok(Permit { generation: self.generation }),
@@ -100,18 +102,25 @@ impl Breaker {
         if now < closed_until {
             return Err(Refused { retry_after: closed_until.since(now) });
         }
+        //= specs/dependencies.md#dep-09
+        //# A trial nobody reports on MUST be followed by another.
         let trial_until = now.after(self.limits.cooldown);
         self.become_state(State::HalfOpen(HalfOpen { trial_until }));
         Ok(Permit { generation: self.generation })
     }
 
     /// The call with this permit succeeded.
+    //= specs/dependencies.md#dep-03
+    //# A late result of a call from before the last change MUST NOT change the breaker.
     pub fn succeeded(&mut self, permit: Permit) {
         if permit.generation != self.generation {
             return;
         }
         match &mut self.state {
             State::Closed(closed) => closed.failures = 0,
+            //= specs/dependencies.md#dep-02
+            //# An open breaker MUST become half-open after its cooldown, and a success MUST close
+            //# it.
             State::HalfOpen(_) => self.become_state(State::Closed(Closed { failures: 0 })),
             State::Open(_) => {}
         }
@@ -183,7 +192,9 @@ mod tests {
         (breaker, trial)
     }
 
-    /// DEP-01.
+    //= specs/dependencies.md#dep-01
+    //= type=test
+    //# An open breaker MUST NOT let a call through, and a half-open one MUST admit a single trial.
     #[test]
     fn an_open_breaker_lets_nothing_through_and_a_half_open_one_a_single_trial() {
         let mut breaker = open();
@@ -192,7 +203,9 @@ mod tests {
         assert!(breaker.admit(Mono(100)).is_err());
     }
 
-    /// DEP-02.
+    //= specs/dependencies.md#dep-02
+    //= type=test
+    //# An open breaker MUST become half-open after its cooldown, and a success MUST close it.
     #[test]
     fn a_successful_trial_closes_and_a_failed_one_opens_again() {
         let (mut breaker, trial) = half_open();
@@ -204,6 +217,9 @@ mod tests {
         assert!(breaker.admit(Mono(210)).is_ok());
     }
 
+    //= specs/dependencies.md#dep-09
+    //= type=test
+    //# A trial nobody reports on MUST be followed by another.
     #[test]
     fn a_trial_nobody_reports_on_is_followed_by_another() {
         let (mut breaker, lost) = half_open();
@@ -214,7 +230,9 @@ mod tests {
         assert!(breaker.is_closed());
     }
 
-    /// DEP-03.
+    //= specs/dependencies.md#dep-03
+    //= type=test
+    //# A late result of a call from before the last change MUST NOT change the breaker.
     #[test]
     fn a_result_from_before_the_last_change_says_nothing() {
         let mut breaker = Breaker::new(LIMITS);

@@ -191,6 +191,9 @@ impl Dependency {
         })))
     }
 
+    //= specs/dependencies.md#dep-05
+    //# A dependency that works again MUST be announced as ready within its bound, without a
+    //# restart.
     fn learn(&mut self, now: Mono, works: bool) {
         let before = self.standing();
         let (state, wait) = match (core::mem::replace(&mut self.state, State::Starting), works) {
@@ -208,11 +211,16 @@ impl Dependency {
         };
         self.state = state;
         self.question = Question::Due(now.after(wait));
+        //= specs/dependencies.md#dep-08
+        //# A loss MUST be announced at once, and a return after two good answers.
         if self.standing() != before {
             self.outputs.push_back(Output::Announce(self.standing()));
         }
     }
 
+    //= specs/dependencies.md#dep-07
+    //# A dependency missing at the start MUST be asked a bounded number of times and then declared
+    //# degraded.
     fn after_failures(&self, failures: u32) -> (State, Millis) {
         if failures > self.pace.tries {
             self.degraded()
@@ -306,6 +314,10 @@ mod tests {
     }
 
     /// F10: readiness is 500 ms × 3, then degraded.
+    //= specs/dependencies.md#dep-07
+    //= type=test
+    //# A dependency missing at the start MUST be asked a bounded number of times and then declared
+    //# degraded.
     #[test]
     fn a_dependency_that_is_not_there_is_asked_three_more_times_and_then_done_without() {
         let mut rig = Rig::new();
@@ -326,6 +338,9 @@ mod tests {
     }
 
     /// DEP-05, F11.
+    //= specs/dependencies.md#dep-08
+    //= type=test
+    //# A loss MUST be announced at once, and a return after two good answers.
     #[test]
     fn a_loss_is_announced_at_once_and_a_return_after_two_good_answers() {
         let mut rig = Rig::after(&[true]);
@@ -400,6 +415,10 @@ mod tests {
 
     proptest! {
         /// DEP-05 as liveness: whatever happened before, once it works it is ready again, and soon.
+        //= specs/dependencies.md#dep-05
+        //= type=test
+        //# A dependency that works again MUST be announced as ready within its bound, without a
+        //# restart.
         #[test]
         fn once_it_works_again_it_is_ready_within_its_bound(
             steps in prop::collection::vec((0u8..5, 0u64..8_000), 0..60)

@@ -89,6 +89,8 @@ impl Drain {
     ///
     /// # Errors
     /// [`Misuse::NotNow`] once draining has begun.
+    //= specs/drain.md#drain-07
+    //# Once the signal to stop has come, a connection or a run MUST NOT be admitted.
     pub const fn admit_connection(&mut self) -> Result<(), Misuse> {
         match self.state {
             State::Serving => {
@@ -132,6 +134,8 @@ impl Drain {
     }
 
     /// When one connection is to come back: up to `Limits::drain_jitter`, each another time.
+    //= specs/drain.md#drain-02
+    //# Each connection MUST be told its own time to come back, within the bound of the jitter.
     pub fn reconnect_after(&mut self) -> Millis {
         Millis(self.seed.below(self.jitter.0.saturating_add(1)))
     }
@@ -157,6 +161,8 @@ impl Drain {
     /// Lets time pass; harmless at any time.
     pub fn handle_timeout(&mut self, now: Mono) {
         let State::Draining(mut draining) = self.state else { return };
+        //= specs/drain.md#drain-03
+        //# Runs that have not ended at half of the deadline MUST be left to the next process.
         if draining.release_at.is_some_and(|at| at <= now || self.runs == 0) {
             draining.release_at = None;
             if self.runs > 0 {
@@ -167,6 +173,8 @@ impl Drain {
             }
         }
         let clean = self.connections == 0 && self.runs == 0;
+        //= specs/drain.md#drain-01
+        //# Shutdown MUST end by its deadline, whatever is left.
         self.state = if clean || draining.stop_at <= now {
             self.outputs.push_back(Output::Stopped { clean });
             State::Stopped(Stopped)
@@ -232,6 +240,9 @@ mod tests {
     }
 
     /// RUN-13.
+    //= specs/drain.md#drain-07
+    //= type=test
+    //# Once the signal to stop has come, a connection or a run MUST NOT be admitted.
     #[test]
     fn after_the_signal_nothing_begins() {
         let mut drain = draining(1, 0);
@@ -269,6 +280,9 @@ mod tests {
     }
 
     /// F35.
+    //= specs/drain.md#drain-02
+    //= type=test
+    //# Each connection MUST be told its own time to come back, within the bound of the jitter.
     #[test]
     fn connections_come_back_at_different_times_within_the_bound() {
         let mut drain = draining(1, 0);
@@ -322,6 +336,9 @@ mod tests {
 
     proptest! {
         /// RUN-13: it always stops by its deadline, says so once, and tells and closes before.
+        //= specs/drain.md#drain-01
+        //= type=test
+        //# Shutdown MUST end by its deadline, whatever is left.
         #[test]
         fn it_stops_by_its_deadline_whatever_happens(
             connections in 0u64..5, runs in 0u64..5,

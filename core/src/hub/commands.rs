@@ -97,6 +97,8 @@ impl Hub {
         message: UserMessage,
     ) {
         if self.draining {
+            //= specs/drain.md#drain-08
+            //# A new message MUST be refused as `shutting_down` while the server drains.
             let error = ErrorFrame::new(ErrorCode::ShuttingDown, "the server is draining");
             return self.refuse(connection_id, &reply, error);
         }
@@ -358,6 +360,9 @@ impl Hub {
     ) {
         match (request, result) {
             (_, Err(_)) => self.refuse(connection_id, reply, store_down()),
+            //= specs/runs.md#run-18
+            //# Cancelling an ended run MUST be refused as `run_not_active`, and an unknown one as
+            //# `run_not_found`.
             (Request::Cancel, Ok(Loaded::Run(Some(run)))) => {
                 let error = if run.status.is_terminal() {
                     ErrorFrame::new(ErrorCode::RunNotActive, "the run has ended")
@@ -369,6 +374,8 @@ impl Hub {
             (Request::Cancel, Ok(_)) => {
                 self.refuse(connection_id, reply, no_run("no such run"));
             }
+            //= specs/delivery.md#dlv-19
+            //# Entries that are asked for again MUST be sent again.
             (Request::Gap, Ok(Loaded::Entries(entries))) => {
                 let frames = entries.iter().map(|(seq, body)| body.frame(*seq, true));
                 self.deliver(connection_id, frames.collect(), false);

@@ -127,6 +127,8 @@ impl Hub {
     ) {
         let digest = digest(&message.content);
         if let Some(error) = self.refusal(thread_id, &message) {
+            //= specs/delivery.md#dlv-18
+            //# A repeated message that would be refused now MUST still get its first outcome.
             // It may have been accepted before: then its first outcome is the answer (DLV-08).
             let client_msg_id = message.client_msg_id;
             let load = Load::Message { client_msg_id: client_msg_id.clone() };
@@ -211,8 +213,13 @@ impl Hub {
         let busy = open.running.is_some() || !open.queued.is_empty();
         let head = open.log.head();
         if message.expected_head_seq.is_some_and(|expected| expected != head) {
+            //= specs/delivery.md#dlv-24
+            //# A message that expects another head of its thread MUST be refused as
+            //# `thread_advanced`.
             return Some(thread_advanced(head));
         }
+        //= specs/runs.md#run-31
+        //# A second message into a busy thread MUST wait, be refused or interrupt, as it asks.
         if busy && message.multitask == MultitaskStrategy::Reject {
             let error = ErrorFrame::new(ErrorCode::ThreadBusy, "a run is at work in this thread");
             return Some(error);
@@ -294,6 +301,9 @@ impl Hub {
             new_thread: None,
             title: None,
             expected_head: None,
+            //= specs/delivery.md#dlv-03
+            //# Thread, epoch and sequence number MUST name the same bytes for ever, across retries
+            //# and dead processes.
             entries: drafts.iter().map(Draft::encode).collect(),
             message: None,
             answers: Vec::new(),

@@ -33,6 +33,8 @@ use state::{Asked, Connection, Thread};
 
 /// The state of one user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+//= specs/isolation.md#iso-01
+//# What one user does MUST NOT change what another hears while no shared limit is reached.
 pub struct Hub {
     user_id: UserId,
     limits: Arc<Limits>,
@@ -128,6 +130,9 @@ impl Hub {
             self.heads_at = None;
             self.tell_heads();
         }
+        //= specs/runs.md#run-08
+        //# Every accepted run MUST reach its terminal event, provided the store accepts writes in
+        //# the end.
         self.retry_commits(now);
         self.supervise(now);
         self.settle(now);

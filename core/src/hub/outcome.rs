@@ -31,6 +31,8 @@ impl Hub {
         match outcome {
             Outcome::Unasked => return self.ignore(),
             Outcome::Waiting { tries, uncertain } => self.hold(thread_id, tries, uncertain),
+            //= specs/delivery.md#dlv-01
+            //# An entry MUST NOT be sent before the store has confirmed it.
             Outcome::Done { batch, first } => {
                 if let Some(purpose) = open.purpose.take() {
                     self.written(now, thread_id, purpose, first, &batch.entries);
@@ -62,6 +64,8 @@ impl Hub {
 
     /// The store is not there. Whoever waits for a new message to be accepted is told to try again
     /// (DEP-04); what a run has to say waits for the store to return.
+    //= specs/dependencies.md#dep-04
+    //# While the store is down a new message MUST be refused as retryable.
     fn hold(&mut self, thread_id: ThreadId, tries: u32, uncertain: bool) {
         if tries < self.limits.message_commit_tries {
             return;
@@ -125,6 +129,8 @@ impl Hub {
             Purpose::EndQueued { run_id, by } => {
                 self.publish(now, thread_id, first, bodies);
                 if let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) {
+                    //= specs/runs.md#run-32
+                    //# A waiting run that was taken back MUST NOT start.
                     open.queued.retain(|queued| queued.run_id != run_id);
                 }
                 if let Some((connection_id, reply)) = by {
@@ -146,6 +152,8 @@ impl Hub {
 
     /// A message and its run are committed: its sender hears it, its thread is followed, its run
     /// starts or waits (DLV-12).
+    //= specs/delivery.md#dlv-12
+    //# `ack` MUST NOT be sent before message and run are committed together.
     fn accepted(
         &mut self,
         now: Now,
@@ -191,6 +199,9 @@ impl Hub {
             let before = Seq(first.0 - 1);
             self.follow(connection_id, thread_id, Subscription::live(before, Level::Full));
         }
+        //= specs/delivery.md#dlv-20
+        //# An acknowledged message MUST be in its thread exactly once, however often the process is
+        //# killed.
         let ack = AckFrame {
             duplicate: false,
             client_msg_id: message.client_msg_id,
@@ -217,6 +228,9 @@ impl Hub {
         let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return false };
         let was_new = !core::mem::replace(&mut open.stored, true);
         if was_new {
+            //= specs/delivery.md#dlv-21
+            //# A new thread MUST be followed by every open window of its user from its first entry
+            //# on.
             for connection_id in self.attached_readers() {
                 let before = Seq(first.0 - 1);
                 self.follow(connection_id, thread_id, Subscription::live(before, Level::Full));

@@ -42,6 +42,8 @@ impl Hub {
     }
 
     /// Beyond the limit the oldest connection gives way (ids sort by time).
+    //= specs/isolation.md#iso-07
+    //# Beyond the limit of connections of a user the oldest MUST be closed with 4409.
     fn make_room(&mut self) {
         let readers = self.readers();
         let over = (readers.len() + 1).saturating_sub(self.limits.connections_per_user);
@@ -67,6 +69,8 @@ impl Hub {
             let running = open.running.iter().map(|running| &running.run);
             let asked = running.chain(&open.queued);
             runs.extend(
+                //= specs/runs.md#run-12
+                //# The loss of a client MUST NOT end a run unless its message asked for that.
                 asked.filter(|run| run.on_disconnect == OnDisconnect::Cancel).map(|run| run.run_id),
             );
         }
@@ -153,6 +157,8 @@ impl Hub {
             });
         }
         // What a connection has no room for is said, not left out (DLV-07).
+        //= specs/delivery.md#dlv-22
+        //# A resume of more threads than a connection may follow MUST say which are left out.
         let too_many = resuming.too_many.iter();
         results.extend(too_many.map(|point| not_recovered(point, None, ErrorCode::Overloaded)));
         match &resuming.reply {
@@ -171,6 +177,9 @@ impl Hub {
     }
 
     /// Whether all entries after the point can be replayed (DLV-07).
+    //= specs/delivery.md#dlv-07
+    //# A resume that cannot be served MUST be answered `recovered:false` with a reason, and MUST
+    //# NOT be served in part.
     fn reachable(&self, point: &ResumePoint) -> Result<Seq, (Option<Head>, ErrorCode)> {
         let Some(Thread::Open(open)) = self.threads.get(&point.thread_id) else {
             return Err((None, ErrorCode::ThreadNotFound));
@@ -332,6 +341,8 @@ impl Hub {
     }
 
     /// Lets every subscription of the thread that is behind take its next step.
+    //= specs/delivery.md#dlv-05
+    //# Every entry MUST in the end reach a reader that stays connected or keeps resuming.
     pub(super) fn read_on(&mut self, now: Now, thread_id: ThreadId) {
         let Some(Thread::Open(open)) = self.threads.get(&thread_id) else { return };
         let head = open.log.head();

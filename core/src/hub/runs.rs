@@ -21,9 +21,14 @@ struct CancelledOut {
 impl Hub {
     /// Sends the next waiting run of a thread to work, if it may go. Returns whether something changed.
     pub(super) fn start_next(&mut self, now: Now, thread_id: ThreadId) -> bool {
+        //= specs/runs.md#run-13
+        //# Once the server drains, a waiting run MUST NOT be taken up.
         if self.draining {
             return false;
         }
+        //= specs/isolation.md#iso-03
+        //# The runs of one user at work MUST NOT exceed the limit, over all threads; the others
+        //# wait.
         let full = self.running_runs() >= self.limits.running_runs_per_user;
         let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return false };
         if open.running.is_some() || open.queued.is_empty() {
@@ -35,6 +40,8 @@ impl Hub {
             }
             return false;
         }
+        //= specs/runs.md#run-15
+        //# Queued runs of a thread MUST start one at a time and in their order.
         let Some(run) = open.queued.pop_front() else { return false };
         let known = run.question.is_some();
         let mut running = Running::claiming(run, 1, now.wall);
@@ -127,9 +134,14 @@ impl Hub {
         let Some(running) = open.running.as_mut().filter(|r| r.run.run_id == run_id) else {
             return self.push(thread_id, Op::EndQueued { run_id, reason, by });
         };
+        //= specs/runs.md#run-10
+        //# Cancelling a run again MUST change nothing.
         if running.cancel.is_none() && running.stage != Stage::Ending {
             running.cancel = Some(reason);
             if running.stage == Stage::Working {
+                //= specs/runs.md#run-09
+                //# A run at work that is cancelled MUST end within the cancel grace, even if its
+                //# agent never answers.
                 running.deadline = Some(now.mono.after(self.limits.cancel_grace));
                 self.out.push_back(Output::CancelRun { run_id, reason });
             }
@@ -218,6 +230,9 @@ impl Hub {
     fn restart_or_end(&mut self, now: Now, thread_id: ThreadId, run_id: RunId) {
         let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return };
         let Some(running) = &open.running else { return };
+        //= specs/runs.md#run-24
+        //# A run whose task dies MUST be continued from the log, and given up after a bounded
+        //# number of attempts.
         if running.attempt >= self.limits.run_attempts {
             let error = ErrorInfo::new(ErrorCode::AgentFailed, "the run died repeatedly");
             return self.end_run(now, thread_id, run_id, Closing::Failed, |duration_ms| {
@@ -239,6 +254,8 @@ impl Hub {
         let thread_id = self.thread_of_run(run_id)?;
         let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return None };
         let running = open.running.as_mut()?;
+        //= specs/runs.md#run-07
+        //# What an older task of a run says MUST be dropped without effect.
         let speaks = running.run.run_id == run_id
             && running.fence == fence
             && running.stage == Stage::Working;

@@ -99,6 +99,9 @@ fn beyond_a_bound_the_reader_hears_of_it_next_and_once() {
     }
 }
 
+//= specs/delivery.md#dlv-13
+//= type=test
+//# At half of a bound what may be dropped MUST be dropped, and a durable entry MUST NOT be.
 #[test]
 fn what_may_be_dropped_is_dropped_above_half() {
     let (sender, receiver) = channel(4, 100);
@@ -133,6 +136,9 @@ fn an_idle_outbox_holds_no_buffer() {
 }
 
 proptest! {
+    //= specs/delivery.md#dlv-10
+    //= type=test
+    //# What waits for one reader MUST NOT exceed its bounds in frames and in bytes.
     #[test]
     fn the_bounds_hold_and_nothing_is_lost_or_reordered(
         steps in prop::collection::vec((0u8..4, 0usize..30), 0..200)

@@ -82,6 +82,8 @@ impl Run {
                 }
                 agent.next_effect += 1;
                 self.effects += 1;
+                //= specs/runs.md#run-28
+                //# A run MUST NOT perform more effects than its limit.
                 if self.effects > self.limits.effects_per_run {
                     let most = self.limits.effects_per_run;
                     let message = format!("the run asked for more than {most} effects");
@@ -161,6 +163,8 @@ impl Run {
     }
 
     pub(super) fn refuse_too_deep(&mut self, now: Now, agent_run_id: AgentRunId, depth: u32) {
+        //= specs/runs.md#run-29
+        //# Agents MUST NOT ask each other deeper than the limit.
         if depth > self.limits.delegation_depth {
             let most = self.limits.delegation_depth;
             let message = format!("agents may ask each other {most} deep, not deeper");
@@ -320,6 +324,8 @@ impl Run {
     }
 
     /// Closes an agent's tools and everything below it; the agent itself stays open.
+    //= specs/runs.md#run-05
+    //# `agent_completed` MUST NOT occur while a tool of that agent is open: it is closed first.
     fn close_below(&mut self, now: Now, agent_run_id: AgentRunId, how: Closing) {
         for child in self.grammar.below(agent_run_id) {
             if child == agent_run_id {

@@ -53,6 +53,9 @@ fn by_agent(world: &World) -> BTreeMap<String, alloc::vec::Vec<String>> {
 }
 
 /// F46, RUN-16.
+//= specs/runs.md#run-16
+//= type=test
+//# A run that goes on after a crash MUST NOT repeat an effect whose result is in the log.
 #[test]
 fn after_a_crash_at_every_entry_the_list_of_events_is_the_same_and_nothing_is_repeated() {
     let mut whole = busy();
@@ -86,6 +89,9 @@ fn after_a_crash_at_every_entry_the_list_of_events_is_the_same_and_nothing_is_re
     }
 }
 
+//= specs/runs.md#run-21
+//= type=test
+//# After a crash at any entry the events of a run MUST be those it would have had without it.
 #[test]
 fn without_concurrency_the_list_is_the_same_to_the_line() {
     let whole = |route| {
@@ -122,6 +128,9 @@ fn every_prefix_crashes_again_and_again_and_still_ends() {
 }
 
 /// RUN-16.
+//= specs/runs.md#run-22
+//= type=test
+//# A tool call that is not repeatable MUST end abandoned when a crash cut it off.
 #[test]
 fn a_call_that_must_not_be_repeated_ends_abandoned() {
     let (scripts, mut tools) = team(Route::Full);
@@ -140,6 +149,9 @@ fn a_call_that_must_not_be_repeated_ends_abandoned() {
     assert_eq!(marked, 1);
 }
 
+//= specs/runs.md#run-23
+//= type=test
+//# An agent whose code does not follow its log after a crash MUST end the run as interrupted.
 #[test]
 fn code_that_does_something_else_than_the_log_is_noticed() {
     for (change, expected) in [
@@ -240,6 +252,9 @@ fn a_dead_run_is_closed_from_its_log_at_every_entry() {
 }
 
 /// RUN-02 to RUN-06.
+//= specs/runs.md#run-27
+//= type=test
+//# A run MUST NOT complete without an answer.
 #[test]
 fn an_oracle_that_accepted_anything_would_be_noticed() {
     let mut world = busy();

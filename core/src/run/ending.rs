@@ -29,6 +29,9 @@ impl Run {
             Step::Done(outcome) => outcome.status == AgentStatus::Completed,
             Step::Waiting | Step::Open(_) => false,
         });
+        //= specs/runs.md#run-26
+        //# A step that fails MUST NOT end the run: it goes on without its result and ends
+        //# `degraded`.
         let (run, agent) = if whole {
             (RunStatus::Completed, AgentStatus::Completed)
         } else {
@@ -96,6 +99,8 @@ impl Run {
         self.past.clear();
         let empty = Grammar::new(self.assignment.run_id);
         let mut grammar = core::mem::replace(&mut self.grammar, empty);
+        //= specs/runs.md#run-33
+        //# Cancelling MUST close everything a run has open.
         let drafts = grammar.close(how, terminal, &mut self.desk(now, synthesized));
         self.grammar = grammar;
         self.append_closed(drafts);
@@ -137,6 +142,8 @@ impl Run {
 
     /// The partial answer of a run without a report: what its agents had finished, in their own words.
     /// Whether there is one.
+    //= specs/runs.md#run-20
+    //# A run that is out of time MUST keep the answer there is, marked as partial.
     fn say_what_there_is(&mut self, now: Now, why: &str) -> bool {
         let mut finished = String::new();
         let mut missing = String::new();

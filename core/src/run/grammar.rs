@@ -220,6 +220,8 @@ impl Grammar {
         }
     }
 
+    //= specs/runs.md#run-06
+    //# A run MUST have exactly one terminal event, and nothing durable of it MUST follow.
     fn observe(
         &mut self,
         agent: Option<&AgentRef>,
@@ -250,6 +252,8 @@ impl Grammar {
             Event::ToolExecuting { tool_call_id, tool, .. } => {
                 self.start_tool(agent, *tool_call_id, tool, ts)?;
             }
+            //= specs/runs.md#run-04
+            //# Each `tool_executing` MUST be closed by exactly one matching `tool_completed`.
             Event::ToolCompleted { tool_call_id, tool, status, .. } => {
                 let at = self.open_agent(agent)?;
                 let id = self.agents[at].agent.agent_run_id;
@@ -285,12 +289,17 @@ impl Grammar {
         Ok(())
     }
 
+    //= specs/runs.md#run-03
+    //# An event of an agent MUST NOT occur before its `agent_started` or after its
+    //# `agent_completed`.
     fn open_agent(&self, agent: Option<&AgentRef>) -> Result<usize, Violation> {
         let id = agent.ok_or(Violation::NoAgent)?.agent_run_id;
         let at = self.agents.iter().position(|open| open.agent.agent_run_id == id);
         at.ok_or(Violation::AgentNotOpen)
     }
 
+    //= specs/runs.md#run-02
+    //# `agent_started` MUST be the first event of an agent and MUST occur exactly once for it.
     fn start_agent(&mut self, agent: &AgentRef, ts: Wall) -> Result<(), Violation> {
         let id = agent.agent_run_id;
         let open = |id| self.agents.iter().any(|open| open.agent.agent_run_id == id);
@@ -336,6 +345,8 @@ impl Grammar {
             if !matches!(status, RunStatus::Completed | RunStatus::Degraded) {
                 return Err(Violation::WrongStatus);
             }
+            //= specs/runs.md#run-27
+            //# A run MUST NOT complete without an answer.
             if !self.answered {
                 return Err(Violation::NoAnswer);
             }

@@ -152,6 +152,8 @@ impl Run {
                     self.tool_progress(tool_call_id, progress, text)
                 }
             };
+        //= specs/runs.md#run-17
+        //# What comes late or twice for a run MUST be ignored and counted.
         if !known {
             self.ignored += 1;
         }
@@ -168,6 +170,8 @@ impl Run {
         if now.mono >= self.work_deadline {
             self.go_into_overtime(now);
         }
+        //= specs/runs.md#run-11
+        //# An agent or a run past its limit MUST end timed out.
         self.tools_due(now);
         self.agents_due(now);
     }

@@ -85,6 +85,9 @@ impl Workflow {
         let report = routes.values().find_map(|steps| steps.last()).map(|step| step.agent.clone());
         for route in Route::ALL {
             let steps = routes.get(&route).map_or(&[][..], Vec::as_slice);
+            //= specs/runs.md#run-14
+            //# The report agent MUST run in every run that is not cancelled, interrupted or cut off
+            //# with its task.
             match steps.last() {
                 None => return Err(PlanError::NoReport(route)),
                 Some(last) if Some(&last.agent) != report.as_ref() => {
@@ -100,6 +103,8 @@ impl Workflow {
                 if before.contains(&&step.agent) {
                     return Err(PlanError::Doubled(step.agent.clone()));
                 }
+                //= specs/runs.md#run-25
+                //# A plan with a step before what it needs MUST be refused when it is made.
                 if let Some(needs) = step.needs.iter().find(|needs| !before.contains(needs)) {
                     let (agent, needs) = (step.agent.clone(), needs.clone());
                     return Err(PlanError::NeedsLater { agent, needs });
@@ -176,6 +181,9 @@ mod tests {
     }
 
     /// F27.
+    //= specs/runs.md#run-25
+    //= type=test
+    //# A plan with a step before what it needs MUST be refused when it is made.
     #[test]
     fn optimization_before_data_is_refused_when_the_plan_is_made() {
         let steps = vec![step("optimization", &["data"]), step("data", &[]), step("report", &[])];

@@ -229,6 +229,8 @@ impl Run {
     }
 
     /// Starts the code of an agent that was at work when the log ended.
+    //= specs/runs.md#run-21
+    //# After a crash at any entry the events of a run MUST be those it would have had without it.
     pub(super) fn go_on(&mut self, now: Now, past: Past, role: Role, depth: u32, task: Task) {
         let agent_run_id = past.agent.agent_run_id;
         self.start_code(now, past.agent, role, depth, task);
@@ -238,6 +240,8 @@ impl Run {
     }
 
     /// An effect the log has: nothing is appended, the answer comes from the log if it is there.
+    //= specs/runs.md#run-16
+    //# A run that goes on after a crash MUST NOT repeat an effect whose result is in the log.
     pub(super) fn rejoin(
         &mut self,
         now: Now,
@@ -275,6 +279,9 @@ impl Run {
                     self.refuse_too_deep(now, child, depth);
                 }
             }
+            //= specs/runs.md#run-23
+            //# An agent whose code does not follow its log after a crash MUST end the run as
+            //# interrupted.
             (logged, _) => {
                 let name = self.agents.get(&agent_run_id).map(|agent| agent.agent.name.clone());
                 let name = name.as_ref().map_or("an agent", Name::as_str);

@@ -66,6 +66,9 @@ fn every_route_has_the_steps_of_the_workflow() {
 }
 
 /// F26, RUN-14.
+//= specs/runs.md#run-26
+//= type=test
+//# A step that fails MUST NOT end the run: it goes on without its result and ends `degraded`.
 #[test]
 fn the_report_runs_when_data_failed_and_the_run_ends_degraded() {
     let world = ran(Route::Full, |parts| parts.end("data", broken("the table is locked")));
@@ -100,6 +103,9 @@ fn an_agent_that_never_answers_ends_by_its_timeout_and_the_report_follows() {
 }
 
 /// RUN-11, RUN-14.
+//= specs/runs.md#run-11
+//= type=test
+//# An agent or a run past its limit MUST end timed out.
 #[test]
 fn when_the_run_has_no_time_left_the_report_still_gets_its_part() {
     let world = ran(Route::Full, |parts| {
@@ -123,6 +129,9 @@ fn a_team_that_never_answers_ends_by_the_run_timeout() {
     insta::assert_snapshot!(last.join("\n"));
 }
 
+//= specs/runs.md#run-19
+//= type=test
+//# A tool call past its limit MUST end timed out, and its agent MUST decide what that means.
 #[test]
 fn a_tool_that_hangs_is_closed_by_its_own_limit() {
     let world = ran(Route::Full, |parts| {
@@ -135,6 +144,9 @@ fn a_tool_that_hangs_is_closed_by_its_own_limit() {
 }
 
 /// RUN-04.
+//= specs/runs.md#run-30
+//= type=test
+//# A tool that fails for a moment MUST be tried again within its limit and MUST complete once.
 #[test]
 fn a_transient_failure_is_tried_again_and_completes_once() {
     let fails = Does::Fail { transient: true };
@@ -176,6 +188,9 @@ fn a_wait_that_was_asked_for_is_kept_and_not_longer_than_the_tool_has() {
 }
 
 /// F50, RUN-07, RUN-09, RUN-10.
+//= specs/runs.md#run-17
+//= type=test
+//# What comes late or twice for a run MUST be ignored and counted.
 #[test]
 fn cancel_closes_everything_at_once_and_a_second_one_does_nothing() {
     let (mut scripts, mut tools) = team(Route::Full);
@@ -196,7 +211,9 @@ fn cancel_closes_everything_at_once_and_a_second_one_does_nothing() {
     assert_eq!(world.run.poll_output(), Output::Idle(None));
 }
 
-/// RUN-05.
+//= specs/runs.md#run-05
+//= type=test
+//# `agent_completed` MUST NOT occur while a tool of that agent is open: it is closed first.
 #[test]
 fn an_agent_that_ends_with_tools_open_abandons_them() {
     let (scripts, mut tools) = team(Route::Full);
@@ -224,6 +241,9 @@ fn agents_ask_other_agents_and_hear_what_came_out() {
     insta::assert_snapshot!(world.lines().join("\n"));
 }
 
+//= specs/runs.md#run-29
+//= type=test
+//# Agents MUST NOT ask each other deeper than the limit.
 #[test]
 fn agents_may_not_ask_each_other_for_ever() {
     let world = ran(Route::Full, |parts| {
@@ -235,6 +255,9 @@ fn agents_may_not_ask_each_other_for_ever() {
     assert_eq!(world.ended, [RunStatus::Completed]);
 }
 
+//= specs/runs.md#run-28
+//= type=test
+//# A run MUST NOT perform more effects than its limit.
 #[test]
 fn a_run_may_not_ask_for_more_effects_than_its_limit() {
     let world = ran(Route::Full, |parts| {
@@ -358,6 +381,23 @@ fn limits() -> impl Strategy<Value = Limits> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
+    //= specs/runs.md#run-02
+    //= type=test
+    //# `agent_started` MUST be the first event of an agent and MUST occur exactly once for it.
+    //= specs/runs.md#run-03
+    //= type=test
+    //# An event of an agent MUST NOT occur before its `agent_started` or after its
+    //# `agent_completed`.
+    //= specs/runs.md#run-04
+    //= type=test
+    //# Each `tool_executing` MUST be closed by exactly one matching `tool_completed`.
+    //= specs/runs.md#run-06
+    //= type=test
+    //# A run MUST have exactly one terminal event, and nothing durable of it MUST follow.
+    //= specs/runs.md#run-14
+    //= type=test
+    //# The report agent MUST run in every run that is not cancelled, interrupted or cut off with
+    //# its task.
     #[test]
     fn whatever_agents_and_tools_do_the_grammar_holds_and_the_run_ends_once(
         scripts in scripts(),

@@ -116,6 +116,8 @@ impl Run {
     }
 
     /// A call cut off by a crash that must not be made again.
+    //= specs/runs.md#run-22
+    //# A tool call that is not repeatable MUST end abandoned when a crash cut it off.
     pub(super) fn abandon(&mut self, now: Now, tool_call_id: ToolCallId, call: Call) {
         let (attempt, last_attempt, state) = (1, 1, State::Calling);
         let deadline = now.mono;
@@ -178,6 +180,9 @@ impl Run {
                 let jitter = Millis(self.seed.below(most.0 + 1));
                 let wait = retry_after.map_or(jitter, |asked| asked.max(jitter));
                 let until = now.mono.after(wait);
+                //= specs/runs.md#run-30
+                //# A tool that fails for a moment MUST be tried again within its limit and MUST
+                //# complete once.
                 if transient && attempt < open.last_attempt && until < open.deadline {
                     open.state = State::Waiting { until };
                 } else {
@@ -291,6 +296,9 @@ impl Run {
             self.tools.iter_mut().find(|(_, open)| open.due() <= now.mono)
         {
             let tool_call_id = *tool_call_id;
+            //= specs/runs.md#run-19
+            //# A tool call past its limit MUST end timed out, and its agent MUST decide what that
+            //# means.
             if open.deadline <= now.mono {
                 let calling = open.state == State::Calling;
                 let error = ErrorInfo::new(ErrorCode::ToolTimeout, "the tool's time is over");

@@ -131,6 +131,9 @@ impl Log {
                 Some(Flight { batch, .. }) => Outcome::Lost { batch },
                 None => Outcome::Unasked,
             },
+            //= specs/dependencies.md#dep-06
+            //# A failure of the store for a moment MUST NOT lose a message or end its reader's
+            //# connection.
             Err(fault @ (Fault::Unavailable | Fault::Unknown)) => {
                 flight.uncertain |= fault == Fault::Unknown;
                 flight.state = State::Waiting(now.after(pause(limits, flight.tries)));
@@ -149,6 +152,8 @@ impl Log {
     }
 
     /// Tries the waiting batch again, under the same identity, if its time has come.
+    //= specs/delivery.md#dlv-11
+    //# A write of unknown outcome MUST be repeated with the same identity, never renumbered.
     pub fn retry(&mut self, now: Mono, effect: &mut EffectId) -> Option<(EffectId, Batch)> {
         let flight = self.flight.as_mut()?;
         match flight.state {

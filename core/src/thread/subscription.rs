@@ -87,6 +87,9 @@ impl Subscription {
     /// not, they are read from the store when their turn comes.
     pub fn committed(&mut self, first: Seq, count: u64) -> bool {
         match &self.state {
+            //= specs/delivery.md#dlv-04
+            //# On one connection the entries of a thread MUST be sent without a gap from the resume
+            //# position on.
             State::Live if self.sent.next() == first => {
                 self.sent = self.sent.plus(count);
                 true
@@ -106,6 +109,8 @@ impl Subscription {
             return Next::Nothing;
         }
         match behind.target {
+            //= specs/delivery.md#dlv-16
+            //# A replay MUST end with `replay_complete`, which names the last entry replayed.
             Some(target) if self.sent >= target => {
                 behind.target = None;
                 Next::ReplayComplete(target)

@@ -35,6 +35,8 @@ pub enum Reply {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Secret(pub String);
 
+//= specs/auth.md#auth-05
+//# A token or a ticket MUST NOT appear in the debug text of anything, and so not in a log.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")

@@ -30,6 +30,8 @@ pub struct Naming {
 }
 
 impl Naming {
+    //= specs/wire.md#wire-10
+    //# A message without a name MUST get one that is the same when the same frame comes twice.
     fn name(self, reply: &Reply) -> ClientMsgId {
         let connection = self.connection_id;
         let by_frame = match reply {
@@ -72,7 +74,11 @@ impl Refused {
 /// [`Refused`] with `message_too_large`, `invalid_json`, `invalid_frame`, `unknown_type`,
 /// `validation_failed` (naming the field), `auth_ambiguous`, `user_mismatch`, or `thread_not_found`
 /// and `run_not_found` for ids that cannot exist.
+//= specs/wire.md#wire-01
+//# Reading a frame MUST NOT panic, whatever its text.
 pub fn decode(text: &str, limits: &Limits, naming: Naming) -> Result<ClientFrame, Refused> {
+    //= specs/wire.md#wire-03
+    //# A message above the limit of bytes MUST be refused as `message_too_large`.
     if text.len() > limits.message_bytes {
         let message = format!("a message may have {} bytes", limits.message_bytes);
         return Err(refused(Reply::None, PeerFault::new(ErrorCode::MessageTooLarge, message)));
@@ -84,6 +90,8 @@ pub fn decode(text: &str, limits: &Limits, naming: Naming) -> Result<ClientFrame
     let Envelope { reply, word, fields } = envelope;
     read(&word, &fields, &reply, limits, naming)
         .map(|(body, claimed_user)| ClientFrame { reply: reply.clone(), body, claimed_user })
+        //= specs/wire.md#wire-09
+        //# A refusal MUST name the frame it is about, as far as that could be read.
         .map_err(|wrong| Refused { reply, fault: wrong.fault, field: wrong.field })
 }
 
@@ -175,6 +183,9 @@ fn claimed_user(fields: &Fields<'_>) -> Result<Option<String>, Wrong> {
     }
 }
 
+//= specs/wire.md#wire-02
+//# Each kind of broken input MUST be refused with its own code, naming the field where there is
+//# one.
 fn body(
     kind: Kind,
     fields: &Fields<'_>,
@@ -276,6 +287,8 @@ fn user_message(
 }
 
 /// What was said, under any of the names it goes by; the first one present counts.
+//= specs/wire.md#wire-05
+//# What a message says MUST be found under every name it goes by.
 fn content(fields: &Fields<'_>, limits: &Limits) -> Result<String, Wrong> {
     const NAMES: &[&str] = &["content", "text", "user_request", "query", "message"];
     const INSIDE: &[&str] = &["query", "user_request", "content", "text"];

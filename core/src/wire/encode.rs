@@ -36,6 +36,8 @@ impl ServerFrame {
     /// Encodes the frame as an answer to `reply`. `announced` is what `connection_ready` says about
     /// this server; no other frame reads it. Times in payloads are milliseconds since 1970.
     #[must_use]
+    //= specs/wire.md#wire-11
+    //# A client MUST hear what a server says: every control frame is read back as it was meant.
     pub fn encode(&self, reply: &Reply, announced: Announced<'_>) -> Frame {
         match self {
             Self::Ack(ack) => control("ack", reply, AckOut::from(ack)),

@@ -11,6 +11,8 @@ use serde_json::value::{RawValue, to_raw_value};
 impl ClientFrame {
     /// Encodes the frame; [`super::decode()`] reads the same frame back. `claimed_user` is not written.
     #[must_use]
+    //= specs/wire.md#wire-07
+    //# Every client frame MUST survive its encoding.
     pub fn encode(&self) -> Frame {
         let (word, payload) = write(&self.body);
         match &self.reply {

@@ -135,6 +135,8 @@ impl EntryBody {
 
     /// The frame at its place: the same bytes live and on replay, apart from the `replay` mark (invariant 6).
     #[must_use]
+    //= specs/delivery.md#dlv-15
+    //# A replayed entry MUST have the bytes of the live one, apart from the `replay` mark.
     pub fn frame(&self, seq: Seq, replay: bool) -> Frame {
         let mut number = itoa::Buffer::new();
         let number = number.format(seq.0);
@@ -200,6 +202,8 @@ impl Entry {
     ///
     /// # Errors
     /// When it is no durable entry this version knows.
+    //= specs/wire.md#wire-06
+    //# Every event MUST survive its encoding.
     pub fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         let raw: EntryIn<'_> = serde_json::from_slice(bytes)?;
         // With the type in front serde reads the payload in place; a payload kept as raw JSON
@@ -253,6 +257,9 @@ mod tests {
         }
     }
 
+    //= specs/delivery.md#dlv-15
+    //= type=test
+    //# A replayed entry MUST have the bytes of the live one, apart from the `replay` mark.
     #[test]
     fn replay_gives_the_same_bytes_as_live_apart_from_the_mark() {
         let body = draft().encode();

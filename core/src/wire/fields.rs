@@ -106,6 +106,8 @@ impl<'a> Fields<'a> {
     pub(super) fn thread(&self) -> Result<Option<ThreadId>, Wrong> {
         let Some(raw) = self.raw("thread_id") else { return Ok(None) };
         let text = text_of(raw).ok_or_else(|| invalid("thread_id", "must be a text"))?;
+        //= specs/wire.md#wire-13
+        //# A text that is no id MUST be answered exactly as an id that does not exist.
         text.parse().map(Some).map_err(|_| PeerFault::thread_not_found().into())
     }
 

@@ -202,6 +202,8 @@ pub struct ResumeHeard {
 impl ServerEvent {
     /// Reads one text frame. Never fails: what cannot be read is [`Self::Unknown`].
     #[must_use]
+    //= specs/wire.md#wire-08
+    //# A client MUST ignore what it does not know, apart from the place of an entry.
     pub fn decode(text: &str) -> Self {
         let Ok(head) = serde_json::from_str::<HeadIn<'_>>(text) else { return Self::Unknown };
         match (head.seq, head.thread_id, head.epoch) {

@@ -45,6 +45,8 @@ pub enum Kind {
 }
 
 /// Every word a client may use, with its meaning. The first word of a meaning is its own.
+//= specs/wire.md#wire-04
+//# Every word a client may use MUST lead to the one kind it means, plain and as JSON-RPC.
 pub const WORDS: &[(&str, Kind)] = &[
     ("approval", Kind::Approval),
     ("auth", Kind::Auth),

@@ -62,6 +62,9 @@ fn kind(body: &ClientBody) -> Kind {
     }
 }
 
+//= specs/wire.md#wire-04
+//= type=test
+//# Every word a client may use MUST lead to the one kind it means, plain and as JSON-RPC.
 #[test]
 fn every_word_leads_to_the_body_it_means_plain_and_as_json_rpc() {
     for (word, meaning) in WORDS {
@@ -76,6 +79,9 @@ fn every_word_leads_to_the_body_it_means_plain_and_as_json_rpc() {
     }
 }
 
+//= specs/wire.md#wire-05
+//= type=test
+//# What a message says MUST be found under every name it goes by.
 #[test]
 fn what_was_said_is_found_under_every_name_it_goes_by() {
     for frame in [
@@ -97,6 +103,9 @@ fn what_was_said_is_found_under_every_name_it_goes_by() {
     }
 }
 
+//= specs/wire.md#wire-10
+//= type=test
+//# A message without a name MUST get one that is the same when the same frame comes twice.
 #[test]
 fn a_message_without_a_name_is_named_by_its_connection_and_frame() {
     let name = |text: &str| match body(text) {
@@ -111,6 +120,10 @@ fn a_message_without_a_name_is_named_by_its_connection_and_frame() {
     assert_eq!(name(r#"{"type":"chat","text":"a","client_msg_id":"m1"}"#), "m1");
 }
 
+//= specs/wire.md#wire-02
+//= type=test
+//# Each kind of broken input MUST be refused with its own code, naming the field where there is
+//# one.
 #[test]
 fn each_kind_of_broken_input_has_its_refusal() {
     use ErrorCode as E;
@@ -189,6 +202,9 @@ fn each_kind_of_broken_input_has_its_refusal() {
     assert_eq!(refusal(&deep), (E::ValidationFailed, Some("nonce")));
 }
 
+//= specs/wire.md#wire-03
+//= type=test
+//# A message above the limit of bytes MUST be refused as `message_too_large`.
 #[test]
 fn a_message_of_8192_bytes_is_read_and_one_of_8193_is_too_large() {
     let frame = |bytes: usize| {
@@ -202,6 +218,9 @@ fn a_message_of_8192_bytes_is_read_and_one_of_8193_is_too_large() {
     assert_eq!(refusal(&content(8001)), (ErrorCode::ValidationFailed, Some("text")));
 }
 
+//= specs/wire.md#wire-09
+//= type=test
+//# A refusal MUST name the frame it is about, as far as that could be read.
 #[test]
 fn a_refusal_names_its_frame_as_far_as_it_could_be_read() {
     let reply = |text: &str| read(text).expect_err(text).reply;
@@ -329,6 +348,9 @@ fn every_error_has_its_frame() {
     insta::assert_snapshot!(lines);
 }
 
+//= specs/wire.md#wire-11
+//= type=test
+//# A client MUST hear what a server says: every control frame is read back as it was meant.
 #[test]
 fn a_client_hears_what_a_server_says() {
     for frame in control_frames() {
@@ -401,6 +423,9 @@ fn a_client_hears_what_a_server_says() {
     }
 }
 
+//= specs/wire.md#wire-08
+//= type=test
+//# A client MUST ignore what it does not know, apart from the place of an entry.
 #[test]
 fn what_a_client_does_not_know_is_unknown_but_an_entry_keeps_its_place() {
     assert_eq!(ServerEvent::decode(r#"{"type":"song","payload":{}}"#), ServerEvent::Unknown);
@@ -427,6 +452,9 @@ fn damaged(text: &str, at: usize, how: u8, with: char) -> String {
 }
 
 proptest! {
+    //= specs/wire.md#wire-06
+    //= type=test
+    //# Every event MUST survive its encoding.
     #[test]
     fn every_event_survives_the_wire(draft in arbitrary::draft(), seq in 1..u64::MAX, replay: bool) {
         let frame = draft.encode().frame(Seq(seq), replay);
@@ -441,6 +469,9 @@ proptest! {
         prop_assert_eq!(entry.agent, draft.scope.and_then(|scope| scope.agent));
     }
 
+    //= specs/wire.md#wire-07
+    //= type=test
+    //# Every client frame MUST survive its encoding.
     #[test]
     fn every_client_frame_survives_the_wire(body in arbitrary::client_body(), id in 0..3u8) {
         let reply = match id {
@@ -458,6 +489,9 @@ proptest! {
         let _ = ServerEvent::decode(&text);
     }
 
+    //= specs/wire.md#wire-01
+    //= type=test
+    //# Reading a frame MUST NOT panic, whatever its text.
     #[test]
     fn no_damaged_frame_makes_reading_panic(
         body in arbitrary::client_body(),

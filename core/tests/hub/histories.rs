@@ -197,6 +197,13 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
+    //= specs/delivery.md#dlv-05
+    //= type=test
+    //# Every entry MUST in the end reach a reader that stays connected or keeps resuming.
+    //= specs/runs.md#run-08
+    //= type=test
+    //# Every accepted run MUST reach its terminal event, provided the store accepts writes in the
+    //# end.
     #[test]
     fn whatever_happens_everything_comes_to_its_end(steps in steps()) {
         let mut world = World::new();

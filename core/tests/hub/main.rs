@@ -4,17 +4,17 @@
 
 mod histories;
 mod matrix;
+mod readers;
+mod runs;
 mod store;
 mod world;
 
 use goldenpath_core::hub::Input;
-use goldenpath_core::id::{ConnectionId, Epoch, RunId, Seq, ThreadId};
+use goldenpath_core::id::{ConnectionId, Seq, ThreadId};
 use goldenpath_core::limits::Limits;
-use goldenpath_core::run::CancelReason;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{
-    ClientBody, ErrorCode, Event, Feedback, Level, MultitaskStrategy, OnDisconnect, Reply,
-    ResumePoint, RunStatus, ThreadCommand,
+    ClientBody, ErrorCode, Feedback, MultitaskStrategy, Reply, ThreadCommand,
 };
 use serde_json::Value;
 use world::{Store3, World, message};
@@ -35,10 +35,6 @@ fn kinds(world: &World, thread_id: ThreadId) -> Vec<&'static str> {
 
 fn code(frame: Option<&Value>) -> Option<&str> {
     frame.and_then(|frame| frame["payload"]["code"].as_str())
-}
-
-fn resume_at(thread_id: ThreadId, after_seq: u64) -> ResumePoint {
-    ResumePoint { thread_id, epoch: None, after_seq: Seq(after_seq) }
 }
 
 #[test]
@@ -66,6 +62,12 @@ fn a_message_becomes_a_thread_a_run_and_an_answer() {
     assert_eq!(ack["payload"]["status"], "accepted");
 }
 
+//= specs/delivery.md#dlv-01
+//= type=test
+//# An entry MUST NOT be sent before the store has confirmed it.
+//= specs/delivery.md#dlv-12
+//= type=test
+//# `ack` MUST NOT be sent before message and run are committed together.
 #[test]
 fn nothing_is_acknowledged_or_sent_before_the_store_has_it() {
     let mut world = World::new();
@@ -104,6 +106,9 @@ fn the_same_id_with_other_content_is_a_conflict() {
     assert_eq!(world.store.threads.len(), 1);
 }
 
+//= specs/delivery.md#dlv-18
+//= type=test
+//# A repeated message that would be refused now MUST still get its first outcome.
 #[test]
 fn a_repeated_message_that_would_be_refused_still_gets_its_first_outcome() {
     let mut world = World::new();
@@ -119,309 +124,9 @@ fn a_repeated_message_that_would_be_refused_still_gets_its_first_outcome() {
     assert!(world.heard(reader, "error").is_none());
 }
 
-#[test]
-fn a_second_message_waits_is_rejected_or_interrupts_as_it_asks() {
-    for (strategy, expected) in [
-        (MultitaskStrategy::Enqueue, None),
-        (MultitaskStrategy::Reject, Some("thread_busy")),
-        (MultitaskStrategy::Interrupt, None),
-    ] {
-        let mut world = World::new();
-        let reader = world.attach(Vec::new());
-        world.say(reader, message("m1", None));
-        world.answer(0, Store3::Well);
-        let thread_id = world.only_thread();
-        let mut second = message("m2", Some(thread_id));
-        second.multitask = strategy;
-        world.say(reader, second);
-        world.answer(0, Store3::Well);
-        assert_eq!(code(world.heard(reader, "error")), expected, "{strategy:?}");
-        let interrupted = world.cancelled.iter().any(|(_, r)| *r == CancelReason::Interrupt);
-        assert_eq!(interrupted, strategy == MultitaskStrategy::Interrupt);
-        world.settle();
-    }
-}
-
-#[test]
-fn queued_runs_start_in_order_one_at_a_time() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
-    world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    let thread_id = world.only_thread();
-    for name in ["m2", "m3", "m4"] {
-        world.say(reader, message(name, Some(thread_id)));
-    }
-    world.settle();
-    let started: Vec<RunId> = world
-        .entries(thread_id)
-        .iter()
-        .filter(|entry| matches!(entry.event, Event::RunStarted { .. }))
-        .filter_map(|entry| entry.run_id)
-        .collect();
-    let queued: Vec<RunId> = world
-        .entries(thread_id)
-        .iter()
-        .filter(|entry| matches!(entry.event, Event::RunQueued { .. }))
-        .filter_map(|entry| entry.run_id)
-        .collect();
-    assert_eq!(started, queued);
-    assert_eq!(started.len(), 4);
-}
-
-#[test]
-fn a_full_queue_refuses() {
-    let mut world = World::with(Limits { queued_runs_per_thread: 1, ..Limits::default() });
-    let reader = world.attach(Vec::new());
-    world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    let thread_id = world.only_thread();
-    for name in ["m2", "m3"] {
-        world.say(reader, message(name, Some(thread_id)));
-        world.answer(0, Store3::Well);
-    }
-    assert_eq!(code(world.heard(reader, "error")), Some("queue_full"));
-    world.settle();
-}
-
-#[test]
-fn runs_over_the_users_limit_wait_for_a_place_in_any_thread() {
-    let mut world = World::with(Limits { running_runs_per_user: 2, ..Limits::default() });
-    let reader = world.attach(Vec::new());
-    for name in ["m1", "m2", "m3", "m4"] {
-        world.say(reader, message(name, None));
-    }
-    while !world.pending.is_empty() {
-        world.answer(0, Store3::Well);
-    }
-    assert_eq!(world.tasks.len(), 2);
-    world.settle();
-    assert!(world.store.runs.values().all(|run| run.status == RunStatus::Completed));
-}
-
-#[test]
-fn a_reader_that_resumes_gets_the_rest_and_then_lives() {
-    let (mut world, _, thread_id) = after_one_run();
-    let late = world.attach(vec![resume_at(thread_id, 4)]);
-    world.settle();
-    assert_eq!(world.readers[&late].positions[&thread_id], Seq(11));
-    assert!(!world.readers[&late].seen.contains_key(&(thread_id, Seq(4))));
-    let complete = world.heard(late, "replay_complete").unwrap();
-    assert_eq!(complete["payload"]["to_seq"], 11);
-    world.say(late, message("m2", Some(thread_id)));
-    world.settle();
-    assert_eq!(world.readers[&late].positions[&thread_id], Seq(21));
-}
-
-#[test]
-fn a_resume_that_cannot_be_served_says_why_and_sends_nothing() {
-    let (mut world, reader, thread_id) = after_one_run();
-    let unknown = ThreadId(99);
-    let mut wrong_epoch = resume_at(thread_id, 1);
-    wrong_epoch.epoch = Some(Epoch(7));
-    for (point, reason) in [
-        (resume_at(thread_id, 12), "cursor_invalid"),
-        (wrong_epoch, "epoch_mismatch"),
-        (resume_at(unknown, 0), "thread_not_found"),
-    ] {
-        world.command(reader, ClientBody::Resume { threads: vec![point] });
-        while !world.pending.is_empty() {
-            world.answer(0, Store3::Well);
-        }
-        let resumed = &world.heard(reader, "resumed").unwrap()["payload"]["threads"][0];
-        assert_eq!(resumed["recovered"], false);
-        assert_eq!(resumed["reason"], reason);
-    }
-    assert!(world.heard(reader, "replay_complete").is_none());
-}
-
-#[test]
-fn a_resume_of_more_threads_than_there_is_room_for_says_which_are_left_out() {
-    let (mut world, _, thread_id) = after_one_run();
-    let limit = Limits::default().subscriptions_per_connection;
-    let reader = world.attach(Vec::new());
-    let threads = vec![resume_at(thread_id, 11); limit + 2];
-    world.command(reader, ClientBody::Resume { threads });
-    let resumed = &world.heard(reader, "resumed").unwrap()["payload"]["threads"];
-    let reasons = resumed.as_array().unwrap().iter().map(|one| one["reason"].as_str());
-    assert_eq!(reasons.filter(|reason| *reason == Some("overloaded")).count(), 2);
-}
-
-#[test]
-fn a_replay_larger_than_the_limit_is_refused_as_a_whole() {
-    let (mut world, _, thread_id) = {
-        let mut world = World::with(Limits { replay_entries: 5, ..Limits::default() });
-        let reader = world.attach(Vec::new());
-        world.say(reader, message("m1", None));
-        world.settle();
-        let thread_id = world.only_thread();
-        (world, reader, thread_id)
-    };
-    let late = world.attach(Vec::new());
-    world.command(late, ClientBody::Resume { threads: vec![resume_at(thread_id, 0)] });
-    let resumed = &world.heard(late, "resumed").unwrap()["payload"]["threads"][0];
-    assert_eq!(resumed["reason"], "replay_too_large");
-    assert!(world.readers[&late].seen.is_empty());
-}
-
-#[test]
-fn a_new_thread_is_heard_in_every_window_of_its_user() {
-    let mut world = World::new();
-    let (one, two) = (world.attach(Vec::new()), world.attach(Vec::new()));
-    world.say(one, message("m1", None));
-    world.settle();
-    let thread_id = world.only_thread();
-    assert_eq!(world.readers[&two].positions[&thread_id], Seq(11));
-    assert_eq!(world.readers[&one].seen, world.readers[&two].seen);
-}
-
-#[test]
-fn a_summary_leaves_the_agents_work_out() {
-    let (mut world, _, thread_id) = after_one_run();
-    let watcher = world.attach(Vec::new());
-    world.command(watcher, ClientBody::Subscribe { thread_id, level: Level::Summary });
-    let sender = world.attach(Vec::new());
-    world.say(sender, message("m2", Some(thread_id)));
-    while let Some(run_id) = world.tasks.keys().next().copied() {
-        world.speak(run_id, 100);
-    }
-    while !world.pending.is_empty() {
-        world.answer(0, Store3::Well);
-    }
-    assert!(world.readers[&watcher].seen.len() < 7);
-}
-
-#[test]
-fn cancel_stops_the_task_and_is_idempotent() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
-    world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    let run_id = *world.tasks.keys().next().unwrap();
-    for _ in 0..2 {
-        world.command(reader, ClientBody::CancelRun { run_id: Some(run_id) });
-    }
-    assert_eq!(world.cancelled, [(run_id, CancelReason::User)]);
-}
-
-#[test]
-fn a_task_that_ignores_cancel_is_ended_within_the_grace() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
-    world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    let run_id = *world.tasks.keys().next().unwrap();
-    world.speak(run_id, 3);
-    world.answer(0, Store3::Well);
-    world.command(reader, ClientBody::CancelRun { run_id: Some(run_id) });
-    world.pass(Limits::default().cancel_grace);
-    while !world.pending.is_empty() {
-        world.answer(0, Store3::Well);
-    }
-    let thread_id = world.only_thread();
-    assert_eq!(world.store.runs[&run_id].status, RunStatus::Cancelled);
-    let ends = &kinds(&world, thread_id)[7..];
-    assert_eq!(ends, ["tool_completed", "agent_completed", "run_cancelled"]);
-    assert!(world.tasks.is_empty(), "the task is killed");
-}
-
-#[test]
-fn a_task_that_says_nothing_ends_timed_out() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
-    world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    let limits = Limits::default();
-    world.pass(Millis(limits.run_timeout.0 + limits.run_supervision_grace.0));
-    world.settle();
-    assert_eq!(kinds(&world, world.only_thread()).last(), Some(&"run_timed_out"));
-}
-
-#[test]
-fn a_task_that_dies_is_continued_and_in_the_end_given_up() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
-    world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    for attempt in 1..=3 {
-        let (run_id, fence) = {
-            let (run_id, task) = world.tasks.iter().next().unwrap();
-            assert_eq!(task.assignment.attempt, attempt);
-            (*run_id, task.fence)
-        };
-        world.speak(run_id, 1);
-        world.tasks.remove(&run_id);
-        world.input(Input::RunStopped { run_id, fence });
-        while !world.pending.is_empty() {
-            world.answer(0, Store3::Well);
-        }
-    }
-    assert_eq!(kinds(&world, world.only_thread()).last(), Some(&"run_failed"));
-}
-
-#[test]
-fn what_an_older_task_says_is_dropped() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
-    world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    let (run_id, task) = world.tasks.pop_first().unwrap();
-    world.input(Input::RunStopped { run_id, fence: task.fence });
-    while !world.pending.is_empty() {
-        world.answer(0, Store3::Well);
-    }
-    let ignored = world.hub.ignored();
-    let drafts = task.lines.into_iter().collect();
-    world.input(Input::Append { run_id, fence: task.fence, drafts });
-    assert_eq!(world.hub.ignored(), ignored + 1);
-    world.settle();
-}
-
-#[test]
-fn a_waiting_run_can_be_taken_back() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
-    world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    let thread_id = world.only_thread();
-    world.say(reader, message("m2", Some(thread_id)));
-    world.answer(0, Store3::Well);
-    let waiting = world.store.unfinished()[1].run_id;
-    world.command(reader, ClientBody::CancelQueued { run_id: waiting });
-    world.answer(0, Store3::Well);
-    assert_eq!(world.store.runs[&waiting].status, RunStatus::Cancelled);
-    world.settle();
-    let started = kinds(&world, thread_id).iter().filter(|k| **k == "run_started").count();
-    assert_eq!(started, 1);
-}
-
-#[test]
-fn a_run_of_nobody_knows_is_not_found_and_an_ended_one_not_active() {
-    let (mut world, reader, _) = after_one_run();
-    let ended = *world.store.runs.keys().next().unwrap();
-    for (run_id, expected) in [(RunId(404), "run_not_found"), (ended, "run_not_active")] {
-        world.command(reader, ClientBody::CancelRun { run_id: Some(run_id) });
-        world.answer(0, Store3::Well);
-        assert_eq!(code(world.heard(reader, "error")), Some(expected));
-    }
-}
-
-#[test]
-fn the_loss_of_the_last_reader_cancels_only_what_asked_for_that() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
-    world.say(reader, message("stays", None));
-    let mut leaves = message("leaves", None);
-    leaves.on_disconnect = OnDisconnect::Cancel;
-    world.say(reader, leaves);
-    while !world.pending.is_empty() {
-        world.answer(0, Store3::Well);
-    }
-    world.detach(reader);
-    assert_eq!(world.cancelled.len(), 1);
-    assert_eq!(world.cancelled[0].1, CancelReason::Disconnect);
-}
-
+//= specs/dependencies.md#dep-04
+//= type=test
+//# While the store is down a new message MUST be refused as retryable.
 #[test]
 fn while_the_store_is_down_a_message_is_refused_as_retryable_and_later_accepted() {
     let mut world = World::new();
@@ -440,6 +145,9 @@ fn while_the_store_is_down_a_message_is_refused_as_retryable_and_later_accepted(
     assert_eq!(world.store.runs.len(), 1);
 }
 
+//= specs/delivery.md#dlv-11
+//= type=test
+//# A write of unknown outcome MUST be repeated with the same identity, never renumbered.
 #[test]
 fn a_commit_of_unknown_outcome_is_repeated_under_the_same_identity() {
     let mut world = World::new();
@@ -454,37 +162,9 @@ fn a_commit_of_unknown_outcome_is_repeated_under_the_same_identity() {
     assert!(world.heard(reader, "ack").is_some());
 }
 
-#[test]
-fn runs_left_behind_by_a_crash_go_on_from_the_log() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
-    world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    let thread_id = world.only_thread();
-    world.say(reader, message("m2", Some(thread_id)));
-    world.answer(0, Store3::Well);
-    let run_id = *world.tasks.keys().next().unwrap();
-    world.speak(run_id, 3);
-    world.answer(0, Store3::Well);
-    world.crash();
-    world.settle();
-    assert!(world.store.runs.values().all(|run| run.status == RunStatus::Completed));
-    let all = kinds(&world, thread_id);
-    let count = |kind| all.iter().filter(|k| **k == kind).count();
-    assert_eq!(count("run_started"), 3, "the first run was claimed twice");
-    assert_eq!(count("agent_started"), 2, "and nothing was said twice");
-    assert_eq!(count("run_completed"), 2);
-}
-
-#[test]
-fn beyond_the_limit_the_oldest_window_is_replaced() {
-    let mut world = World::with(Limits { connections_per_user: 2, ..Limits::default() });
-    let first = world.attach(Vec::new());
-    world.attach(Vec::new());
-    world.attach(Vec::new());
-    assert_eq!(world.readers[&first].closed, Some(4409));
-}
-
+//= specs/drain.md#drain-08
+//= type=test
+//# A new message MUST be refused as `shutting_down` while the server drains.
 #[test]
 fn while_draining_nothing_new_starts() {
     let mut world = World::new();
@@ -494,6 +174,9 @@ fn while_draining_nothing_new_starts() {
     assert_eq!(code(world.heard(reader, "error")), Some("shutting_down"));
 }
 
+//= specs/delivery.md#dlv-24
+//= type=test
+//# A message that expects another head of its thread MUST be refused as `thread_advanced`.
 #[test]
 fn a_thread_that_moved_on_refuses_who_expected_otherwise() {
     let (mut world, reader, thread_id) = after_one_run();
@@ -520,19 +203,6 @@ fn threads_are_made_renamed_listed_read_and_deleted() {
     }
     assert!(world.heard(reader, "error").is_none());
     assert_eq!(world.store.threads.len(), 2);
-}
-
-#[test]
-fn a_hole_is_filled_on_request() {
-    let (mut world, reader, thread_id) = after_one_run();
-    let before = world.readers[&reader].seen.len();
-    world.readers.get_mut(&reader).unwrap().seen.clear();
-    let gap = ClientBody::GapRequest { thread_id, after_seq: Seq(2), to_seq: Seq(5) };
-    world.command(reader, gap);
-    world.answer(0, Store3::Well);
-    let seen: Vec<u64> = world.readers[&reader].seen.keys().map(|(_, seq)| seq.0).collect();
-    assert_eq!(seen, [3, 4, 5]);
-    assert_eq!(before, 11);
 }
 
 #[test]

@@ -237,6 +237,9 @@ fn badly_signed() -> Vec<(&'static str, String)> {
 }
 
 /// AUTH-06: one verifier, one verdict; whatever a token says about its own checking is not believed.
+//= specs/auth.md#auth-13
+//= type=test
+//# A token whose signature, header or shape is not as agreed MUST be refused as `unauthorized`.
 #[test]
 fn every_hostile_token_is_refused() {
     let tokens = hs256();

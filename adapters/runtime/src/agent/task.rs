@@ -266,6 +266,8 @@ impl<L: Log> RunTask<L> {
             thread_id: self.thread_id,
             tool_call_id,
         };
+        //= specs/isolation.md#iso-09
+        //# A tool that blocks its thread MUST NOT hold up other users.
         let blocking = tool.is_blocking();
         let work = tool.call(cx, args, self.around.limits.inline_result_bytes);
         self.start(tool_call_id, attempt, work, cancelled, blocking).await;

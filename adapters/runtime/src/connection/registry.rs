@@ -51,6 +51,8 @@ impl Registry {
     }
 
     /// Closes the sockets of a session that was ended early with 4441 (F39, AUTH-08).
+    //= specs/auth.md#auth-08
+    //# The connections of a session that was ended MUST be closed with 4441, and no others.
     pub fn revoke(&self, session_id: SessionId) {
         for socket in self.sockets().values() {
             if socket.session_id == Some(session_id) {

@@ -212,6 +212,9 @@ impl Identities {
     ) -> Result<LoggedIn, Denied> {
         let now = self.now();
         self.may_try(&format!("client {client}"), throttle::CLIENT, now)?;
+        //= specs/auth.md#auth-19
+        //# Tries at a password MUST be limited for each account and client, and MUST NOT lock out
+        //# other accounts.
         self.may_try(&format!("account {client} {email}"), throttle::ACCOUNT, now)?;
         let account = match email.parse::<Email>() {
             Ok(email) => self.sources.accounts.by_email(&email).await?,

@@ -55,7 +55,11 @@ impl Tickets {
         origin: Option<&str>,
         now: Mono,
     ) -> Option<Identity> {
+        //= specs/auth.md#auth-07
+        //# A ticket MUST be accepted at most once.
         let ticket = self.0.remove(&ticket.0)?;
+        //= specs/auth.md#auth-11
+        //# A ticket MUST NOT be accepted after its lifetime or from another origin.
         let good = now < ticket.good_until && ticket.origin.as_deref() == origin;
         good.then_some(ticket.identity)
     }
@@ -71,6 +75,9 @@ mod tests {
         Identity { user_id, session_id: SessionId(1), expires_at: None, demo: false }
     }
 
+    //= specs/auth.md#auth-11
+    //= type=test
+    //# A ticket MUST NOT be accepted after its lifetime or from another origin.
     #[test]
     fn a_ticket_is_good_once_in_time_and_for_its_page() {
         let mut tickets = Tickets::default();

@@ -122,6 +122,8 @@ impl Shared {
 }
 
 impl Store for MemoryStore {
+    //= specs/storage.md#stor-07
+    //# All stores MUST give the same answers to the same history.
     fn commit(&self, batch: Batch) -> Answer<Committed> {
         let mut shared = self.shared();
         let failure = shared.commits.pop_front().unwrap_or(Failure::None);

@@ -207,6 +207,8 @@ impl Shard {
     }
 
     /// A hub panicked: a bug of ours. Its user starts anew from the store; no other user notices.
+    //= specs/isolation.md#iso-06
+    //# A failure inside one user's hub MUST NOT disturb another user.
     fn lost(&mut self, id: &UserId) {
         let request_id = RequestId::draw(&mut self.seed, self.around.clock.now().wall);
         tracing::error!(%request_id, shard = self.number, "a hub failed; its user starts anew");

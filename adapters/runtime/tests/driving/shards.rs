@@ -26,6 +26,9 @@ async fn users_are_served_side_by_side_and_hear_their_own_only() {
     assert_eq!((load.users, load.connections, load.runs), (0, 0, 0), "nobody is kept for nothing");
 }
 
+//= specs/dependencies.md#dep-06
+//= type=test
+//# A failure of the store for a moment MUST NOT lose a message or end its reader's connection.
 #[tokio::test(start_paused = true)]
 async fn dep_04_a_store_that_fails_for_a_moment_is_asked_again() {
     let rig = rig(Limits::default());
@@ -47,6 +50,9 @@ async fn f24_a_run_whose_task_vanishes_is_started_again() {
     assert_eq!(attempts, [1, 2]);
 }
 
+//= specs/isolation.md#iso-06
+//= type=test
+//# A failure inside one user's hub MUST NOT disturb another user.
 #[tokio::test(start_paused = true)]
 async fn a_hub_that_fails_takes_nobody_with_it() {
     let rig = rig(Limits::default());
@@ -71,6 +77,9 @@ async fn a_hub_that_fails_takes_nobody_with_it() {
     again.until("run_completed").await;
 }
 
+//= specs/drain.md#drain-03
+//= type=test
+//# Runs that have not ended at half of the deadline MUST be left to the next process.
 #[tokio::test(start_paused = true)]
 async fn a_drain_lets_runs_end_for_half_its_time_then_leaves_them_to_the_next_process() {
     let rig = rig(Limits::default());

@@ -21,6 +21,8 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     timeouts(config, findings);
 }
 
+//= specs/safety.md#safe-01
+//# In production demo mode, the E2E key, an empty origin list or a weak key MUST stop the start.
 fn production(config: &Config, findings: &mut Findings) {
     if config.demo_mode == Some(true) {
         findings.push(Finding::new(
@@ -57,6 +59,8 @@ fn production(config: &Config, findings: &mut Findings) {
             "List the origins of the pages that may connect, like https://chat.example",
         ));
     }
+    //= specs/safety.md#safe-02
+    //# A configuration without a key or without origins MUST NOT start in production.
     if config.jwt_secret_key.is_none() {
         findings.push(Finding::new(
             "JWT_SECRET_KEY",
@@ -114,6 +118,8 @@ fn stores(config: &Config, findings: &mut Findings) {
 }
 
 /// Each must be shorter than the next: what is inside ends before what is around it.
+//= specs/safety.md#safe-03
+//# Timeouts that do not fit into each other MUST stop the start.
 fn timeouts(config: &Config, findings: &mut Findings) {
     let limits = &config.limits;
     let run_and_grace = Millis(limits.run_timeout.0.saturating_add(limits.cancel_grace.0));

@@ -113,6 +113,9 @@ impl Layers {
         }
     }
 
+    //= specs/safety.md#safe-04
+    //# A setting that does not exist or cannot be read MUST be told, and MUST NOT be told by its
+    //# secret value.
     fn unknown(&mut self, source: Source, name: &str) {
         let close = nearest(name);
         let remedy = match close {

@@ -118,6 +118,9 @@ impl Group {
         if let Some(message) = &batch.message {
             self.unused(batch, message)?;
         }
+        //= specs/storage.md#stor-02
+        //# A batch that is refused for its expected head MUST NOT write anything and MUST learn the
+        //# head there is.
         if batch.expected_head.is_some_and(|expected| expected != head) {
             return Err(Committed::HeadMoved { head }.into());
         }
@@ -130,8 +133,14 @@ impl Group {
         match self.threads.get(&batch.thread_id) {
             None if batch.new_thread.is_some() => Ok(Seq::ZERO),
             None => Err(Committed::NoThread.into()),
+            //= specs/isolation.md#iso-04
+            //# A write to what belongs to another user MUST change nothing and MUST be answered as
+            //# for what does not exist.
             Some(thread) if thread.user_id != batch.user_id => Err(Committed::NoThread.into()),
             Some(thread) => {
+                //= specs/storage.md#stor-04
+                //# A batch that is sent again MUST be answered as the first time, also after a
+                //# restart.
                 if let Some(first_seq) = self.batches.get(&(batch.thread_id, batch.id)) {
                     Err(Committed::Done { first_seq: *first_seq }.into())
                 } else if batch.new_thread.is_some() || thread.epoch != batch.epoch {
@@ -144,9 +153,14 @@ impl Group {
     }
 
     /// The client's name for the message is new (DLV-08).
+    //= specs/delivery.md#dlv-08
+    //# The same `client_msg_id` MUST return the first outcome and MUST NOT start a second run,
+    //# restarts included.
     fn unused(&self, batch: &Batch, message: &NewMessage) -> Result<(), Not> {
         let key = (batch.user_id.clone(), message.client_msg_id.clone());
         let Some(first) = self.firsts.get(&key) else { return Ok(()) };
+        //= specs/delivery.md#dlv-17
+        //# The same `client_msg_id` with other content MUST be refused as `idempotency_conflict`.
         if first.digest != message.digest {
             return Err(Committed::Conflict.into());
         }
@@ -172,6 +186,8 @@ impl Group {
             if runs.contains_key(&run_id) {
                 continue;
             }
+            //= specs/isolation.md#iso-08
+            //# A run of another user MUST NOT be reachable through a thread of one's own.
             let run = self.runs.get(&run_id).filter(|run| run.thread_id == batch.thread_id);
             runs.insert(run_id, run.ok_or(REFUSED)?.clone());
         }
@@ -183,6 +199,8 @@ impl Group {
         let was = self.threads.get(&batch.thread_id).and_then(|thread| thread.running);
         let stays = was.filter(|run_id| !runs.contains_key(run_id));
         let running = runs.values().filter(|run| run.status == RunStatus::Running);
+        //= specs/runs.md#run-01
+        //# A thread MUST have at most one running run.
         let two = running.count() + usize::from(stays.is_some()) > 1;
         let taken = batch.message.as_ref().is_some_and(|m| self.runs.contains_key(&m.run_id));
         if two || taken { Err(REFUSED) } else { Ok(runs) }
@@ -204,6 +222,8 @@ impl Group {
         }
     }
 
+    //= specs/delivery.md#dlv-02
+    //# The sequence numbers of a thread MUST be gap-free from 1 in the durable log.
     fn accept(&mut self, place: usize, batch: &Batch, head: Seq, runs: BTreeMap<RunId, RunRow>) {
         let thread_id = batch.thread_id;
         let thread = self.threads.entry(thread_id).or_insert_with(|| ThreadRow {
@@ -240,6 +260,8 @@ impl Group {
                 seq: place_of(head, message.entry),
                 run_id: message.run_id,
             };
+            //= specs/storage.md#stor-15
+            //# A message that waits twice in one group MUST make one run.
             self.firsts.insert((batch.user_id.clone(), message.client_msg_id.clone()), first);
         }
         for (run_id, run) in runs {
@@ -263,7 +285,11 @@ fn well_formed(batch: &Batch) -> Result<(), Not> {
 }
 
 /// The order of [`RunChange`]: a higher fence or an end refuses, a lower fence is raised (DLV-09).
+//= specs/delivery.md#dlv-09
+//# A write with an older fence MUST NOT become visible.
 fn apply(run: &mut RunRow, change: &RunChange, at: Wall) -> Result<(), Committed> {
+    //= specs/storage.md#stor-05
+    //# A run that has ended MUST NOT be written to.
     if run.status.is_terminal() || run.fence > change.fence {
         return Err(Committed::Fenced);
     }

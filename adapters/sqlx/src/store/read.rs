@@ -11,6 +11,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 use std::collections::BTreeMap;
 
+//= specs/isolation.md#iso-02
+//# Another user's thread, run or message MUST be answered exactly as if it did not exist.
 pub(super) async fn load(
     pool: &SqlitePool,
     user: &UserId,
@@ -60,6 +62,8 @@ async fn thread(
 }
 
 /// Entries `after < seq ≤ last`. The first segment may begin before; a log has no gaps.
+//= specs/storage.md#stor-13
+//# A log MUST be read whole and in order, whatever the size of the pages.
 async fn entries(
     pool: &SqlitePool,
     user: &UserId,
@@ -160,6 +164,8 @@ async fn threads(
 }
 
 /// The one read over all users: what a restart has to go on with.
+//= specs/storage.md#stor-08
+//# A restart MUST find every run that has not ended, with its user and in its order.
 pub(super) async fn unfinished(
     pool: &SqlitePool,
 ) -> Result<Vec<(UserId, Vec<StoredRun>)>, sqlx::Error> {

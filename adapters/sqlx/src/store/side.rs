@@ -118,6 +118,8 @@ async fn record(
     record: &Record,
 ) -> Result<Wrote, sqlx::Error> {
     let statement = match record {
+        //= specs/storage.md#stor-09
+        //# A deleted thread MUST be gone with all it held.
         Record::DeleteThread { thread_id } => {
             // Each run of a thread is the answer to one of its messages; artifacts go with their run,
             // segments, messages and ratings with the thread (foreign keys).
@@ -145,6 +147,8 @@ async fn record(
         .bind(i64::from(feedback.rating))
         .bind(feedback.comment.clone())
         .bind(at.stored()),
+        //= specs/storage.md#stor-16
+        //# A read position MUST NOT go back, nor beyond the head.
         Record::Position { thread_id, seq } => sqlx::query(
             "UPDATE thread SET position = max(position, min(?3, head))
              WHERE thread_id = ?1 AND user_id = ?2",

@@ -76,6 +76,8 @@ impl Writer {
             for job in jobs.drain(..) {
                 if let Job::Close(done) = job {
                     // What is in the queue by now is still done; nothing comes after it.
+                    //= specs/storage.md#stor-11
+                    //# Closing MUST finish what waits and MUST refuse what comes after.
                     self.queue.close();
                     closing.push(done);
                 } else {
@@ -103,6 +105,8 @@ impl Writer {
         let outcomes = match self.transaction(&jobs).await {
             Ok(outcomes) => outcomes,
             // One of them breaks a constraint, and no other must suffer for it.
+            //= specs/storage.md#stor-06
+            //# A batch that breaks a rule MUST NOT harm others that are written with it.
             Err(Broken::Constraint(error)) if jobs.len() > 1 => {
                 tracing::warn!(%error, jobs = jobs.len(), "a group is taken apart");
                 let mut outcomes = Vec::with_capacity(jobs.len());
@@ -130,6 +134,8 @@ impl Writer {
     }
 
     /// One transaction for all of them; the answers are in the order of the jobs.
+    //= specs/storage.md#stor-03
+    //# A thread's head and its entries MUST change in one transaction.
     async fn transaction(&mut self, jobs: &[&Job]) -> Result<Vec<Outcome>, Broken> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
@@ -155,6 +161,8 @@ impl Writer {
         if lost == Some(Lost::Request) {
             return Err(Broken::Unconfirmed(None));
         }
+        //= specs/storage.md#stor-01
+        //# A commit that was answered MUST survive the death of the process at that moment.
         if let Err(error) = conn.execute("COMMIT").await {
             return Err(Broken::Unconfirmed(Some(error)));
         }
@@ -215,6 +223,8 @@ fn fault_of(broken: Broken) -> Fault {
             tracing::warn!(%error, "a transaction was rolled back");
             Fault::Unavailable
         }
+        //= specs/storage.md#stor-14
+        //# A commit whose answer was lost MUST happen once when it is repeated.
         Broken::Unconfirmed(error) => {
             let error = error.map(|error| error.to_string());
             tracing::warn!(error, "a commit was not confirmed");

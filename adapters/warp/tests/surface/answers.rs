@@ -107,6 +107,9 @@ async fn every_answer_has_its_shape() {
     insta::assert_json_snapshot!(all);
 }
 
+//= specs/wire.md#wire-12
+//= type=test
+//# Every refusal over HTTP MUST be a problem with a code, a reason and words for the user.
 #[tokio::test]
 async fn every_refusal_has_a_code_and_says_why() {
     let rig = rig(Wishes { demo: false, ..Wishes::default() }).await;
@@ -215,6 +218,10 @@ async fn only_a_listed_page_may_read_answers() {
     }
 }
 
+//= specs/auth.md#auth-19
+//= type=test
+//# Tries at a password MUST be limited for each account and client, and MUST NOT lock out other
+//# accounts.
 #[tokio::test]
 async fn tries_at_a_password_are_counted_for_one_account_only() {
     let rig = rig(Wishes::default()).await;

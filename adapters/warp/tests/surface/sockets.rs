@@ -106,6 +106,9 @@ async fn a_server_without_room_or_will_says_503_before_the_upgrade() {
     assert_eq!(connect(&rig, "/ws", &[GOLDEN]).await.err(), Some(503));
 }
 
+//= specs/auth.md#auth-07
+//= type=test
+//# A ticket MUST be accepted at most once.
 #[tokio::test]
 async fn a_ticket_opens_one_socket_of_the_page_that_asked_for_it() {
     let rig = rig(Wishes::default()).await;
@@ -131,6 +134,12 @@ async fn a_ticket_opens_one_socket_of_the_page_that_asked_for_it() {
     assert_eq!(foreign.until_closed().await.1, 4401);
 }
 
+//= specs/auth.md#auth-06
+//= type=test
+//# The same token MUST get the same verdict over HTTP and WebSocket.
+//= specs/auth.md#auth-08
+//= type=test
+//# The connections of a session that was ended MUST be closed with 4441, and no others.
 #[tokio::test]
 async fn f39_a_log_out_closes_the_sockets_of_its_session_and_no_others() {
     let rig = rig(Wishes::default()).await;

@@ -72,6 +72,9 @@ fn refreshing(mut session: Session) -> Session {
     session
 }
 
+//= specs/auth.md#auth-16
+//= type=test
+//# A verdict that answers no check under way MUST be ignored.
 #[test]
 fn only_the_verdict_of_this_check_makes_a_user_known() {
     let mut session = Session::new(&limits());
@@ -84,6 +87,9 @@ fn only_the_verdict_of_this_check_makes_a_user_known() {
     assert_eq!(session.identity().unwrap().user_id.as_str(), "ada");
 }
 
+//= specs/auth.md#auth-15
+//= type=test
+//# A peer MUST be warned before its credential ends.
 #[test]
 fn a_credential_is_warned_about_and_ends_after_its_grace() {
     let mut session = known();
@@ -120,6 +126,9 @@ fn a_refresh_of_another_user_ends_the_session_and_transfers_nothing() {
     assert_eq!(session.identity(), None);
 }
 
+//= specs/auth.md#auth-14
+//= type=test
+//# A refresh that fails MUST leave the older credential in place until its own end.
 #[test]
 fn a_failed_refresh_leaves_the_older_credential_and_its_end() {
     let mut session = refreshing(expiring());

@@ -2,6 +2,9 @@
 
 use super::*;
 
+//= specs/client.md#clnt-05
+//= type=test
+//# A client MUST give up a connection that is silent for two heartbeats.
 #[test]
 fn silence_ends_a_connection_after_two_heartbeats() {
     let mut bench = Bench::ready();
@@ -16,6 +19,9 @@ fn silence_ends_a_connection_after_two_heartbeats() {
     assert_eq!(bench.look()[0], "hang up 4421");
 }
 
+//= specs/client.md#clnt-04
+//= type=test
+//# The wait before a dial MUST NOT be shorter than the server asked for.
 #[test]
 fn the_wait_is_never_shorter_than_the_server_asked_for() {
     let mut bench = Bench::ready();
@@ -69,6 +75,9 @@ fn once_means_once() {
     assert_eq!(bench.client.link(), Link::Ended(Ended::Forbidden(CloseCode::AuthTimeout)));
 }
 
+//= specs/client.md#clnt-07
+//= type=test
+//# A client whose credential has expired MUST NOT dial before it has a newer one.
 #[test]
 fn an_expired_token_waits_for_a_newer_one_and_then_dials() {
     let mut bench = Bench::new(Config::default(), Some(token()));
@@ -123,6 +132,9 @@ fn a_credential_that_was_taken_off_on_the_way_is_sent_in_a_frame() {
     assert_eq!(bench.look(), ["need credential: Refused"]);
 }
 
+//= specs/client.md#clnt-13
+//= type=test
+//# A cancel MUST survive the connection until its run has ended.
 #[test]
 fn a_cancel_survives_the_connection_until_the_run_has_ended() {
     let mut bench = Bench::ready();
@@ -145,6 +157,9 @@ fn a_cancel_survives_the_connection_until_the_run_has_ended() {
     assert_eq!(bench.look().iter().filter(|line| is_cancel(line)).count(), 0);
 }
 
+//= specs/client.md#clnt-08
+//= type=test
+//# What comes from an older socket MUST be ignored and counted.
 #[test]
 fn what_comes_from_an_older_socket_is_ignored_and_counted() {
     let mut bench = Bench::ready();

@@ -2,6 +2,9 @@
 
 use super::*;
 
+//= specs/client.md#clnt-02
+//= type=test
+//# A message MUST NOT be sent before the connection is ready, and MUST be sent after it.
 #[test]
 fn a_message_sent_before_the_connection_is_ready_is_sent_after_it() {
     let mut bench = Bench::dialing();
@@ -16,6 +19,9 @@ fn a_message_sent_before_the_connection_is_ready_is_sent_after_it() {
     assert_eq!(bench.client.unacknowledged(), 0);
 }
 
+//= specs/client.md#clnt-01
+//= type=test
+//# A message MUST be sent again under its name until the server has it or refuses it for good.
 #[test]
 fn an_unacknowledged_message_is_sent_again_under_its_name_on_the_next_connection() {
     let mut bench = Bench::ready();
@@ -55,6 +61,9 @@ fn messages_go_one_after_the_other() {
     assert_eq!(sent(bench.look()), 1);
 }
 
+//= specs/client.md#clnt-11
+//= type=test
+//# What a client holds MUST be bounded: entries ahead of a hole, and messages on their way.
 #[test]
 fn one_name_has_one_content_and_the_outbox_is_bounded() {
     let mut bench = Bench::dialing();

@@ -20,6 +20,9 @@ fn entries_are_applied_once_and_in_order_and_a_hole_is_asked_for_once() {
     assert_eq!(bench.applied(), [6, 7, 8, 9]);
 }
 
+//= specs/client.md#clnt-03
+//= type=test
+//# A hole MUST be asked for again when what was asked for does not come.
 #[test]
 fn a_hole_that_is_not_filled_is_asked_for_again() {
     let mut bench = Bench::ready();
@@ -40,6 +43,9 @@ fn the_heads_in_a_ping_reveal_a_hole_at_the_end() {
     assert!(said[1].starts_with("send gap_request"), "{said:?}");
 }
 
+//= specs/client.md#clnt-12
+//= type=test
+//# An entry of a kind the client does not know MUST keep its place.
 #[test]
 fn an_entry_of_a_kind_nobody_knows_has_its_place() {
     let mut bench = Bench::ready();
@@ -72,6 +78,9 @@ fn a_replay_is_awaited_before_the_client_is_ready() {
     assert_eq!(bench.look(), ["applied 5", "applied 6", "→ Ready"]);
 }
 
+//= specs/client.md#clnt-09
+//= type=test
+//# What the server cannot replay MUST be read by other means, and then followed.
 #[test]
 fn what_the_server_cannot_replay_is_loaded_and_joined() {
     let mut bench = Bench::resuming();
@@ -88,6 +97,9 @@ fn what_the_server_cannot_replay_is_loaded_and_joined() {
     assert!(said[4].starts_with("send resume") && said[4].contains("\"after_seq\":8"), "{said:?}");
 }
 
+//= specs/client.md#clnt-15
+//= type=test
+//# A view MUST begin anew when the log it shows was replaced.
 #[test]
 fn another_epoch_begins_the_view_anew() {
     let mut bench = Bench::resuming();
@@ -102,6 +114,9 @@ fn another_epoch_begins_the_view_anew() {
     assert_eq!(bench.client.position(THREAD).unwrap().epoch, Some(Epoch(2)));
 }
 
+//= specs/client.md#clnt-10
+//= type=test
+//# An entry of another epoch MUST NOT be applied to a view.
 #[test]
 fn an_entry_of_another_epoch_is_not_applied_but_asked_about() {
     let mut bench = Bench::ready();

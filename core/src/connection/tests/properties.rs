@@ -176,6 +176,27 @@ fn verdict_of(kind: u8) -> Result<crate::connection::Identity, ErrorCode> {
 
 /// CONN-01, 02, 03, 05, 07, 08, AUTH-01, 02, 04; invariants 1, 2, 14. The counts at the end show that
 /// the promises were put to the test.
+//= specs/connection.md#conn-01
+//= type=test
+//# A client frame other than `auth`, `ping` and `pong` MUST NOT be handled before the connection is
+//# ready.
+//= specs/connection.md#conn-05
+//= type=test
+//# A connection MUST NOT send anything after its close frame or after its transport was lost.
+//= specs/connection.md#conn-07
+//= type=test
+//# A connection MUST take every input in every state without panic and with a bounded number of
+//# outputs.
+//= specs/connection.md#conn-12
+//= type=test
+//# A close it decides on MUST carry a code of the table, preceded by `disconnect` when the peer can
+//# read.
+//= specs/auth.md#auth-01
+//= type=test
+//# A connection MUST NOT become ready without a good verdict received in its own handshake.
+//= specs/auth.md#auth-02
+//= type=test
+//# What belongs to a thread MUST NOT reach a connection that is not ready.
 #[test]
 fn in_any_order_the_promises_hold() {
     let (readies, forwards, closes) = (Cell::new(0), Cell::new(0), Cell::new(0));
@@ -282,6 +303,9 @@ fn live(accepted: Accepted, acts: Vec<Act>) -> Result<Witness, TestCaseError> {
 proptest! {
     /// CONN-04, AUTH-03, CONN-09: a connection nobody talks to ends by itself, whatever its state, and
     /// in finitely many wake-ups.
+    //= specs/connection.md#conn-19
+    //= type=test
+    //# A connection that is left alone MUST end by itself after a finite number of wake-ups.
     #[test]
     fn left_alone_every_connection_ends(
         accepted in opening(), steps in 0usize..4,

@@ -1,17 +1,15 @@
-//! What each requirement says, asked of the machine.
+//! What each requirement says, asked of the machine; what is about credentials stands beside it.
 
 use super::rig::{
-    AUTH, HELLO, PING, REFRESH, Rig, START, TOKEN_LIFE, accepted, ada, demo, entry, eve,
-    with_token, without_credential,
+    AUTH, HELLO, PING, Rig, START, ada, entry, last_frame, with_token, without_credential,
 };
-use crate::connection::{Identity, Input, Output};
-use crate::fault::{End, PeerFault};
-use crate::handshake::{Accepted, Dialect, Presented};
+use crate::connection::{Input, Output};
+use crate::fault::End;
 use crate::hub::HubReady;
-use crate::id::{ClientMsgId, Seq, ThreadId, UserId};
+use crate::id::{ClientMsgId, Seq, ThreadId};
 use crate::limits::Limits;
 use crate::time::Millis;
-use crate::wire::{ClientBody, CloseCode, ErrorCode, Head, Reply};
+use crate::wire::{ClientBody, CloseCode, Head, Reply};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -33,16 +31,10 @@ fn contents(outputs: Vec<Output>) -> Vec<String> {
         .collect()
 }
 
-fn last_frame(rig: &mut Rig, input: Input<'_>) -> serde_json::Value {
-    rig.connection.handle_input(rig.now, input);
-    let frames = rig.outputs().into_iter().filter_map(|output| match output {
-        Output::Send(frame) => Some(frame),
-        _ => None,
-    });
-    serde_json::from_str(frames.last().expect("a frame").as_str()).unwrap()
-}
-
 /// F08: invariant 1.
+//= specs/connection.md#conn-18
+//= type=test
+//# A connection MUST NOT say or handle anything before its upgrade is complete.
 #[test]
 fn nothing_is_said_or_handled_before_the_upgrade_is_complete() {
     let mut rig = Rig::new(with_token());
@@ -53,6 +45,9 @@ fn nothing_is_said_or_handled_before_the_upgrade_is_complete() {
 }
 
 /// F09: CONN-01, CONN-02.
+//= specs/connection.md#conn-02
+//= type=test
+//# A frame that comes too early MUST be held and handled in its order once the connection is ready.
 #[test]
 fn a_message_sent_before_ready_is_handled_after_it_in_order() {
     let mut rig = Rig::upgraded(without_credential());
@@ -65,6 +60,9 @@ fn a_message_sent_before_ready_is_handled_after_it_in_order() {
     assert_eq!(contents(rig.outputs()), ["one", "two", "three"]);
 }
 
+//= specs/connection.md#conn-11
+//= type=test
+//# Early frames beyond the bound MUST be refused with an error, and those held MUST stay.
 #[test]
 fn more_early_messages_than_the_bound_are_refused_and_the_others_kept() {
     let limits = Limits { held_frames: 2, ..Limits::default() };
@@ -78,7 +76,9 @@ fn more_early_messages_than_the_bound_are_refused_and_the_others_kept() {
     assert_eq!(contents(rig.outputs()), ["a", "b"]);
 }
 
-/// CONN-03.
+//= specs/connection.md#conn-03
+//= type=test
+//# A second `auth` on a ready connection MUST be refused, and its user MUST NOT change.
 #[test]
 fn a_second_auth_is_refused_and_the_user_stays() {
     let mut rig = Rig::ready();
@@ -86,7 +86,10 @@ fn a_second_auth_is_refused_and_the_user_stays() {
     assert_eq!(rig.connection.identity(), Some(&ada()));
 }
 
-/// CONN-04.
+//= specs/connection.md#conn-04
+//= type=test
+//# A connection that is not authenticated MUST be closed with 4408 no later than the authentication
+//# timeout.
 #[test]
 fn who_does_not_authenticate_in_time_is_told_4408() {
     let limits = Limits::default();
@@ -145,6 +148,10 @@ fn a_lost_transport_is_not_written_to() {
 }
 
 /// CONN-08: invariant 2.
+//= specs/connection.md#conn-08
+//= type=test
+//# A connection that becomes ready MUST say `connection_ready` exactly once, before anything of a
+//# thread.
 #[test]
 fn connection_ready_is_said_once_and_first() {
     let mut rig = Rig::attaching();
@@ -168,7 +175,9 @@ fn connection_ready_answers_the_auth_frame_and_says_what_is_missing() {
     assert_eq!((&payload["user_id"], &payload["mode"]), (&"ada".into(), &"normal".into()));
 }
 
-/// CONN-09.
+//= specs/connection.md#conn-09
+//= type=test
+//# A peer that is silent for the heartbeat timeout MUST be closed with 4421.
 #[test]
 fn a_silent_peer_is_pinged_and_then_lost() {
     let limits = Limits::default();
@@ -184,6 +193,9 @@ fn a_silent_peer_is_pinged_and_then_lost() {
     );
 }
 
+//= specs/connection.md#conn-20
+//= type=test
+//# A sign of life MUST put off the end by silence.
 #[test]
 fn any_sign_of_life_keeps_a_connection() {
     let mut rig = Rig::ready();
@@ -195,6 +207,9 @@ fn any_sign_of_life_keeps_a_connection() {
     assert_eq!(rig.connection.end(), None);
 }
 
+//= specs/delivery.md#dlv-23
+//= type=test
+//# A ping MUST carry the heads of the threads that are followed.
 #[test]
 fn a_ping_carries_the_heads_of_what_is_followed() {
     let mut rig = Rig::ready();
@@ -206,6 +221,10 @@ fn a_ping_carries_the_heads_of_what_is_followed() {
 }
 
 /// CONN-10, F41, F03.
+//= specs/connection.md#conn-10
+//= type=test
+//# A malformed, unknown or oversized message MUST be answered with an error and MUST NOT close the
+//# connection.
 #[test]
 fn malformed_input_is_answered_and_the_connection_stays() {
     let mut rig = Rig::ready();
@@ -222,6 +241,9 @@ fn malformed_input_is_answered_and_the_connection_stays() {
     assert_eq!(rig.text(HELLO), ["forward UserMessage"]);
 }
 
+//= specs/connection.md#conn-13
+//= type=test
+//# A peer that violates the protocol repeatedly MUST be closed with 4400.
 #[test]
 fn a_peer_that_only_talks_nonsense_is_sent_away_with_4400() {
     let limits = Limits { violations: 3, ..Limits::default() };
@@ -251,6 +273,10 @@ fn what_does_not_exist_is_no_violation() {
     assert_eq!(rig.text(nowhere), ["send error thread_not_found ref s"]);
 }
 
+//= specs/connection.md#conn-15
+//= type=test
+//# A binary frame MUST be closed with 1003, invalid UTF-8 with 1007, a frame above the hard limit
+//# with 1009.
 #[test]
 fn frames_of_a_kind_that_is_not_spoken_close_with_their_code() {
     for (input, code) in [(Input::Binary, 1003), (Input::InvalidUtf8, 1007), (Input::TooBig, 1009)]
@@ -259,6 +285,10 @@ fn frames_of_a_kind_that_is_not_spoken_close_with_their_code() {
     }
 }
 
+//= specs/connection.md#conn-14
+//= type=test
+//# A peer that sends too fast MUST be told how long to wait, and MUST be closed with 4429 when it
+//# goes on.
 #[test]
 fn too_many_messages_are_refused_with_a_time_and_then_the_peer_is_sent_away() {
     let limits =
@@ -280,202 +310,9 @@ fn too_many_messages_are_refused_with_a_time_and_then_the_peer_is_sent_away() {
     assert!(disconnect.as_str().contains(r#""reconnect_after_ms":1000"#));
 }
 
-/// AUTH-01, F01: every refusal has its own code, and none of them is 1011.
-#[test]
-fn a_bad_verdict_is_explained_and_closes_with_its_code() {
-    for (code, close) in [
-        (ErrorCode::Unauthorized, 4401),
-        (ErrorCode::TicketInvalid, 4401),
-        (ErrorCode::TokenExpired, 4440),
-        (ErrorCode::TokenRevoked, 4441),
-        (ErrorCode::Overloaded, 1013),
-        (ErrorCode::StorageUnavailable, 1013),
-    ] {
-        let mut rig = Rig::upgraded(without_credential());
-        rig.text(AUTH);
-        let said = rig.verdict(Err(code));
-        assert_eq!(said[0], format!("send error {code} fatal ref a1"));
-        assert!(said[1].starts_with("send disconnect"));
-        assert_eq!(said[2..], [format!("close {close}"), format!("ended closed {close}")]);
-    }
-}
-
-/// F36.
-#[test]
-fn a_credential_that_can_never_be_accepted_is_explained_inside() {
-    for (code, close) in [
-        (ErrorCode::Unauthorized, 4401),
-        (ErrorCode::AuthAmbiguous, 4400),
-        (ErrorCode::UnsupportedVersion, 4412),
-    ] {
-        let presented = Presented::Unusable(PeerFault::new(code, "no"));
-        let said = Rig::new(accepted(presented, true)).input(Input::Upgraded);
-        assert_eq!(said[0], format!("send error {code} fatal"));
-        assert!(said.contains(&format!("close {close}")));
-    }
-}
-
-#[test]
-fn without_a_credential_the_client_is_asked_for_one() {
-    let mut rig = Rig::new(without_credential());
-    let frame = last_frame(&mut rig, Input::Upgraded);
-    assert_eq!(
-        (&frame["type"], &frame["payload"]["timeout_ms"]),
-        (&"auth_required".into(), &10_000.into())
-    );
-}
-
-#[test]
-fn auth_carries_the_positions_to_resume_from() {
-    let mut rig = Rig::upgraded(without_credential());
-    let thread = ThreadId(4);
-    rig.text(&format!(
-        r#"{{"type":"auth","payload":{{"token":"t","resume":{{"threads":[{{"thread_id":"{thread}","after_seq":3}}]}}}}}}"#
-    ));
-    assert_eq!(rig.verdict(Ok(ada())), ["attach ada resume 1"]);
-}
-
-#[test]
-fn in_demo_mode_a_client_may_still_say_who_it_is() {
-    let mut rig = Rig::new(demo());
-    assert!(rig.input(Input::Upgraded).is_empty());
-    rig.text(PING);
-    assert_eq!(rig.text(AUTH), ["verify FirstMessage"]);
-    assert!(rig.wait(SECOND).is_empty());
-}
-
-#[test]
-fn in_demo_mode_who_says_anything_else_or_nothing_becomes_a_demo_user() {
-    let mut talker = Rig::upgraded(demo());
-    assert_eq!(talker.text(HELLO), ["make demo user"]);
-    let visitor = Identity {
-        user_id: UserId::new("demo-user-1").unwrap(),
-        demo: true,
-        expires_at: None,
-        ..ada()
-    };
-    talker.verdict(Ok(visitor));
-    let ready = {
-        talker.connection.handle_input(talker.now, Input::Attached(HubReady::default()));
-        talker.outputs()
-    };
-    let Output::Send(frame) = &ready[0] else { panic!("{ready:?}") };
-    assert!(frame.as_str().contains(r#""mode":"demo""#) && frame.as_str().contains(r#""demo""#));
-    assert!(matches!(ready[1], Output::Forward { .. }), "the first message is not lost");
-
-    let mut silent = Rig::upgraded(demo());
-    assert_eq!(silent.wait_for_deadline(), ["make demo user"]);
-    assert_eq!(silent.now.mono, START.mono.after(Limits::default().demo_wait));
-}
-
-#[test]
-fn an_older_client_in_demo_mode_is_not_kept_waiting() {
-    let older = Accepted { dialect: Dialect::Older, subprotocol: None, ..demo() };
-    assert_eq!(Rig::new(older).input(Input::Upgraded), ["make demo user"]);
-}
-
-#[test]
-fn what_was_verified_before_the_upgrade_is_not_asked_again() {
-    let accepted = Accepted {
-        dialect: Dialect::Older,
-        subprotocol: None,
-        verify_before_upgrade: true,
-        ..with_token()
-    };
-    let opening = crate::connection::Opening {
-        connection_id: crate::id::ConnectionId(1),
-        accepted,
-        identity: Some(ada()),
-    };
-    let mut rig = Rig::new(with_token());
-    rig.connection = crate::connection::Connection::new(
-        opening,
-        alloc::sync::Arc::new(Limits::default()),
-        crate::seed::Seed::new(1),
-        START,
-    );
-    assert_eq!(rig.input(Input::Upgraded), ["attach ada resume 0"]);
-}
-
-/// AUTH-03, F38.
-#[test]
-fn an_expiring_token_is_announced_and_then_ends_the_connection() {
-    let limits = Limits { heartbeat_timeout: Millis::from_secs(9_999), ..Limits::default() };
-    let mut rig = Rig::ready_with(limits);
-    rig.wait(Millis(TOKEN_LIFE.0 - 60_000 - 1));
-    assert_eq!(rig.wait(Millis(1)), ["send token_expiring"]);
-    rig.wait(Millis(60_000 + 10_000 - 1));
-    assert_eq!(
-        rig.wait(Millis(1)),
-        [
-            "send error token_expired fatal",
-            "send disconnect token_expired",
-            "close 4440",
-            "detach",
-            "ended closed 4440"
-        ]
-    );
-}
-
-/// Invariant 11.
-#[test]
-fn nothing_is_delivered_on_an_ended_token_even_when_the_driver_is_late() {
-    for input in [Input::Deliver(&[entry()]), Input::Text(HELLO)] {
-        let mut rig = Rig::ready();
-        rig.now = rig.now.after(Millis(TOKEN_LIFE.0 + 10_000));
-        let said = rig.input(input);
-        assert_eq!(said[0], "send token_expiring");
-        assert_eq!(said[3], "close 4440");
-        assert!(said.iter().all(|words| !words.contains("entry") && !words.contains("forward")));
-    }
-}
-
-#[test]
-fn a_refresh_of_the_same_user_prolongs_the_connection() {
-    let limits = Limits { heartbeat_timeout: Millis::from_secs(9_999), ..Limits::default() };
-    let mut rig = Rig::ready_with(limits);
-    assert_eq!(rig.text(REFRESH), ["verify FirstMessage"]);
-    assert_eq!(rig.text(REFRESH), ["send error rate_limited ref r1"]);
-    let longer = Identity { expires_at: Some(START.wall.after(Millis::from_secs(3_000))), ..ada() };
-    assert_eq!(rig.verdict(Ok(longer)), ["send auth_ok ref r1"]);
-    rig.wait(Millis(TOKEN_LIFE.0 * 2));
-    assert_eq!(rig.connection.end(), None);
-}
-
-/// AUTH-04.
-#[test]
-fn a_refresh_of_another_user_closes_and_transfers_nothing() {
-    let mut rig = Rig::ready();
-    rig.text(REFRESH);
-    assert_eq!(
-        rig.verdict(Ok(eve())),
-        [
-            "send error user_mismatch fatal ref r1",
-            "send disconnect forbidden",
-            "close 4403",
-            "detach",
-            "ended closed 4403"
-        ]
-    );
-    assert_eq!(rig.connection.identity(), None);
-}
-
-#[test]
-fn a_refresh_that_fails_leaves_the_connection_as_it_was() {
-    let mut rig = Rig::ready();
-    rig.text(REFRESH);
-    assert_eq!(rig.verdict(Err(ErrorCode::Unauthorized)), ["send error unauthorized ref r1"]);
-    assert_eq!(rig.text(HELLO), ["forward UserMessage"]);
-}
-
-/// AUTH-08, F39.
-#[test]
-fn a_revoked_credential_closes_with_4441() {
-    let said = Rig::ready().input(Input::Revoked);
-    assert_eq!(said[..2], ["send error token_revoked fatal", "send disconnect token_revoked"]);
-    assert!(said.contains(&"close 4441".to_string()));
-}
-
+//= specs/isolation.md#iso-05
+//= type=test
+//# A frame that names another user than its connection's MUST be refused as `user_mismatch`.
 #[test]
 fn a_frame_that_names_another_user_is_refused() {
     let mut rig = Rig::ready();
@@ -507,6 +344,9 @@ fn a_message_without_a_name_gets_one_that_is_kept_when_it_is_sent_again() {
     assert_ne!(name(&mut rig, unnamed), name(&mut rig, unnamed));
 }
 
+//= specs/connection.md#conn-16
+//= type=test
+//# A connection MUST be recycled with 4410 at its maximum age.
 #[test]
 fn a_connection_is_recycled_at_its_age() {
     let limits = Limits {
@@ -520,6 +360,9 @@ fn a_connection_is_recycled_at_its_age() {
 }
 
 /// RUN-13, F47.
+//= specs/drain.md#drain-04
+//= type=test
+//# A draining connection MUST refuse new messages, deliver what is under way, and close with 1012.
 #[test]
 fn a_draining_server_tells_refuses_delivers_and_closes_with_the_given_time() {
     let mut rig = Rig::ready();
@@ -537,6 +380,9 @@ fn a_draining_server_tells_refuses_delivers_and_closes_with_the_given_time() {
     assert_eq!(outputs[1], Output::Close(CloseCode::Restarting));
 }
 
+//= specs/drain.md#drain-05
+//= type=test
+//# A connection that is not ready MUST be closed with 1012 as soon as the server drains.
 #[test]
 fn a_draining_server_keeps_nobody_who_is_not_ready() {
     for mut rig in [Rig::upgraded(without_credential()), Rig::attaching()] {
@@ -549,6 +395,9 @@ fn a_draining_server_keeps_nobody_who_is_not_ready() {
 }
 
 /// F02: a bug of ours is reported with an id that stands in the log, then 1011.
+//= specs/connection.md#conn-17
+//= type=test
+//# A bug of ours MUST be reported as an error with an id before the close with 1011.
 #[test]
 fn an_internal_error_is_reported_before_1011() {
     let mut rig = Rig::ready();
@@ -560,12 +409,19 @@ fn an_internal_error_is_reported_before_1011() {
 }
 
 /// F37: invariant 12.
+//= specs/delivery.md#dlv-14
+//= type=test
+//# A reader that is too slow for its bounds MUST be told and closed with 4420.
 #[test]
 fn a_slow_reader_is_told_and_closed_with_4420() {
     let said = Rig::ready().input(Input::Overflow);
     assert_eq!(said, ["send disconnect slow_reader", "close 4420", "detach", "ended closed 4420"]);
 }
 
+//= specs/dependencies.md#dep-10
+//= type=test
+//# A connection that learns which parts are not available MUST tell its client, and again when they
+//# are back.
 #[test]
 fn parts_that_fail_and_return_are_announced() {
     let mut rig = Rig::ready();
@@ -573,15 +429,6 @@ fn parts_that_fail_and_return_are_announced() {
     assert_eq!(frame["payload"]["degraded"][0], "store");
     let frame = last_frame(&mut rig, Input::ServiceStatus { degraded: Vec::new() });
     assert_eq!(frame["payload"]["status"], "healthy");
-}
-
-/// AUTH-05.
-#[test]
-fn no_token_is_ever_printed() {
-    let mut rig = Rig::upgraded(without_credential());
-    rig.connection.handle_input(rig.now, Input::Text(AUTH));
-    let outputs = format!("{:?} {:?}", rig.outputs(), rig.connection);
-    assert!(!outputs.contains("t.o.k"));
 }
 
 /// What an idle connection costs besides its socket: part of the bar of 6.8 kB.

@@ -213,3 +213,13 @@ fn frame_words(frame: &Frame) -> String {
     }
     words
 }
+
+/// The last frame it says because of an input.
+pub(super) fn last_frame(rig: &mut Rig, input: Input<'_>) -> serde_json::Value {
+    rig.connection.handle_input(rig.now, input);
+    let frames = rig.outputs().into_iter().filter_map(|output| match output {
+        Output::Send(frame) => Some(frame),
+        _ => None,
+    });
+    serde_json::from_str(frames.last().expect("a frame").as_str()).unwrap()
+}
