@@ -15,7 +15,7 @@ async fn ready() -> (Server, Socket) {
 /// F03, F41, F42: each is answered with an `error` frame of its code, and the connection lives.
 //= specs/wire.md#wire-13
 //= type=test
-//# A text that is no id MUST be answered exactly as an id that does not exist.
+//# A text that is no id MUST be answered with the code of an id that does not exist.
 #[tokio::test]
 async fn f03_f41_f42_bad_input_is_answered_and_the_connection_lives() {
     let (_server, mut socket) = ready().await;

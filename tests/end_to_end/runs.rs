@@ -158,7 +158,7 @@ async fn a_run_over_its_time_keeps_what_it_had() {
 
 //= specs/isolation.md#iso-09
 //= type=test
-//# A tool that blocks its thread MUST NOT hold up other users.
+//# A tool that is declared blocking MUST NOT hold up other users.
 #[tokio::test]
 async fn f34_an_agent_that_blocks_its_thread_freezes_nobody() {
     let server = Server::start(&["--agents", "scripted", "--worker-threads", "2"], &SHORT).await;

@@ -102,6 +102,8 @@ impl Follow {
         }
         self.held.insert(seq, entry);
         let ready = self.drain();
+        //= specs/client.md#clnt-16
+        //# Entries held ahead of a hole MUST be bounded.
         if self.held.len() > config.held_entries {
             // The farthest ahead comes again with the gap requests that follow.
             self.held.pop_last();

@@ -41,7 +41,7 @@ impl Outbox {
             return if known.message == message { Ok(None) } else { Err(Misuse::Conflict) };
         }
         //= specs/client.md#clnt-11
-        //# What a client holds MUST be bounded: entries ahead of a hole, and messages on their way.
+        //# Messages on their way MUST be bounded, and one name MUST stand for one content.
         if self.items.len() >= config.outbox_messages {
             return Err(Misuse::Full);
         }

@@ -31,7 +31,8 @@ pub struct Naming {
 
 impl Naming {
     //= specs/wire.md#wire-10
-    //# A message without a name MUST get one that is the same when the same frame comes twice.
+    //# A message without a name MUST get one that stays the same when a frame with the same id
+    //# comes again.
     fn name(self, reply: &Reply) -> ClientMsgId {
         let connection = self.connection_id;
         let by_frame = match reply {

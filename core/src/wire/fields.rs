@@ -107,7 +107,7 @@ impl<'a> Fields<'a> {
         let Some(raw) = self.raw("thread_id") else { return Ok(None) };
         let text = text_of(raw).ok_or_else(|| invalid("thread_id", "must be a text"))?;
         //= specs/wire.md#wire-13
-        //# A text that is no id MUST be answered exactly as an id that does not exist.
+        //# A text that is no id MUST be answered with the code of an id that does not exist.
         text.parse().map(Some).map_err(|_| PeerFault::thread_not_found().into())
     }
 

@@ -103,9 +103,6 @@ fn what_was_said_is_found_under_every_name_it_goes_by() {
     }
 }
 
-//= specs/wire.md#wire-10
-//= type=test
-//# A message without a name MUST get one that is the same when the same frame comes twice.
 #[test]
 fn a_message_without_a_name_is_named_by_its_connection_and_frame() {
     let name = |text: &str| match body(text) {

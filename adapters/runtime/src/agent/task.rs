@@ -266,8 +266,6 @@ impl<L: Log> RunTask<L> {
             thread_id: self.thread_id,
             tool_call_id,
         };
-        //= specs/isolation.md#iso-09
-        //# A tool that blocks its thread MUST NOT hold up other users.
         let blocking = tool.is_blocking();
         let work = tool.call(cx, args, self.around.limits.inline_result_bytes);
         self.start(tool_call_id, attempt, work, cancelled, blocking).await;
@@ -283,6 +281,8 @@ impl<L: Log> RunTask<L> {
         blocking: bool,
     ) {
         let end = move |outcome| ToolEnd { tool_call_id, attempt, outcome };
+        //= specs/isolation.md#iso-09
+        //# A tool that is declared blocking MUST NOT hold up other users.
         let abort = if blocking {
             let handle = tokio::runtime::Handle::current();
             self.tools.spawn_blocking(move || end(handle.block_on(work)))

@@ -134,9 +134,6 @@ async fn a_ticket_opens_one_socket_of_the_page_that_asked_for_it() {
     assert_eq!(foreign.until_closed().await.1, 4401);
 }
 
-//= specs/auth.md#auth-06
-//= type=test
-//# The same token MUST get the same verdict over HTTP and WebSocket.
 //= specs/auth.md#auth-08
 //= type=test
 //# The connections of a session that was ended MUST be closed with 4441, and no others.
@@ -153,6 +150,35 @@ async fn f39_a_log_out_closes_the_sockets_of_its_session_and_no_others() {
     assert_eq!(back.until_closed().await.1, 4441);
     staying.say(json!({ "type": "ping", "payload": {} })).await;
     assert_eq!(staying.hear().await.unwrap()["type"], "pong");
+}
+
+//= specs/auth.md#auth-06
+//= type=test
+//# The same token MUST get the same verdict over HTTP and WebSocket.
+#[tokio::test]
+async fn the_same_token_gets_the_same_verdict_over_http_and_websocket() {
+    let rig = rig(Wishes { demo: false, ..Wishes::default() }).await;
+    let user = json!({"email": "ada@example.org", "password": "correct horse"}).to_string();
+    let log_in = async |path| {
+        let reply = rig.send("POST", path, None, &user).await;
+        reply.json()["access_token"].as_str().unwrap().to_owned()
+    };
+    let good = log_in("/api/auth/register").await;
+    let ended = log_in("/api/auth/login").await;
+    rig.call("POST", "/api/auth/logout", Some(&ended)).await;
+    let changed = good.replacen('.', ".e30", 1);
+    let mut verdicts = Vec::new();
+    for token in [good.as_str(), &ended, &changed, "nonsense"] {
+        let over_http = rig.call("GET", "/api/auth/me", Some(token)).await.json();
+        let mut socket = connect(&rig, "/ws", &[GOLDEN]).await.unwrap();
+        socket.until("auth_required").await;
+        socket.say(json!({ "type": "auth", "payload": { "token": token } })).await;
+        let over_socket = socket.hear().await.unwrap()["payload"].clone();
+        assert_eq!(over_http["code"], over_socket["code"], "{token}");
+        assert_eq!(over_http["id"], over_socket["user_id"], "{token}");
+        verdicts.push(over_http["code"].as_str().unwrap_or("accepted").to_owned());
+    }
+    assert_eq!(verdicts, ["accepted", "token_revoked", "unauthorized", "unauthorized"]);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ fn messages_go_one_after_the_other() {
 
 //= specs/client.md#clnt-11
 //= type=test
-//# What a client holds MUST be bounded: entries ahead of a hole, and messages on their way.
+//# Messages on their way MUST be bounded, and one name MUST stand for one content.
 #[test]
 fn one_name_has_one_content_and_the_outbox_is_bounded() {
     let mut bench = Bench::dialing();

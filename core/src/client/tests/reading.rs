@@ -54,6 +54,9 @@ fn an_entry_of_a_kind_nobody_knows_has_its_place() {
     assert_eq!(bench.applied(), [6]);
 }
 
+//= specs/client.md#clnt-16
+//= type=test
+//# Entries held ahead of a hole MUST be bounded.
 #[test]
 fn held_entries_are_bounded() {
     let mut bench = Bench::ready();

@@ -325,6 +325,10 @@ fn a_frame_that_names_another_user_is_refused() {
     assert_eq!(rig.text(&named("ada")), ["forward UserMessage"]);
 }
 
+//= specs/wire.md#wire-10
+//= type=test
+//# A message without a name MUST get one that stays the same when a frame with the same id comes
+//# again.
 #[test]
 fn a_message_without_a_name_gets_one_that_is_kept_when_it_is_sent_again() {
     let name = |rig: &mut Rig, text: &str| -> ClientMsgId {
