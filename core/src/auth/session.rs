@@ -144,6 +144,18 @@ impl Session {
         }
     }
 
+    /// Why it is over, once it is.
+    #[must_use]
+    pub const fn ended(&self) -> Option<EndReason> {
+        match &self.state {
+            State::Ended(reason) => Some(*reason),
+            State::Anonymous
+            | State::Verifying(_)
+            | State::Authenticated(_)
+            | State::Expiring(_) => None,
+        }
+    }
+
     /// A credential is sent away to be checked: the first one, or a newer one of a known user.
     ///
     /// # Errors
@@ -236,7 +248,7 @@ impl Session {
     }
 
     /// Civil time may jump, so the deadline is worked out anew from the last instant seen.
-    fn deadline(&self) -> Option<Mono> {
+    pub(crate) fn deadline(&self) -> Option<Mono> {
         let (State::Authenticated(known) | State::Expiring(known)) = &self.state else {
             return None;
         };

@@ -1,7 +1,7 @@
 //! Between the 101 and `connection_ready`: who is this? What is said meanwhile is held (F09).
 
 use super::context::{Context, Heard};
-use super::ready::Ready;
+use super::ready::{Ready, reason_in_words};
 use super::{Identity, Output, State};
 use crate::auth::{self, EndReason, Session};
 use crate::fault::PeerFault;
@@ -128,43 +128,48 @@ impl Authenticating {
         context: &mut Context,
     ) -> State {
         self.session.handle_input(context.now, auth::Input::Verdict { effect, verdict });
-        // What follows in the session's queue (a warning, an end) is heard once ready.
-        match self.session.poll_output() {
-            //= specs/auth.md#auth-01
-            //# A connection MUST NOT become ready without a good verdict received in its own
-            //# handshake.
-            auth::Output::Authenticated(identity) => {
-                context.attached = true;
-                let resume = core::mem::take(&mut self.resume);
-                context.put(Output::Attach { identity, resume });
-                self.step = Step::Attaching { since: context.now.mono };
-                State::Authenticating(self)
-            }
-            auth::Output::Ended(reason) => {
-                context.reject(&self.reply, reason, "the credential was not accepted")
-            }
-            auth::Output::Expiring { .. }
-            | auth::Output::Idle(_)
-            | auth::Output::RefreshRefused(_)
-            | auth::Output::Refreshed { .. } => State::Authenticating(self),
+        if let Some(reason) = self.session.ended() {
+            return context.reject(&self.reply, reason, reason_in_words(reason));
         }
+        // What follows in the session's queue (a warning) is heard once ready.
+        //= specs/auth.md#auth-01
+        //# A connection MUST NOT become ready without a good verdict received in its own
+        //# handshake.
+        if self.step == Step::Verifying
+            && let auth::Output::Authenticated(identity) = self.session.poll_output()
+        {
+            context.attached = true;
+            let resume = core::mem::take(&mut self.resume);
+            context.put(Output::Attach { identity, resume });
+            self.step = Step::Attaching { since: context.now.mono };
+        }
+        State::Authenticating(self)
     }
 
     /// The hub has taken the connection in: `connection_ready`, then what was held, in order.
-    pub(super) fn attached(self, ready: HubReady, context: &mut Context) -> State {
+    pub(super) fn attached(mut self, ready: HubReady, context: &mut Context) -> State {
         match self.step {
             Step::Attaching { .. } => {
+                self.session.handle_timeout(context.now);
+                if let Some(reason) = self.session.ended() {
+                    return context.reject(&self.reply, reason, reason_in_words(reason));
+                }
                 Ready::begin(self.session, self.method, &self.reply, ready, self.held, context)
             }
             Step::Awaiting { .. } | Step::Verifying => State::Authenticating(self),
         }
     }
 
-    pub(super) fn timeout(self, context: &mut Context) -> State {
+    pub(super) fn timeout(mut self, context: &mut Context) -> State {
         if let Step::Awaiting { demo_at: Some(at) } = self.step
             && at <= context.now.mono
         {
             return State::Authenticating(self.make_demo_user(context));
+        }
+        // AUTH-03: a credential may end while the hub is slow.
+        self.session.handle_timeout(context.now);
+        if let Some(reason) = self.session.ended() {
+            return context.reject(&self.reply, reason, reason_in_words(reason));
         }
         if context.now.mono < self.give_up_at(context) {
             return State::Authenticating(self);
@@ -182,9 +187,10 @@ impl Authenticating {
         let give_up_at = self.give_up_at(context);
         match self.step {
             Step::Awaiting { demo_at: Some(at) } => at.min(give_up_at),
-            Step::Attaching { .. } | Step::Awaiting { demo_at: None } | Step::Verifying => {
-                give_up_at
+            Step::Attaching { .. } => {
+                self.session.deadline().map_or(give_up_at, |at| at.min(give_up_at))
             }
+            Step::Awaiting { demo_at: None } | Step::Verifying => give_up_at,
         }
     }
 

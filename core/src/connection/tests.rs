@@ -6,3 +6,4 @@ mod matrix;
 mod properties;
 mod requirements;
 mod rig;
+mod slow_hub;
