@@ -136,8 +136,10 @@ fn closed(state: &State, code: CloseCode) -> bool {
     state.watch.end == Some(End::Closed(code))
 }
 
+type Headers<'a> = &'a [(&'a str, &'a [u8])];
+
 fn request(
-    headers: &[(&str, &[u8])],
+    headers: Headers<'_>,
     query: &str,
     server: &ServerCondition<'_>,
 ) -> Result<Accepted, Refusal> {
@@ -154,7 +156,7 @@ fn request(
 /// Every kind of request meets every condition of the server.
 fn upgrades() -> Vec<Result<Accepted, Refusal>> {
     const OFFER: &str = "Sec-WebSocket-Protocol";
-    let requests: [(&[(&str, &[u8])], &str); 12] = [
+    let requests: [(Headers<'_>, &str); 12] = [
         (&[(OFFER, b"golden.v1")], ""),
         (&[(OFFER, b"golden.v1, jwt.t.o.k")], ""),
         (&[(OFFER, b"golden.v1"), ("Authorization", b"Bearer t.o.k")], ""),
