@@ -57,8 +57,6 @@ async fn f31_twenty_users_with_five_runs_each_hear_their_own_and_all_of_it() {
 }
 
 #[tokio::test]
-async fn f31_users_of_the_real_agents_hear_their_own_too() {
-    // Each visitor's two months of demonstration data are laid out first, which takes its time in a
-    // debug build: fewer of them, all at once.
-    users_at_once(4, Server::real().await, "Analyze my AI costs").await;
+async fn f31_twenty_users_of_the_real_agents_hear_their_own_too() {
+    users_at_once(USERS, Server::real().await, "Analyze my AI costs").await;
 }

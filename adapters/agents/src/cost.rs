@@ -11,6 +11,7 @@ pub mod markdown;
 pub mod measure;
 pub mod prices;
 pub mod report;
+pub mod result_cache;
 pub mod rules;
 pub mod statistics;
 pub mod thresholds;

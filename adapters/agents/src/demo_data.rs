@@ -7,6 +7,10 @@
 //! classifier on a large model, nightly work nobody waits for, verbose answers, spend without an owner,
 //! and a model without a known price.
 
+mod shared;
+
+pub use shared::Demonstration;
+
 use goldenpath_core::seed::Seed;
 use goldenpath_runtime::usage::{
     Day, Finish, ImportOutcome, ImportSpec, Outcome, Tenant, UsageError, UsageEvent, UsageStore,

@@ -50,6 +50,11 @@ impl Tenant {
         Self(user_id.into())
     }
 
+    /// Rows that belong to no user. No user can have the name: an id of a user has no line ends.
+    pub fn shared(name: &str) -> Self {
+        Self(format!("\n{name}"))
+    }
+
     /// The user's id.
     pub fn as_str(&self) -> &str {
         &self.0

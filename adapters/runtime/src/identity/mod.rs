@@ -61,11 +61,8 @@ pub trait Entropy: Send + Sync + 'static {
     fn draw(&self) -> Result<[u8; 32], Fault>;
 }
 
-/// What a new demo user finds.
-pub trait Welcome: Send + Sync + 'static {
-    /// Lays out demonstration data for a demo user.
-    fn prepare(&self, user: &UserId) -> Answer<()>;
-}
+/// How the id of every demo user begins.
+pub const DEMO_USER_PREFIX: &str = "demo-user-";
 
 /// What somebody gets who logged in.
 #[derive(Clone, Debug)]
@@ -132,8 +129,6 @@ pub struct Sources {
     pub token_lifetime: Millis,
     /// Makes and reads tokens.
     pub tokens: Arc<dyn Tokens>,
-    /// Prepares demo users.
-    pub welcome: Arc<dyn Welcome>,
 }
 
 /// The one place that says who somebody is; cheap to clone.
@@ -179,17 +174,11 @@ impl Identities {
     ///
     /// # Errors
     /// `forbidden` where there is no demo mode.
-    pub async fn log_in_demo(&self) -> Result<LoggedIn, Denied> {
+    pub fn log_in_demo(&self) -> Result<LoggedIn, Denied> {
         let now = self.now();
-        let identity = self.make_demo_user(now.wall).await.map_err(|code| {
-            Denied::new(
-                code,
-                match code {
-                    ErrorCode::Forbidden => "demo mode is off; log in with an account",
-                    _ => "the demonstration could not be prepared; try again",
-                },
-            )
-        })?;
+        let identity = self
+            .make_demo_user(now.wall)
+            .map_err(|code| Denied::new(code, "demo mode is off; log in with an account"))?;
         let user = Profile {
             user_id: identity.user_id.clone(),
             name: "Demo visitor".into(),
@@ -351,23 +340,16 @@ impl Identities {
         Ok(LoggedIn { token, expires_in: self.sources.token_lifetime, user })
     }
 
-    fn make_demo_user(&self, wall: Wall) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
+    fn make_demo_user(&self, wall: Wall) -> Result<Identity, ErrorCode> {
         if !self.sources.demo {
-            return ready(Err(ErrorCode::Forbidden)).boxed();
+            return Err(ErrorCode::Forbidden);
         }
-        let (user_id, session_id) = {
-            let seed = &mut self.state().seed;
-            let user_id = format!("demo-user-{}-{:012x}", wall.0, seed.draw() >> 16);
-            (UserId::new(&user_id), SessionId::draw(seed, wall))
-        };
-        let Ok(user_id) = user_id else { return ready(Err(ErrorCode::Internal)).boxed() };
+        let seed = &mut self.state().seed;
+        let user_id = format!("{DEMO_USER_PREFIX}{}-{:012x}", wall.0, seed.draw() >> 16);
+        let user_id = UserId::new(&user_id).map_err(|_| ErrorCode::Internal)?;
+        let session_id = SessionId::draw(seed, wall);
         tracing::warn!(user = %user_id, "demo mode let a visitor in");
-        let prepared = self.sources.welcome.prepare(&user_id);
-        async move {
-            prepared.await.map_err(|_| ErrorCode::StorageUnavailable)?;
-            Ok(Identity { user_id, session_id, expires_at: None, demo: true })
-        }
-        .boxed()
+        Ok(Identity { user_id, session_id, expires_at: None, demo: true })
     }
 
     fn may_try(&self, name: &str, allowance: Allowance, now: Now) -> Result<(), Denied> {
@@ -425,7 +407,7 @@ impl Verifier for Identities {
     }
 
     fn demo_user(&self, now: Wall) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
-        self.make_demo_user(now)
+        ready(self.make_demo_user(now)).boxed()
     }
 }
 

@@ -4,9 +4,6 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use futures_util::FutureExt as _;
-use futures_util::future::ready;
-use goldenpath_agents::cost::prices::PriceTable;
-use goldenpath_agents::demo_data::seed_tenant;
 use goldenpath_core::auth::Claims;
 use goldenpath_core::connection::Identity;
 use goldenpath_core::fault::Fault;
@@ -14,17 +11,13 @@ use goldenpath_core::id::UserId;
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{ErrorCode, Secret};
 use goldenpath_jsonwebtoken::{Grant, Tokens};
-use goldenpath_runtime::Clock;
 use goldenpath_runtime::identity;
 use goldenpath_runtime::ports::Answer;
-use goldenpath_runtime::usage::{Day, Tenant, UsageStore};
 use std::sync::Arc;
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 /// Passwords hashed at once: each takes 19 MiB and a core.
 const AT_ONCE: usize = 2;
-const DAY_MS: u64 = 86_400_000;
 
 /// Tokens of our own.
 pub(super) struct Jwt(pub(super) Tokens);
@@ -111,57 +104,6 @@ fn hash(hasher: &Argon2<'static>, password: &str) -> Result<String, Fault> {
     getrandom::fill(&mut salt).map_err(|_| Fault::Unavailable)?;
     let phc = hasher.hash_password_with_salt(password.as_bytes(), &salt);
     phc.map(|phc| phc.to_string()).map_err(|_| Fault::Refused)
-}
-
-/// For teams that read no data.
-pub(super) struct NothingToSee;
-
-impl identity::Welcome for NothingToSee {
-    fn prepare(&self, _: &UserId) -> Answer<()> {
-        ready(Ok(())).boxed()
-    }
-}
-
-/// A demo user starts with two months of made-up usage, labelled as such.
-pub(super) struct DemoData {
-    usage: Arc<dyn UsageStore>,
-    prices: Arc<PriceTable>,
-    clock: Clock,
-    /// One at a time: writers of a SQLite file would only wait for each other inside it, and some
-    /// would give up.
-    turn: Arc<Semaphore>,
-}
-
-impl DemoData {
-    pub(super) fn new(usage: Arc<dyn UsageStore>, prices: Arc<PriceTable>, clock: Clock) -> Self {
-        Self { usage, prices, clock, turn: Arc::new(Semaphore::new(1)) }
-    }
-}
-
-impl identity::Welcome for DemoData {
-    fn prepare(&self, user: &UserId) -> Answer<()> {
-        let (usage, prices) = (self.usage.clone(), self.prices.clone());
-        let turn = self.turn.clone();
-        let tenant = Tenant::of(user.as_str());
-        let days = self.clock.now().wall.0 / DAY_MS;
-        let yesterday = i32::try_from(days).map_or(Day(0), |days| Day(days - 1));
-        async move {
-            let _turn = turn.acquire_owned().await.map_err(|_| Fault::Unavailable)?;
-            // Every visitor of a day sees the same figures.
-            let seed = u64::from(yesterday.0.unsigned_abs());
-            // Making up and pricing some thousand records is work for a thread that may be busy (F34).
-            let runtime = Handle::current();
-            let seeded = tokio::task::spawn_blocking(move || {
-                runtime.block_on(seed_tenant(&*usage, &tenant, &prices, seed, yesterday))
-            });
-            let seeded = seeded.await.map_err(|_| Fault::Unavailable)?;
-            seeded.map(drop).map_err(|error| {
-                tracing::error!(%error, "demonstration data could not be laid out");
-                Fault::Unavailable
-            })
-        }
-        .boxed()
-    }
 }
 
 #[cfg(test)]

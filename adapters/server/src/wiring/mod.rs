@@ -7,6 +7,8 @@ mod usage;
 use crate::commands::Failed;
 use crate::config::{Agents, Config, Durability};
 use goldenpath_agents::cost::prices::PriceTable;
+use goldenpath_agents::cost::result_cache::ResultCache;
+use goldenpath_agents::demo_data::Demonstration;
 use goldenpath_core::auth::Policy;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
@@ -46,8 +48,8 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
     let clock = Clock::system();
     let limits: Arc<Limits> = Arc::new(config.limits.clone());
     let database = Database::open(database_options(config)).await?;
-    let usage: Arc<dyn UsageStore> = Arc::new(SqliteUsage::new(database.usage_pool()));
     let prices = Arc::new(PriceTable::bundled());
+    let usage = usage_store(config, &database, &prices, clock);
 
     let team = Arc::new(team::of(config.agents, &usage, &prices, config.demo())?);
     let agents = team.agents().map(|(name, _)| name.to_string()).collect();
@@ -63,10 +65,6 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
 
     let tokens = tokens(config)?;
     tracing::info!(key = tokens.keys().signing().fingerprint(), "tokens are signed");
-    let welcome: Arc<dyn goldenpath_runtime::identity::Welcome> = match config.agents {
-        Agents::Builtin => Arc::new(identity::DemoData::new(usage.clone(), prices.clone(), clock)),
-        Agents::Bench | Agents::Scripted => Arc::new(identity::NothingToSee),
-    };
     let sources = Sources {
         accounts: database.accounts(),
         clock,
@@ -76,7 +74,6 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
         registration: config.registration,
         token_lifetime: config.token_lifetime,
         tokens: Arc::new(identity::Jwt(tokens)),
-        welcome,
     };
     let identities = Identities::new(sources, &mut seed);
     let verifier = Arc::new(identities.clone());
@@ -105,6 +102,23 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
         usage: Arc::new(usage::UsageOverHttp::new(usage, prices, clock)),
     });
     Ok(Node { app, condition, connections, database, seed })
+}
+
+/// The usage records: a question is computed once while the data are the same, and a visitor who has
+/// none sees the demonstration.
+fn usage_store(
+    config: &Config,
+    database: &Database,
+    prices: &Arc<PriceTable>,
+    clock: Clock,
+) -> Arc<dyn UsageStore> {
+    let records = Arc::new(SqliteUsage::new(database.usage_pool()));
+    let usage: Arc<dyn UsageStore> = Arc::new(ResultCache::new(records));
+    if config.demo() && config.agents == Agents::Builtin {
+        Arc::new(Demonstration::new(usage, prices.clone(), clock))
+    } else {
+        usage
+    }
 }
 
 /// Where the files are and what they survive.

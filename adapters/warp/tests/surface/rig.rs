@@ -109,7 +109,6 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
             registration: true,
             token_lifetime: wishes.token_lifetime,
             tokens: Arc::new(Jwt(Tokens::new(Keys::new(key), policy))),
-            welcome: Arc::new(Plain),
         },
         &mut seed,
     );
@@ -237,12 +236,6 @@ impl identity::Passwords for Plain {
 
     fn matches(&self, password: Secret, hash: Option<String>) -> Answer<bool> {
         ready(Ok(hash == Some(password.0))).boxed()
-    }
-}
-
-impl identity::Welcome for Plain {
-    fn prepare(&self, _: &UserId) -> Answer<()> {
-        ready(Ok(())).boxed()
     }
 }
 
