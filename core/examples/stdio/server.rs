@@ -1,8 +1,8 @@
 //! What stands behind any transport: the hub of one user, its runs, and a store in memory. A real
 //! server has these in shards, tasks and a database; here they stand in a row.
 
-#[path = "../../tests/hub/store.rs"]
-#[allow(dead_code, reason = "the hub's own tests look deeper into it")]
+#[path = "../../../tests/simulator/src/store.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the worlds of the tests look deeper into it")]
 mod store;
 
 use crate::team::{Team, workflow};
@@ -81,7 +81,7 @@ impl Server {
             Output::Close { code, .. } => return Step::Tell(connection::Input::HubClose(code)),
             Output::Deliver { frames, .. } => return Step::Deliver(frames),
             Output::Commit { effect, batch } => {
-                Input::Committed { effect, result: Ok(self.store.commit(&batch)) }
+                Input::Committed { effect, result: self.store.commit(&batch) }
             }
             Output::Load { effect, load } => {
                 Input::Loaded { effect, result: Ok(self.store.load(&load)) }

@@ -96,10 +96,12 @@ impl Hub {
                 drafts.extend(more);
             }
         }
+        let expected_head = self.head_unless_held(thread_id);
         let ends = terminal_of(&drafts);
         let answers = answers_in(&drafts, run_id);
         let status = ends.unwrap_or(RunStatus::Running);
         self.begin(now, thread_id, drafts, Purpose::Append { run_id, ends }, |batch| {
+            batch.expected_head = expected_head;
             batch.answers = answers;
             batch.runs = vec![RunChange { run_id, fence, status }];
         });
@@ -111,10 +113,20 @@ impl Hub {
             return;
         };
         let (run_id, fence, attempt) = (running.run.run_id, running.fence, running.attempt);
+        let expected_head = self.head_unless_held(thread_id);
         let started = self.run_started(now, thread_id, run_id, attempt);
         self.begin(now, thread_id, vec![started], Purpose::Claim, |batch| {
+            batch.expected_head = expected_head;
             batch.runs = vec![RunChange { run_id, fence, status: RunStatus::Running }];
         });
+    }
+
+    /// Where the log must end for a write that raises the fence of a run. Until its fence is raised,
+    /// whoever held it may still add to its log: what was read of it is only good if nobody did.
+    fn head_unless_held(&self, thread_id: ThreadId) -> Option<Seq> {
+        let Some(Thread::Open(open)) = self.threads.get(&thread_id) else { return None };
+        let held = open.running.as_ref().is_some_and(|running| running.held);
+        (!held).then(|| open.log.head())
     }
 
     fn write_message(
@@ -246,10 +258,11 @@ impl Hub {
             // It went to work in the meantime.
             return self.cancel_run(now, run_id, reason, by);
         };
-        let fence = Fence(queued.fence.0 + 1);
+        let (fence, head) = (Fence(queued.fence.0 + 1), open.log.head());
         let event = Event::RunCancelled { reason: String::from(word(reason)), duration_ms: 0 };
         let cancelled = self.draft(now, thread_id, Some(run_id), event);
         self.begin(now, thread_id, vec![cancelled], Purpose::EndQueued { run_id, by }, |batch| {
+            batch.expected_head = Some(head);
             batch.runs = vec![RunChange { run_id, fence, status: RunStatus::Cancelled }];
         });
     }

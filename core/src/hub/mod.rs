@@ -161,11 +161,19 @@ impl Hub {
             && self.threads.values().all(Thread::is_quiet)
     }
 
-    /// Brings every thread that changed as far as it can go.
+    /// Brings every thread that changed as far as it can go. A free place goes to the thread that has
+    /// waited longest; whoever has nothing to start any more gives it on (RUN-15).
     fn settle(&mut self, now: Now) {
-        while let Some(thread_id) = self.dirty.pop_first() {
-            self.advance(now, thread_id);
-            self.read_on(now, thread_id);
+        loop {
+            while let Some(thread_id) = self.dirty.pop_first() {
+                self.advance(now, thread_id);
+                self.read_on(now, thread_id);
+            }
+            if self.draining || self.running_runs() >= self.limits.running_runs_per_user {
+                return;
+            }
+            let Some(next) = self.waiting_threads.pop_front() else { return };
+            self.dirty.insert(next);
         }
     }
 

@@ -271,6 +271,8 @@ impl Hub {
         message: UserMessage,
         why: Option<Committed>,
     ) {
+        // The store knows of this thread what we do not: another writer was here.
+        let surprised = matches!(why, Some(Committed::HeadMoved { .. } | Committed::Fenced) | None);
         match why {
             Some(Committed::Duplicate(first)) => {
                 self.ack_duplicate(connection_id, reply, message.client_msg_id, &first);
@@ -284,10 +286,12 @@ impl Hub {
                 self.refuse(connection_id, reply, store_down());
             }
         }
-        if let Some(Thread::Open(Open { stored: false, ops, .. })) = self.threads.get(&thread_id)
-            && ops.is_empty()
-        {
-            self.threads.remove(&thread_id);
+        match self.threads.get(&thread_id) {
+            Some(Thread::Open(Open { stored: false, ops, .. })) if ops.is_empty() => {
+                self.threads.remove(&thread_id);
+            }
+            Some(Thread::Open(Open { stored: true, .. })) if surprised => self.heal(thread_id),
+            Some(Thread::Open(_) | Thread::Loading(_)) | None => {}
         }
     }
 
@@ -297,6 +301,7 @@ impl Hub {
         let epoch = open.log.epoch();
         let Some(running) = &mut open.running else { return };
         running.stage = Stage::Working;
+        running.held = true;
         let patience = self.limits.run_timeout.0 + self.limits.run_supervision_grace.0;
         running.deadline = Some(now.mono.after(Millis(patience)));
         let (run_id, fence, cancel) = (running.run.run_id, running.fence, running.cancel.take());

@@ -185,7 +185,12 @@ impl Hub {
             return Err((None, ErrorCode::ThreadNotFound));
         };
         if !open.stored {
-            return Err((None, ErrorCode::ThreadNotFound));
+            // Its first batch is on its way, and may have been written already.
+            let on_its_way = open.log.is_busy();
+            return Err((
+                None,
+                if on_its_way { ErrorCode::StorageUnavailable } else { ErrorCode::ThreadNotFound },
+            ));
         }
         let head = open.log.head();
         let known = Head { thread_id: point.thread_id, seq: head };

@@ -14,9 +14,22 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 impl Hub {
-    /// Runs of this user were left behind; their threads say more.
+    /// Runs of this user were left behind; their threads say more. A thread that is open and does not
+    /// know one of them was written to by somebody else (a write that landed late): it is read again.
     pub(super) fn recover(&mut self, runs: Vec<StoredRun>) {
-        let threads: BTreeSet<ThreadId> = runs.iter().map(|run| run.thread_id).collect();
+        let mut threads: BTreeSet<ThreadId> = BTreeSet::new();
+        for run in &runs {
+            let unknown = match self.threads.get(&run.thread_id) {
+                Some(thread @ Thread::Open(open)) => {
+                    !open.log.is_busy() && !thread.holds_run(run.run_id)
+                }
+                Some(Thread::Loading(_)) | None => false,
+            };
+            if unknown {
+                self.heal(run.thread_id);
+            }
+            threads.insert(run.thread_id);
+        }
         for thread_id in threads {
             self.need_thread(thread_id);
         }

@@ -56,13 +56,14 @@ impl Hub {
         true
     }
 
-    /// The run at work has ended: its place is free for the next, here or in another thread.
+    /// The run at work has ended: its place is free for the next, in another thread or here.
     pub(super) fn run_ended(&mut self, thread_id: ThreadId, run_id: RunId) {
         if let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id)
             && open.running.as_ref().is_some_and(|running| running.run.run_id == run_id)
         {
             open.running = None;
         }
+        // Who waits in another thread comes first, or this thread's queue would keep the place.
         if let Some(next) = self.waiting_threads.pop_front() {
             self.dirty.insert(next);
         }

@@ -195,6 +195,8 @@ pub(super) struct Running {
     pub(super) started_at: Wall,
     /// Claims so far.
     pub(super) attempt: u32,
+    /// Whether the store has this claim: from then on nobody with a lower fence adds to the run's log.
+    pub(super) held: bool,
     /// When the hub ends it itself (F24, RUN-09).
     pub(super) deadline: Option<Mono>,
     pub(super) cancel: Option<CancelReason>,
@@ -284,6 +286,7 @@ impl Running {
             history: Vec::new(),
             started_at,
             attempt,
+            held: false,
             deadline: None,
             cancel: run.cancel,
             run,

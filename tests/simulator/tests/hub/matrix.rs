@@ -1,8 +1,6 @@
 //! The whole matrix: every state a thread of a hub can be in, against every kind of input, and what the
 //! hub says to it. A changed transition is a changed line.
 
-use crate::store::Store;
-use crate::world::{World, message, user};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{Committed, Hub, Input, Load, Loaded, Output};
 use goldenpath_core::id::{ConnectionId, EffectId, Fence, RunId, Seq, ThreadId};
@@ -10,6 +8,8 @@ use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Now};
 use goldenpath_core::wire::{ClientBody, Level, MultitaskStrategy, Reply, ResumePoint};
+use goldenpath_simulator::store::Store;
+use goldenpath_simulator::{World, message, user};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let now = World::new().now;
+        let now = World::with(Limits::default()).now;
         Self {
             hub: Hub::new(user(), Arc::new(Limits::default()), Seed::new(7)),
             now,
@@ -62,7 +62,7 @@ impl Stage {
                     if let Some(message) = &batch.message {
                         self.run_id = message.run_id;
                     }
-                    if let Committed::Done { first_seq } = self.store.commit(batch) {
+                    if let Ok(Committed::Done { first_seq }) = self.store.commit(batch) {
                         self.commit = Some((*effect, first_seq));
                     }
                     "Commit"

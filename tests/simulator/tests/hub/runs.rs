@@ -1,6 +1,5 @@
 //! Runs: who is next, who is stopped, who is continued.
 
-use crate::world::{Store3, World, message};
 use crate::{after_one_run, code, kinds};
 use goldenpath_core::hub::Input;
 use goldenpath_core::id::RunId;
@@ -8,6 +7,7 @@ use goldenpath_core::limits::Limits;
 use goldenpath_core::run::CancelReason;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{ClientBody, Event, MultitaskStrategy, OnDisconnect, RunStatus};
+use goldenpath_simulator::{Fate, HOME, World, message};
 
 //= specs/runs.md#run-31
 //= type=test
@@ -19,17 +19,21 @@ fn a_second_message_waits_is_rejected_or_interrupts_as_it_asks() {
         (MultitaskStrategy::Reject, Some("thread_busy")),
         (MultitaskStrategy::Interrupt, None),
     ] {
-        let mut world = World::new();
-        let reader = world.attach(Vec::new());
+        let mut world = World::with(Limits::default());
+        let reader = world.attach(HOME, Vec::new());
         world.say(reader, message("m1", None));
-        world.answer(0, Store3::Well);
+        world.answer(0, Fate::Well);
         let thread_id = world.only_thread();
         let mut second = message("m2", Some(thread_id));
         second.multitask = strategy;
         world.say(reader, second);
-        world.answer(0, Store3::Well);
-        assert_eq!(code(world.heard(reader, "error")), expected, "{strategy:?}");
-        let interrupted = world.cancelled.iter().any(|(_, r)| *r == CancelReason::Interrupt);
+        world.answer(0, Fate::Well);
+        assert_eq!(
+            code(world.readers[&reader].heard("error")).as_deref(),
+            expected,
+            "{strategy:?}"
+        );
+        let interrupted = world.home().cancelled.iter().any(|(_, r)| *r == CancelReason::Interrupt);
         assert_eq!(interrupted, strategy == MultitaskStrategy::Interrupt);
         world.settle();
     }
@@ -40,10 +44,10 @@ fn a_second_message_waits_is_rejected_or_interrupts_as_it_asks() {
 //# Queued runs of a thread MUST start one at a time and in their order.
 #[test]
 fn queued_runs_start_in_order_one_at_a_time() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     let thread_id = world.only_thread();
     for name in ["m2", "m3", "m4"] {
         world.say(reader, message(name, Some(thread_id)));
@@ -68,15 +72,15 @@ fn queued_runs_start_in_order_one_at_a_time() {
 #[test]
 fn a_full_queue_refuses() {
     let mut world = World::with(Limits { queued_runs_per_thread: 1, ..Limits::default() });
-    let reader = world.attach(Vec::new());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     let thread_id = world.only_thread();
     for name in ["m2", "m3"] {
         world.say(reader, message(name, Some(thread_id)));
-        world.answer(0, Store3::Well);
+        world.answer(0, Fate::Well);
     }
-    assert_eq!(code(world.heard(reader, "error")), Some("queue_full"));
+    assert_eq!(code(world.readers[&reader].heard("error")).as_deref(), Some("queue_full"));
     world.settle();
 }
 
@@ -86,14 +90,14 @@ fn a_full_queue_refuses() {
 #[test]
 fn runs_over_the_users_limit_wait_for_a_place_in_any_thread() {
     let mut world = World::with(Limits { running_runs_per_user: 2, ..Limits::default() });
-    let reader = world.attach(Vec::new());
+    let reader = world.attach(HOME, Vec::new());
     for name in ["m1", "m2", "m3", "m4"] {
         world.say(reader, message(name, None));
     }
-    while !world.pending.is_empty() {
-        world.answer(0, Store3::Well);
+    while !world.home().pending.is_empty() {
+        world.answer(0, Fate::Well);
     }
-    assert_eq!(world.tasks.len(), 2);
+    assert_eq!(world.home().tasks.len(), 2);
     world.settle();
     assert!(world.store.runs.values().all(|run| run.status == RunStatus::Completed));
 }
@@ -103,15 +107,15 @@ fn runs_over_the_users_limit_wait_for_a_place_in_any_thread() {
 //# Cancelling a run again MUST change nothing.
 #[test]
 fn cancel_stops_the_task_and_is_idempotent() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    let run_id = *world.tasks.keys().next().unwrap();
+    world.answer(0, Fate::Well);
+    let run_id = *world.home().tasks.keys().next().unwrap();
     for _ in 0..2 {
         world.command(reader, ClientBody::CancelRun { run_id: Some(run_id) });
     }
-    assert_eq!(world.cancelled, [(run_id, CancelReason::User)]);
+    assert_eq!(world.home().cancelled, [(run_id, CancelReason::User)]);
 }
 
 //= specs/runs.md#run-09
@@ -120,31 +124,31 @@ fn cancel_stops_the_task_and_is_idempotent() {
 //# answers.
 #[test]
 fn a_task_that_ignores_cancel_is_ended_within_the_grace() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    let run_id = *world.tasks.keys().next().unwrap();
+    world.answer(0, Fate::Well);
+    let run_id = *world.home().tasks.keys().next().unwrap();
     world.speak(run_id, 3);
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     world.command(reader, ClientBody::CancelRun { run_id: Some(run_id) });
     world.pass(Limits::default().cancel_grace);
-    while !world.pending.is_empty() {
-        world.answer(0, Store3::Well);
+    while !world.home().pending.is_empty() {
+        world.answer(0, Fate::Well);
     }
     let thread_id = world.only_thread();
     assert_eq!(world.store.runs[&run_id].status, RunStatus::Cancelled);
     let ends = &kinds(&world, thread_id)[7..];
     assert_eq!(ends, ["tool_completed", "agent_completed", "run_cancelled"]);
-    assert!(world.tasks.is_empty(), "the task is killed");
+    assert!(world.home().tasks.is_empty(), "the task is killed");
 }
 
 #[test]
 fn a_task_that_says_nothing_ends_timed_out() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     let limits = Limits::default();
     world.pass(Millis(limits.run_timeout.0 + limits.run_supervision_grace.0));
     world.settle();
@@ -157,21 +161,21 @@ fn a_task_that_says_nothing_ends_timed_out() {
 //# attempts.
 #[test]
 fn a_task_that_dies_is_continued_and_in_the_end_given_up() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     for attempt in 1..=3 {
         let (run_id, fence) = {
-            let (run_id, task) = world.tasks.iter().next().unwrap();
+            let (run_id, task) = world.home().tasks.iter().next().unwrap();
             assert_eq!(task.assignment.attempt, attempt);
             (*run_id, task.fence)
         };
         world.speak(run_id, 1);
-        world.tasks.remove(&run_id);
-        world.input(Input::RunStopped { run_id, fence });
-        while !world.pending.is_empty() {
-            world.answer(0, Store3::Well);
+        world.home_mut().tasks.remove(&run_id);
+        world.input(HOME, Input::RunStopped { run_id, fence });
+        while !world.home().pending.is_empty() {
+            world.answer(0, Fate::Well);
         }
     }
     assert_eq!(kinds(&world, world.only_thread()).last(), Some(&"run_failed"));
@@ -182,19 +186,19 @@ fn a_task_that_dies_is_continued_and_in_the_end_given_up() {
 //# What an older task of a run says MUST be dropped without effect.
 #[test]
 fn what_an_older_task_says_is_dropped() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
-    let (run_id, task) = world.tasks.pop_first().unwrap();
-    world.input(Input::RunStopped { run_id, fence: task.fence });
-    while !world.pending.is_empty() {
-        world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
+    let (run_id, task) = world.home_mut().tasks.pop_first().unwrap();
+    world.input(HOME, Input::RunStopped { run_id, fence: task.fence });
+    while !world.home().pending.is_empty() {
+        world.answer(0, Fate::Well);
     }
-    let ignored = world.hub.ignored();
+    let ignored = world.home().hub().ignored();
     let drafts = task.lines.into_iter().collect();
-    world.input(Input::Append { run_id, fence: task.fence, drafts });
-    assert_eq!(world.hub.ignored(), ignored + 1);
+    world.input(HOME, Input::Append { run_id, fence: task.fence, drafts });
+    assert_eq!(world.home().hub().ignored(), ignored + 1);
     world.settle();
 }
 
@@ -203,16 +207,16 @@ fn what_an_older_task_says_is_dropped() {
 //# A waiting run that was taken back MUST NOT start.
 #[test]
 fn a_waiting_run_can_be_taken_back() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     let thread_id = world.only_thread();
     world.say(reader, message("m2", Some(thread_id)));
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     let waiting = world.store.unfinished()[1].run_id;
     world.command(reader, ClientBody::CancelQueued { run_id: waiting });
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     assert_eq!(world.store.runs[&waiting].status, RunStatus::Cancelled);
     world.settle();
     let started = kinds(&world, thread_id).iter().filter(|k| **k == "run_started").count();
@@ -229,8 +233,8 @@ fn a_run_of_nobody_knows_is_not_found_and_an_ended_one_not_active() {
     let ended = *world.store.runs.keys().next().unwrap();
     for (run_id, expected) in [(RunId(404), "run_not_found"), (ended, "run_not_active")] {
         world.command(reader, ClientBody::CancelRun { run_id: Some(run_id) });
-        world.answer(0, Store3::Well);
-        assert_eq!(code(world.heard(reader, "error")), Some(expected));
+        world.answer(0, Fate::Well);
+        assert_eq!(code(world.readers[&reader].heard("error")).as_deref(), Some(expected));
     }
 }
 
@@ -239,32 +243,32 @@ fn a_run_of_nobody_knows_is_not_found_and_an_ended_one_not_active() {
 //# The loss of a client MUST NOT end a run unless its message asked for that.
 #[test]
 fn the_loss_of_the_last_reader_cancels_only_what_asked_for_that() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("stays", None));
     let mut leaves = message("leaves", None);
     leaves.on_disconnect = OnDisconnect::Cancel;
     world.say(reader, leaves);
-    while !world.pending.is_empty() {
-        world.answer(0, Store3::Well);
+    while !world.home().pending.is_empty() {
+        world.answer(0, Fate::Well);
     }
     world.detach(reader);
-    assert_eq!(world.cancelled.len(), 1);
-    assert_eq!(world.cancelled[0].1, CancelReason::Disconnect);
+    assert_eq!(world.home().cancelled.len(), 1);
+    assert_eq!(world.home().cancelled[0].1, CancelReason::Disconnect);
 }
 
 #[test]
 fn runs_left_behind_by_a_crash_go_on_from_the_log() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     let thread_id = world.only_thread();
     world.say(reader, message("m2", Some(thread_id)));
-    world.answer(0, Store3::Well);
-    let run_id = *world.tasks.keys().next().unwrap();
+    world.answer(0, Fate::Well);
+    let run_id = *world.home().tasks.keys().next().unwrap();
     world.speak(run_id, 3);
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     world.crash();
     world.settle();
     assert!(world.store.runs.values().all(|run| run.status == RunStatus::Completed));
@@ -280,21 +284,42 @@ fn runs_left_behind_by_a_crash_go_on_from_the_log() {
 //# Once the server drains, a waiting run MUST NOT be taken up.
 #[test]
 fn while_draining_a_waiting_run_stays_waiting() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     let thread_id = world.only_thread();
     world.say(reader, message("m2", Some(thread_id)));
-    world.answer(0, Store3::Well);
-    world.input(Input::Drain);
-    let at_work = *world.tasks.keys().next().unwrap();
+    world.answer(0, Fate::Well);
+    world.input(HOME, Input::Drain);
+    let at_work = *world.home().tasks.keys().next().unwrap();
     world.speak(at_work, 100);
-    while !world.pending.is_empty() {
-        world.answer(0, Store3::Well);
+    while !world.home().pending.is_empty() {
+        world.answer(0, Fate::Well);
     }
     assert_eq!(world.store.runs[&at_work].status, RunStatus::Completed, "what is at work may end");
-    assert!(world.tasks.is_empty(), "and nothing takes its place");
+    assert!(world.home().tasks.is_empty(), "and nothing takes its place");
     let left: Vec<RunStatus> = world.store.unfinished().iter().map(|run| run.status).collect();
     assert_eq!(left, [RunStatus::Queued], "the next process finds it");
+}
+
+#[test]
+fn a_place_that_a_cancelled_run_waited_for_goes_to_the_next() {
+    let mut world = World::with(Limits { running_runs_per_user: 1, ..Limits::default() });
+    let reader = world.attach(HOME, Vec::new());
+    for name in ["m1", "m2", "m3"] {
+        world.say(reader, message(name, None));
+    }
+    while !world.home().pending.is_empty() {
+        world.answer(0, Fate::Well);
+    }
+    let waiting = world.store.unfinished()[1].run_id;
+    world.command(reader, ClientBody::CancelQueued { run_id: waiting });
+    world.answer(0, Fate::Well);
+    let run_id = *world.home().tasks.keys().next().unwrap();
+    world.speak(run_id, 100);
+    while !world.home().pending.is_empty() {
+        world.answer(0, Fate::Well);
+    }
+    assert_eq!(world.home().tasks.len(), 1, "the third one is at work");
 }

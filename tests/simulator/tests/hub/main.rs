@@ -4,10 +4,9 @@
 
 mod histories;
 mod matrix;
+mod nodes;
 mod readers;
 mod runs;
-mod store;
-mod world;
 
 use goldenpath_core::hub::Input;
 use goldenpath_core::id::{ConnectionId, Seq, ThreadId};
@@ -16,13 +15,13 @@ use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{
     ClientBody, ErrorCode, Feedback, MultitaskStrategy, Reply, ThreadCommand,
 };
+use goldenpath_simulator::{Fate, HOME, Reader, World, message};
 use serde_json::Value;
-use world::{Store3, World, message};
 
 /// A world with one reader, one thread, and its first run done.
 fn after_one_run() -> (World, ConnectionId, ThreadId) {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
     world.settle();
     let thread_id = world.only_thread();
@@ -33,8 +32,8 @@ fn kinds(world: &World, thread_id: ThreadId) -> Vec<&'static str> {
     world.entries(thread_id).iter().map(|entry| entry.event.type_name()).collect()
 }
 
-fn code(frame: Option<&Value>) -> Option<&str> {
-    frame.and_then(|frame| frame["payload"]["code"].as_str())
+fn code(frame: Option<Value>) -> Option<String> {
+    Some(frame?["payload"]["code"].as_str()?.to_owned())
 }
 
 #[test]
@@ -57,7 +56,7 @@ fn a_message_becomes_a_thread_a_run_and_an_answer() {
         ]
     );
     assert_eq!(world.readers[&reader].positions[&thread_id], Seq(11));
-    let ack = world.heard(reader, "ack").unwrap();
+    let ack = world.readers[&reader].heard("ack").unwrap();
     assert_eq!(ack["payload"]["seq"], 2);
     assert_eq!(ack["payload"]["status"], "accepted");
 }
@@ -70,23 +69,23 @@ fn a_message_becomes_a_thread_a_run_and_an_answer() {
 //# `ack` MUST NOT be sent before message and run are committed together.
 #[test]
 fn nothing_is_acknowledged_or_sent_before_the_store_has_it() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
-    assert!(world.readers[&reader].control.is_empty());
-    assert!(world.tasks.is_empty(), "and no run starts");
-    world.answer(0, Store3::Well);
-    assert!(world.heard(reader, "ack").is_some());
-    assert_eq!(world.tasks.len(), 1);
+    assert!(world.readers[&reader].control.0.is_empty());
+    assert!(world.home().tasks.is_empty(), "and no run starts");
+    world.answer(0, Fate::Well);
+    assert!(world.readers[&reader].heard("ack").is_some());
+    assert_eq!(world.home().tasks.len(), 1);
 }
 
 #[test]
 fn the_same_message_twice_is_one_message_and_the_same_answer() {
     let (mut world, reader, thread_id) = after_one_run();
-    let first = world.heard(reader, "ack").unwrap()["payload"].clone();
+    let first = world.readers[&reader].heard("ack").unwrap()["payload"].clone();
     world.say(reader, message("m1", None));
     world.settle();
-    let second = &world.heard(reader, "ack").unwrap()["payload"];
+    let second = &world.readers[&reader].heard("ack").unwrap()["payload"];
     assert_eq!(second["status"], "duplicate");
     for key in ["message_id", "run_id", "thread_id", "seq"] {
         assert_eq!(second[key], first[key], "{key}");
@@ -102,7 +101,10 @@ fn the_same_id_with_other_content_is_a_conflict() {
     other.content = "something else".into();
     world.say(reader, other);
     world.settle();
-    assert_eq!(code(world.heard(reader, "error")), Some("idempotency_conflict"));
+    assert_eq!(
+        code(world.readers[&reader].heard("error")).as_deref(),
+        Some("idempotency_conflict")
+    );
     assert_eq!(world.store.threads.len(), 1);
 }
 
@@ -111,17 +113,17 @@ fn the_same_id_with_other_content_is_a_conflict() {
 //# A repeated message that would be refused now MUST still get its first outcome.
 #[test]
 fn a_repeated_message_that_would_be_refused_still_gets_its_first_outcome() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     let mut rejecting = message("m1", None);
     rejecting.multitask = MultitaskStrategy::Reject;
     world.say(reader, rejecting.clone());
-    world.answer(0, Store3::Well);
+    world.answer(0, Fate::Well);
     rejecting.thread_id = Some(world.only_thread());
     world.say(reader, rejecting);
-    world.answer(0, Store3::Well);
-    assert_eq!(world.heard(reader, "ack").unwrap()["payload"]["status"], "duplicate");
-    assert!(world.heard(reader, "error").is_none());
+    world.answer(0, Fate::Well);
+    assert_eq!(world.readers[&reader].heard("ack").unwrap()["payload"]["status"], "duplicate");
+    assert!(world.readers[&reader].heard("error").is_none());
 }
 
 //= specs/dependencies.md#dep-04
@@ -129,17 +131,17 @@ fn a_repeated_message_that_would_be_refused_still_gets_its_first_outcome() {
 //# While the store is down a new message MUST be refused as retryable.
 #[test]
 fn while_the_store_is_down_a_message_is_refused_as_retryable_and_later_accepted() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
     for _ in 0..Limits::default().message_commit_tries {
-        world.answer(0, Store3::Down);
+        world.answer(0, Fate::Down);
         world.pass(Millis(5_000));
     }
-    let error = world.heard(reader, "error").unwrap();
+    let error = world.readers[&reader].heard("error").unwrap();
     assert_eq!(error["payload"]["code"], "storage_unavailable");
     assert_eq!(error["payload"]["retryable"], true);
-    assert!(world.pending.is_empty(), "certainly not written: given up");
+    assert!(world.home().pending.is_empty(), "certainly not written: given up");
     world.say(reader, message("m1", None));
     world.settle();
     assert_eq!(world.store.runs.len(), 1);
@@ -150,16 +152,16 @@ fn while_the_store_is_down_a_message_is_refused_as_retryable_and_later_accepted(
 //# A write of unknown outcome MUST be repeated with the same identity, never renumbered.
 #[test]
 fn a_commit_of_unknown_outcome_is_repeated_under_the_same_identity() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
     world.say(reader, message("m1", None));
     for _ in 0..5 {
-        world.answer(0, Store3::DoneUnheard);
+        world.answer(0, Fate::DoneUnheard);
         world.pass(Millis(5_000));
     }
     world.settle();
     assert_eq!(kinds(&world, world.only_thread()).len(), 11, "written once");
-    assert!(world.heard(reader, "ack").is_some());
+    assert!(world.readers[&reader].heard("ack").is_some());
 }
 
 //= specs/drain.md#drain-08
@@ -167,11 +169,11 @@ fn a_commit_of_unknown_outcome_is_repeated_under_the_same_identity() {
 //# A new message MUST be refused as `shutting_down` while the server drains.
 #[test]
 fn while_draining_nothing_new_starts() {
-    let mut world = World::new();
-    let reader = world.attach(Vec::new());
-    world.input(Input::Drain);
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
+    world.input(HOME, Input::Drain);
     world.say(reader, message("m1", None));
-    assert_eq!(code(world.heard(reader, "error")), Some("shutting_down"));
+    assert_eq!(code(world.readers[&reader].heard("error")).as_deref(), Some("shutting_down"));
 }
 
 //= specs/delivery.md#dlv-24
@@ -183,8 +185,8 @@ fn a_thread_that_moved_on_refuses_who_expected_otherwise() {
     let mut stale = message("m2", Some(thread_id));
     stale.expected_head_seq = Some(Seq(3));
     world.say(reader, stale);
-    world.answer(0, Store3::Well);
-    assert_eq!(code(world.heard(reader, "error")), Some("thread_advanced"));
+    world.answer(0, Fate::Well);
+    assert_eq!(code(world.readers[&reader].heard("error")).as_deref(), Some("thread_advanced"));
 }
 
 #[test]
@@ -199,50 +201,53 @@ fn threads_are_made_renamed_listed_read_and_deleted() {
     ];
     for command in commands {
         world.command(reader, ClientBody::Thread(command));
-        world.answer(0, Store3::Well);
+        world.answer(0, Fate::Well);
     }
-    assert!(world.heard(reader, "error").is_none());
+    assert!(world.readers[&reader].heard("error").is_none());
     assert_eq!(world.store.threads.len(), 2);
 }
 
 #[test]
 fn feedback_and_read_positions_are_kept() {
     let (mut world, reader, thread_id) = after_one_run();
-    let message_id = world.store.messages.values().next().unwrap().1;
+    let message_id = world.store.messages.values().next().unwrap().message_id;
     let feedback = Feedback { message_id, rating: 5, comment: None };
     world.command(reader, ClientBody::Feedback(feedback));
     world.command(reader, ClientBody::Received { thread_id, seq: Seq(11) });
-    while !world.pending.is_empty() {
-        world.answer(0, Store3::Well);
+    while !world.home().pending.is_empty() {
+        world.answer(0, Fate::Well);
     }
-    assert!(world.heard(reader, "error").is_none());
+    assert!(world.readers[&reader].heard("error").is_none());
 }
 
 #[test]
 fn a_hub_with_nothing_to_do_and_nobody_there_retires() {
     let (mut world, reader, _) = after_one_run();
-    assert!(!world.retired);
+    assert!(!world.home().retired);
     world.detach(reader);
-    assert!(world.retired);
+    assert!(world.home().retired);
 }
 
 #[test]
 fn a_request_over_http_follows_nothing() {
-    let mut world = World::new();
+    let mut world = World::with(Limits::default());
     let caller = ConnectionId(77);
-    world.readers.insert(caller, world::Reader::default());
-    world.input(Input::Attach { connection_id: caller, resume: Vec::new(), reader: false });
+    world.readers.insert(caller, Reader::default());
+    world.input(HOME, Input::Attach { connection_id: caller, resume: Vec::new(), reader: false });
     let body = ClientBody::UserMessage(message("m1", None));
-    world.input(Input::Command { connection_id: caller, reply: Reply::None, body });
-    world.answer(0, Store3::Well);
-    assert!(world.heard(caller, "ack").is_some());
-    assert!(world.readers[&caller].seen.is_empty());
+    world.input(HOME, Input::Command { connection_id: caller, reply: Reply::None, body });
+    world.answer(0, Fate::Well);
+    assert!(world.readers[&caller].heard("ack").is_some());
+    assert!(world.readers[&caller].seen.0.is_empty());
 }
 
 #[test]
 fn an_unknown_thread_is_not_found() {
     let (mut world, reader, _) = after_one_run();
     world.say(reader, message("m2", Some(ThreadId(404))));
-    world.answer(0, Store3::Well);
-    assert_eq!(code(world.heard(reader, "error")), Some(ErrorCode::ThreadNotFound.as_str()));
+    world.answer(0, Fate::Well);
+    assert_eq!(
+        code(world.readers[&reader].heard("error")).as_deref(),
+        Some(ErrorCode::ThreadNotFound.as_str())
+    );
 }

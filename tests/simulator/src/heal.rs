@@ -1,0 +1,214 @@
+//! What must hold in every state, and that from every state everything comes to its end once faults
+//! stop (invariant 15).
+
+use crate::invariant::{Broken, Invariant};
+use crate::node::Fate;
+use crate::seat::Socket;
+use crate::store::Log;
+use crate::team::ToolEnd;
+use crate::world::World;
+use goldenpath_core::id::{ConnectionId, RunId, ThreadId};
+use goldenpath_core::run::Grammar;
+use goldenpath_core::wire::RunStatus;
+use std::collections::BTreeMap;
+
+/// Steps after which a world that heals must have come to rest.
+const PATIENCE: usize = 5_000;
+
+impl World {
+    /// Everything that does not hold: what was seen on the way, and in the state as it is.
+    #[must_use]
+    pub fn check(&self) -> Vec<Broken> {
+        let mut broken = self.broken.clone();
+        let mut breaks = |invariant, what: String| broken.push(Broken { invariant, what });
+        for (thread_id, log) in &self.store.threads {
+            let mut runs: BTreeMap<RunId, Grammar> = BTreeMap::new();
+            for entry in &log.decoded {
+                if entry.thread_id != *thread_id || entry.epoch != log.epoch {
+                    breaks(Invariant::GapFree, format!("{} does not belong here", entry.seq));
+                }
+                let Some(run_id) = entry.run_id else { continue };
+                let grammar = runs.entry(run_id).or_insert_with(|| Grammar::new(run_id));
+                if let Err(why) = grammar.observe_entry(entry) {
+                    breaks(Invariant::Grammar, format!("{why} at {}: {}", entry.seq, words(log)));
+                }
+            }
+            self.check_runs(*thread_id, &runs, &mut breaks);
+        }
+        broken
+    }
+
+    fn check_runs(
+        &self,
+        thread_id: ThreadId,
+        grammars: &BTreeMap<RunId, Grammar>,
+        breaks: &mut impl FnMut(Invariant, String),
+    ) {
+        let here = self.store.runs.iter().filter(|(_, run)| run.thread_id == thread_id);
+        let (mut running, mut queued) = (0, 0);
+        for (run_id, run) in here {
+            running += usize::from(run.status == RunStatus::Running);
+            queued += usize::from(run.status == RunStatus::Queued);
+            let end = grammars.get(run_id).and_then(Grammar::ended);
+            if end != Some(run.status).filter(|status| status.is_terminal()) {
+                breaks(
+                    Invariant::OneEnd,
+                    format!("{run_id} is {:?}, its log: {end:?}", run.status),
+                );
+            }
+        }
+        if running > 1 {
+            breaks(Invariant::OneRunning, format!("{running} runs at work in {thread_id}"));
+        }
+        // A run that was at work when its process died waits like the others.
+        if queued > self.limits.queued_runs_per_thread + 1 {
+            breaks(Invariant::WithinLimits, format!("{queued} runs wait in {thread_id}"));
+        }
+    }
+
+    /// Lets all faults stop in a copy of this world, and everybody leave; what does not hold then.
+    #[must_use]
+    pub fn heal(&self) -> Vec<Broken> {
+        let mut world = self.clone();
+        world.settle();
+        world.leave();
+        world.check()
+    }
+
+    /// All faults stop: late writes land, dead processes start, who lost the lease learns it,
+    /// everything is answered, sockets open, every task goes on to its end, time passes.
+    pub fn settle(&mut self) {
+        for _ in 0..PATIENCE {
+            if self.moves_on() {
+                continue;
+            }
+            if self.is_quiet() {
+                return;
+            }
+            // Of several nodes the one with the lease looks for runs again and again: a write that
+            // landed late may have left one behind.
+            if self.nodes.len() > 1 && !self.store.unfinished().is_empty() {
+                self.recover(self.lease.unwrap_or_default());
+                if self.moves_on() {
+                    continue;
+                }
+            }
+            if self.deadline().is_none() {
+                break;
+            }
+            self.pass_to_deadline();
+        }
+        let unfinished = self.store.unfinished();
+        let links: Vec<_> = self.seats.iter().map(|seat| seat.client.link()).collect();
+        self.breaks(
+            Invariant::Converges,
+            format!("runs: {unfinished:?}, links: {links:?}, at {:?}", self.deadline()),
+        );
+    }
+
+    /// Everybody goes; then no hub has a reason to stay.
+    fn leave(&mut self) {
+        for index in 0..self.seats.len() {
+            self.seats[index].client.disconnect();
+            self.drain_seat(index);
+        }
+        let open = self.readers.iter().filter(|(_, reader)| reader.closed.is_none());
+        let open: Vec<ConnectionId> = open.map(|(id, _)| *id).collect();
+        open.into_iter().for_each(|connection_id| self.detach(connection_id));
+        for _ in 0..PATIENCE {
+            if self.nodes.iter().all(|node| node.hub.is_none() || node.retired) {
+                return;
+            }
+            if !self.moves_on() {
+                if self.deadline().is_none() {
+                    break;
+                }
+                self.pass_to_deadline();
+            }
+        }
+        self.breaks(Invariant::Converges, "a hub stays that has nothing to do");
+    }
+
+    /// One thing that happens without any fault. Whether there was one.
+    fn moves_on(&mut self) -> bool {
+        if !self.late.is_empty() {
+            self.land(0);
+            return true;
+        }
+        let holder = self.lease.unwrap_or_default();
+        if self.nodes[holder].hub.is_none() {
+            self.start_at(holder);
+            return true;
+        }
+        if let Some(at) =
+            (0..self.nodes.len()).find(|at| *at != holder && self.nodes[*at].hub.is_some())
+        {
+            self.crash_at(at);
+            return true;
+        }
+        if let Some((id, _)) = self.readers.iter().find(|(_, reader)| reader.half_open) {
+            self.lose(*id);
+            return true;
+        }
+        if !self.nodes[holder].pending.is_empty() {
+            self.answer_at(holder, 0, Fate::Well);
+            return true;
+        }
+        (0..self.seats.len()).any(|index| self.seat_moves_on(index, holder))
+            || self.task_moves_on(holder)
+    }
+
+    fn seat_moves_on(&mut self, index: usize, at: usize) -> bool {
+        let seat = &self.seats[index];
+        if matches!(seat.socket, Socket::Dialing(_)) {
+            self.dialed(index, at, true);
+        } else if seat.loads() > 0 {
+            self.loaded(index, true);
+        } else if !seat.going.is_empty() {
+            self.reach(index);
+        } else if seat.coming() > 0 {
+            self.hear(index);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn task_moves_on(&mut self, at: usize) -> bool {
+        let now = self.now;
+        let runs: Vec<RunId> = self.nodes[at].tasks.keys().copied().collect();
+        for run_id in runs {
+            match &self.nodes[at].tasks[&run_id].team {
+                None => self.speak_at(at, run_id, usize::MAX),
+                Some(team) if team.calls() > 0 => {
+                    self.drive(at, run_id, |team| team.tool(now, 0, ToolEnd::Returns));
+                }
+                Some(team) if team.movers() > 0 => {
+                    self.drive(at, run_id, |team| team.moves(now, 0));
+                }
+                Some(_) => continue,
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Every run has ended, and everybody who is there has seen everything.
+    fn is_quiet(&self) -> bool {
+        let mut open = self.readers.values().filter(|reader| reader.closed.is_none());
+        self.store.unfinished().is_empty()
+            && self.nodes.iter().all(|node| node.pending.is_empty() && node.tasks.is_empty())
+            && open.all(|reader| {
+                let heads = &self.store.threads;
+                let mut read = reader.positions.iter();
+                reader.attached && read.all(|(id, seq)| heads[id].head() == *seq)
+            })
+            && self.seats.iter().all(|seat| seat.is_replaced() || self.is_up_to_date(seat))
+    }
+}
+
+/// What a log says, for reports.
+fn words(log: &Log) -> String {
+    let names = log.decoded.iter().map(|entry| entry.event.type_name());
+    names.collect::<Vec<_>>().join(" ")
+}

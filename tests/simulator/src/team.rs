@@ -1,0 +1,245 @@
+//! The real run machine with the smallest team there is: triage, and a report that calls one tool.
+//! Agents and tools do nothing by themselves; the world says who moves, or nobody does.
+
+use crate::task::seed_of;
+use goldenpath_core::id::{AgentRunId, Fence, Name, ToolCallId};
+use goldenpath_core::limits::Limits;
+use goldenpath_core::run::{
+    AgentSays, Assignment, CancelReason, Finish, Input, Output, Request, Route, Run, StepSpec,
+    ToolOutcome, ToolPolicy, ToolResult, Workflow,
+};
+use goldenpath_core::time::{Mono, Now};
+use goldenpath_core::wire::{Draft, ErrorCode, ErrorInfo, Json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A run machine, and the code of its agents.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Team {
+    run: Run,
+    agents: BTreeMap<AgentRunId, Agent>,
+    /// Tool calls under way, each with its try.
+    calls: Vec<(ToolCallId, u32)>,
+    /// Calls made, for the check that none is repeated.
+    called: BTreeSet<ToolCallId>,
+    /// What it was told last, to be told again.
+    last: Option<Input>,
+    deadline: Option<Mono>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Agent {
+    name: Name,
+    turn: Turn,
+}
+
+/// How far an agent's code is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Turn {
+    Begins,
+    Waits,
+    Answered,
+}
+
+/// How a tool ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ToolEnd {
+    /// With a result.
+    Returns,
+    /// With an error that another try may mend.
+    FailsForNow,
+    /// With an error.
+    Fails,
+}
+
+/// What came of driving a team.
+#[derive(Debug, Default)]
+pub struct Driven {
+    /// What its run appends.
+    pub drafts: Vec<Draft>,
+    /// Calls of tools that reached the outside.
+    pub called: Vec<ToolCallId>,
+    /// Whether it came to rest.
+    pub rests: bool,
+}
+
+impl Team {
+    /// The run as a node would start it.
+    #[must_use]
+    pub fn new(assignment: Assignment, fence: Fence, limits: Arc<Limits>, now: Now) -> Self {
+        let seed = seed_of(assignment.run_id, fence);
+        Self {
+            run: Run::new(assignment, Arc::new(workflow()), limits, seed, now),
+            agents: BTreeMap::new(),
+            calls: Vec::new(),
+            called: BTreeSet::new(),
+            last: None,
+            deadline: None,
+        }
+    }
+
+    /// When the run wants to be looked at.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Mono> {
+        self.deadline
+    }
+
+    /// Whether the run has ended.
+    #[must_use]
+    pub const fn ended(&self) -> bool {
+        self.run.ended().is_some()
+    }
+
+    /// Agents whose turn it is.
+    #[must_use]
+    pub fn movers(&self) -> usize {
+        self.agents.values().filter(|agent| agent.turn != Turn::Waits).count()
+    }
+
+    /// Tools that have not answered.
+    #[must_use]
+    pub const fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether there is something to be told again.
+    #[must_use]
+    pub const fn can_repeat(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// The `index`-th agent whose turn it is does its next thing.
+    pub fn moves(&mut self, now: Now, index: usize) {
+        let mut movers = self.agents.iter_mut().filter(|(_, agent)| agent.turn != Turn::Waits);
+        let Some((agent_run_id, agent)) = movers.nth(index) else { return };
+        let (agent_run_id, name) = (*agent_run_id, agent.name.clone());
+        let says = match agent.turn {
+            _ if name.as_str() == "triage" => AgentSays::Finished(Finish {
+                summary: "A question".into(),
+                route: Some(Route::Full),
+                ..Finish::default()
+            }),
+            Turn::Begins => AgentSays::Request { n: 0, request: look() },
+            Turn::Answered | Turn::Waits => AgentSays::Finished(Finish {
+                summary: "Reported".into(),
+                answer: Some("42".into()),
+                ..Finish::default()
+            }),
+        };
+        agent.turn = Turn::Waits;
+        if matches!(says, AgentSays::Finished(_)) {
+            self.agents.remove(&agent_run_id);
+        }
+        self.tell(now, Input::Agent { agent_run_id, says });
+    }
+
+    /// The `index`-th tool ends.
+    pub fn tool(&mut self, now: Now, index: usize, end: ToolEnd) {
+        if index >= self.calls.len() {
+            return;
+        }
+        let (tool_call_id, attempt) = self.calls.remove(index);
+        let error = ErrorInfo::new(ErrorCode::ToolFailed, "out of order");
+        let outcome = match end {
+            ToolEnd::Returns => {
+                ToolOutcome::Returned(ToolResult { value: Json::null(), stored: None })
+            }
+            ToolEnd::FailsForNow => {
+                ToolOutcome::Failed { error, transient: true, retry_after: None }
+            }
+            ToolEnd::Fails => ToolOutcome::Failed { error, transient: false, retry_after: None },
+        };
+        self.tell(now, Input::ToolDone { tool_call_id, attempt, outcome });
+    }
+
+    /// What was said last is said again.
+    pub fn repeat(&mut self, now: Now) {
+        if let Some(input) = self.last.take() {
+            self.run.handle_input(now, input);
+        }
+    }
+
+    /// Its hub wants it to stop.
+    pub fn cancel(&mut self, now: Now, reason: CancelReason) {
+        self.run.handle_input(now, Input::Cancel(reason));
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.run.handle_timeout(now);
+    }
+
+    fn tell(&mut self, now: Now, input: Input) {
+        self.last = Some(input.clone());
+        self.run.handle_input(now, input);
+    }
+
+    /// Does what the run asks for, until it rests.
+    pub fn drain(&mut self) -> Driven {
+        let mut driven = Driven::default();
+        for _ in 0..1000 {
+            match self.run.poll_output() {
+                Output::AbortTool { tool_call_id } => {
+                    self.calls.retain(|(id, _)| *id != tool_call_id);
+                }
+                Output::Answer { agent_run_id, .. } => {
+                    if let Some(agent) = self.agents.get_mut(&agent_run_id) {
+                        agent.turn = Turn::Answered;
+                    }
+                }
+                Output::Append(draft) => driven.drafts.push(draft),
+                Output::CallTool { tool_call_id, attempt, .. } => {
+                    self.calls.push((tool_call_id, attempt));
+                    if self.called.insert(tool_call_id) {
+                        driven.called.push(tool_call_id);
+                    }
+                }
+                Output::Ended(_) | Output::Progress { .. } => {}
+                Output::Idle(deadline) => {
+                    self.deadline = deadline;
+                    driven.rests = true;
+                    break;
+                }
+                // No result of this team is large.
+                Output::LoadResult { .. } => break,
+                Output::StartAgent { agent, .. } => {
+                    let turn = Turn::Begins;
+                    self.agents.insert(agent.agent_run_id, Agent { name: agent.name, turn });
+                }
+                Output::StopAgent { agent_run_id } => {
+                    self.agents.remove(&agent_run_id);
+                }
+            }
+        }
+        driven
+    }
+}
+
+fn look() -> Request {
+    Request::Tool {
+        tool: name("look"),
+        title: "Look".into(),
+        args: Json::null(),
+        policy: ToolPolicy { attempts: 2, ..ToolPolicy::default() },
+    }
+}
+
+/// Triage, then the report, whatever the question.
+fn workflow() -> Workflow {
+    let routes = Route::ALL.map(|route| (route, vec![member("report")])).into();
+    Workflow::new(member("supervisor"), member("triage"), routes)
+        .expect("every route ends with the report")
+}
+
+fn member(agent: &str) -> StepSpec {
+    StepSpec {
+        agent: name(agent),
+        title: agent.into(),
+        purpose: "shows the path".into(),
+        needs: Vec::new(),
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a short text is a name")
+}

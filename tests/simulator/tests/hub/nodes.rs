@@ -1,0 +1,56 @@
+//! Two nodes over one store: what one of them read may be old when it writes.
+
+use crate::kinds;
+use crate::readers::resume_at;
+use goldenpath_core::id::Seq;
+use goldenpath_simulator::{Fate, HOME, Setup, World, message};
+
+/// Two nodes; the first one holds the lease.
+fn two_nodes() -> World {
+    World::new(Setup { nodes: 2, ..Setup::default() })
+}
+
+#[test]
+fn a_claim_made_on_a_log_that_has_grown_is_refused_and_the_run_read_again() {
+    let mut world = two_nodes();
+    let reader = world.attach(HOME, Vec::new());
+    world.say(reader, message("m1", None));
+    world.answer(0, Fate::Well);
+    let run_id = *world.home().tasks.keys().next().unwrap();
+    world.take_over(1);
+    world.answer_at(1, 0, Fate::Well);
+    world.answer_at(1, 0, Fate::Well);
+    // The second node has read the run's log and is about to claim it; the first one still writes.
+    world.speak(run_id, 1);
+    world.answer(0, Fate::Well);
+    world.settle();
+    assert_eq!(world.check(), []);
+    let all = kinds(&world, world.only_thread());
+    assert_eq!(all.iter().filter(|kind| **kind == "agent_started").count(), 1);
+}
+
+#[test]
+fn a_run_that_landed_late_in_an_open_thread_is_found_by_looking_again() {
+    let mut world = two_nodes();
+    let reader = world.attach(HOME, Vec::new());
+    world.say(reader, message("m1", None));
+    world.settle();
+    let thread_id = world.only_thread();
+    world.say(reader, message("m2", Some(thread_id)));
+    world.crash_at(HOME);
+    world.start_at(1);
+    let late = world.attach(1, vec![resume_at(thread_id, 0)]);
+    while !world.nodes[1].pending.is_empty() {
+        world.answer_at(1, 0, Fate::Well);
+    }
+    world.take_over(1);
+    world.land(0);
+    assert_eq!(world.store.unfinished().len(), 1);
+    world.settle();
+    assert_eq!(world.check(), []);
+    assert_eq!(
+        world.readers[&late].positions[&thread_id],
+        Seq(22),
+        "with the second claim of the second run"
+    );
+}
