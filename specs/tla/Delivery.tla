@@ -424,7 +424,7 @@ GapFree == \A i \in 1..Len(log) : log[i].k # "gap"
 EntriesNeverChange ==
   [][\A i \in 1..Len(log) : log[i].k # "gap" => Len(log') >= i /\ log'[i] = log[i]]_log
 
-(* DLV-12: whoever was told "accepted", or is being told, finds it in the log. *)
+(* DLV-12, DLV-20: whoever was told "accepted", or is being told, finds it in the log. *)
 AcknowledgedIsKept ==
   \A c \in Clients, m \in Msgs :
     outbox[c][m] \in {"told", "acked"} => Places(m, "user") # {}
@@ -452,7 +452,7 @@ OneEnd ==
     /\ Cardinality(Places(m, "end")) <= 1
     /\ \A i \in Places(m, "end"), k \in {"start", "step"} : \A j \in Places(m, k) : j < i
 
-(* RUN-16: however often a run was taken over, its log reads as if nobody had died. *)
+(* RUN-16, RUN-21: however often a run was taken over, its log reads as if nobody had died. *)
 StepsOnceInOrder ==
   \A m \in Msgs :
     LET steps == Places(m, "step") IN
@@ -463,7 +463,7 @@ StepsOnceInOrder ==
 (* DLV-08 *)
 OneMessage == \A m \in Msgs : Cardinality(Places(m, "user")) <= 1
 
-(* Runs begin in the order of their messages. *)
+(* RUN-15 *)
 InOrder ==
   \A m, o \in Msgs :
     Places(m, "start") # {} /\ Places(o, "start") # {} /\ m # o =>
