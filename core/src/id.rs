@@ -217,15 +217,25 @@ texts! {
 }
 
 /// The position of an entry in its thread: 1, 2, 3 … without a gap (DLV-02). 0 stands before the first.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+/// What is read from outside is at most [`Seq::MAX`]: so one more never overflows, and every position
+/// that was heard can be said again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
+
+impl<'de> Deserialize<'de> for Seq {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seq = Self(u64::deserialize(deserializer)?);
+        if seq <= Self::MAX { Ok(seq) } else { Err(D::Error::custom("beyond 2^53 - 1")) }
+    }
+}
 
 impl Seq {
     /// Before the first entry.
     pub const ZERO: Self = Self(0);
+
+    /// The largest integer every JSON reader keeps exactly (RFC 8259 section 6): 2⁵³ − 1.
+    pub const MAX: Self = Self((1 << 53) - 1);
 
     /// The next position.
     #[must_use]
@@ -329,6 +339,14 @@ mod tests {
         let thread = ThreadId(5).to_string();
         assert_eq!(thread.parse::<RunId>(), Err(NotAnId));
         assert_eq!("run_8ZZZZZZZZZZZZZZZZZZZZZZZZZ".parse::<RunId>(), Err(NotAnId));
+    }
+
+    #[test]
+    fn a_position_that_is_read_is_one_that_can_be_said_and_counted_on() {
+        let read = |seq: u64| serde_json::from_str::<Seq>(&seq.to_string()).ok();
+        assert_eq!(read(Seq::MAX.0), Some(Seq::MAX));
+        assert_eq!(read(Seq::MAX.0 + 1), None);
+        assert_eq!(read(u64::MAX), None);
     }
 
     #[test]

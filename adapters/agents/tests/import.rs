@@ -457,6 +457,54 @@ async fn a_large_file_is_streamed_with_progress() {
     assert_eq!(report.cost.micros(), 20_001 * 20_000 / 2 * 5 / 2 + 200_000);
 }
 
+/// A network delivers a file in pieces of any size.
+struct InPieces(Cursor<Vec<u8>>, usize);
+
+impl std::io::Read for InPieces {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let most = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
+#[tokio::test]
+async fn what_a_file_contains_does_not_depend_on_how_it_is_delivered() {
+    let csv = "\u{feff}date;model;prompt tokens\n2026-10-14;gpt-4o;7\n".to_owned();
+    let files = litellm_shapes().into_iter().map(|(_, text)| text).chain([csv]);
+    for file in files {
+        let db = database().await;
+        let dry = ImportOptions { dry_run: true, ..options("whole") };
+        let whole = load(&db, file.as_str(), dry.clone()).await.unwrap();
+        assert!(whole.imported > 0, "{file}");
+        for piece in [1, 2, 7] {
+            let input = Box::new(InPieces(Cursor::new(file.clone().into_bytes()), piece));
+            let prices = Arc::new(PriceTable::bundled());
+            let report =
+                import(&db.store, &ann(), prices, input, dry.clone(), &mut |_| ()).await.unwrap();
+            assert_eq!(report, whole, "in pieces of {piece}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn counts_at_the_end_of_numbers_are_refused_with_their_record() {
+    let most = i64::MAX;
+    for fields in [
+        format!(
+            r#""metadata":{{"additional_usage_values":{{"cache_read_input_tokens":{most},"cache_creation_input_tokens":{most}}}}}"#
+        ),
+        format!(
+            r#""prompt_tokens":1,"metadata":{{"additional_usage_values":{{"cache_read_input_tokens":{most}}}}}"#
+        ),
+        format!(r#""metadata":{{"billed_retry_attempt":{most}}}"#),
+    ] {
+        let db = database().await;
+        let log = format!(r#"{{"request_id":"a","startTime":"2026-10-14T12:00:00Z",{fields}}}"#);
+        let report = load(&db, log, options("a")).await.unwrap();
+        assert_eq!(report.rejected.get(&Reason::Inconsistent), Some(&1), "{report:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_import_nobody_waits_for_ends_and_stores_nothing() {
     let db = database().await;

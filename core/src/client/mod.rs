@@ -431,7 +431,8 @@ impl Client {
     }
 
     fn wait(&mut self, now: Now, after: Option<Millis>) {
-        let drawn = self.backoff.draw(&mut self.seed);
+        // A deadline is later than the moment it is set at, or a driver would spin.
+        let drawn = self.backoff.draw(&mut self.seed).max(Millis(1));
         //= specs/client.md#clnt-04
         //# The wait before a dial MUST NOT be shorter than the server asked for.
         let wait = after.map_or(drawn, |after| after.max(drawn));

@@ -161,25 +161,29 @@ impl Authenticating {
     }
 
     pub(super) fn timeout(mut self, context: &mut Context) -> State {
-        if let Step::Awaiting { demo_at: Some(at) } = self.step
-            && at <= context.now.mono
-        {
-            return State::Authenticating(self.make_demo_user(context));
-        }
         // AUTH-03: a credential may end while the hub is slow.
         self.session.handle_timeout(context.now);
         if let Some(reason) = self.session.ended() {
             return context.reject(&self.reply, reason, reason_in_words(reason));
         }
-        if context.now.mono < self.give_up_at(context) {
-            return State::Authenticating(self);
+        if self.give_up_at(context) <= context.now.mono {
+            return match self.step {
+                //= specs/connection.md#conn-04
+                //# A connection that is not authenticated MUST be closed with 4408 no later than the
+                //# authentication timeout.
+                Step::Awaiting { .. } | Step::Verifying => {
+                    context.close(CloseCode::AuthTimeout, None)
+                }
+                Step::Attaching { .. } => context.close(CloseCode::TryAgainLater, None),
+            };
         }
         match self.step {
-            //= specs/connection.md#conn-04
-            //# A connection that is not authenticated MUST be closed with 4408 no later than the
-            //# authentication timeout.
-            Step::Awaiting { .. } | Step::Verifying => context.close(CloseCode::AuthTimeout, None),
-            Step::Attaching { .. } => context.close(CloseCode::TryAgainLater, None),
+            Step::Awaiting { demo_at: Some(at) } if at <= context.now.mono => {
+                State::Authenticating(self.make_demo_user(context))
+            }
+            Step::Attaching { .. } | Step::Awaiting { .. } | Step::Verifying => {
+                State::Authenticating(self)
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use serde_json::value::RawValue;
 
 /// The largest integer every JSON reader keeps exactly (RFC 8259 section 6): 2⁵³ − 1.
-const MAX_EXACT: u64 = (1 << 53) - 1;
+const MAX_EXACT: u64 = Seq::MAX.0;
 
 /// An object whose values have not been read yet.
 pub(super) type Object<'a> = BTreeMap<String, &'a RawValue>;
@@ -135,8 +135,10 @@ impl<'a> Fields<'a> {
     /// JSON that is carried and not understood; nested no deeper than readers can follow.
     pub(super) fn json(&self, name: &'static str) -> Result<Option<Json>, Wrong> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
-        // Reading it as a value is the check: serde_json stops at a depth of 128.
-        serde_json::from_str::<serde_json::Value>(raw.get())
+        // Reading it as a value is the check: serde_json stops at a depth of 128, and it is carried
+        // in frames, and in lists of frames, of up to eight levels more.
+        let carried = format!("[[[[[[[[{}]]]]]]]]", raw.get());
+        serde_json::from_str::<serde_json::Value>(&carried)
             .map_err(|_| invalid(name, "is nested too deeply or holds what is not text"))?;
         Ok(Some(Json::from(raw.to_owned())))
     }

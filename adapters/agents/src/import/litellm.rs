@@ -38,8 +38,10 @@ fn read(log: &Object) -> Result<UsageEvent, Refused> {
     let reasoning =
         first_count(&[(&completion_details, "reasoning_tokens"), (&usage, "reasoning_tokens")])?;
     let prompt = first_count(&[(log, "prompt_tokens")])?;
-    // Older versions exclude an Anthropic model's cache tokens from the prompt.
-    let input_tokens = if cached + writes > prompt { prompt + cached + writes } else { prompt };
+    // Older versions exclude an Anthropic model's cache tokens from the prompt. What is too large for
+    // a number stays too large, and is refused with the record.
+    let in_cache = cached.saturating_add(writes);
+    let input_tokens = if in_cache > prompt { prompt.saturating_add(in_cache) } else { prompt };
 
     let failed = text(log, "status").is_some_and(|status| status.eq_ignore_ascii_case("failure"));
     let error = object(&metadata, "error_information");
@@ -97,7 +99,7 @@ fn read(log: &Object) -> Result<UsageEvent, Refused> {
         },
         error_code: error_code.filter(|_| failed),
         finish_reason: text(&metadata, "finish_reason").or_else(|| finish_reason(log)),
-        attempt: (attempt > 0).then_some(attempt + 1),
+        attempt: (attempt > 0).then_some(attempt.saturating_add(1)),
         retry_of: text(&metadata, "retry_of"),
         prompt_hash: text(log, "cache_key").filter(|key| !key.eq_ignore_ascii_case("cache off")),
         costing: Costing {

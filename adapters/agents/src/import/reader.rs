@@ -1,7 +1,7 @@
 //! Reading a file of any size: counted lines and bytes, and a bound on a single record.
 
 use core::cell::Cell;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::rc::Rc;
 
 /// No record is larger than this; beyond, the file is broken (an unclosed quote) or hostile.
@@ -67,14 +67,18 @@ pub(super) fn is_too_long(error: &dyn std::error::Error) -> bool {
 
 /// The file, metered.
 pub(super) struct Metered {
-    inner: BufReader<Box<dyn Read + Send>>,
+    inner: BufReader<Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>>,
     gauge: Gauge,
 }
 
 impl Metered {
-    /// Skips a byte order mark.
-    pub(super) fn new(inner: Box<dyn Read + Send>) -> io::Result<Self> {
-        let mut inner = BufReader::with_capacity(SNIFF_BYTES, inner);
+    /// Skips a byte order mark. Waits for the whole beginning: a network delivers it in pieces of any
+    /// size, and what a file contains must not depend on them.
+    pub(super) fn new(mut inner: Box<dyn Read + Send>) -> io::Result<Self> {
+        let mut beginning = Vec::new();
+        inner.by_ref().take(SNIFF_BYTES as u64).read_to_end(&mut beginning)?;
+        let whole = Cursor::new(beginning).chain(inner);
+        let mut inner = BufReader::with_capacity(SNIFF_BYTES, whole);
         if inner.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
             inner.consume(3);
         }

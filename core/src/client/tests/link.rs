@@ -32,6 +32,18 @@ fn the_wait_is_never_shorter_than_the_server_asked_for() {
 }
 
 #[test]
+fn no_wait_is_without_length() {
+    for seed in 0..5_000 {
+        let mut bench = Bench::new(Config::default(), None);
+        bench.client.seed = Seed::new(seed);
+        bench.client.connect(bench.now).unwrap();
+        let why = DialFailure::Unreachable;
+        bench.input(Input::DialFailed { dial: bench.dial(), why });
+        assert!(bench.drain().is_some_and(|at| at > bench.now.mono), "seed {seed}");
+    }
+}
+
+#[test]
 fn waits_grow_while_connections_fail_and_shrink_after_a_stable_one() {
     let mut bench = Bench::dialing();
     for _ in 0..10 {

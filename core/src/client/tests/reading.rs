@@ -144,3 +144,17 @@ fn a_snapshot_that_fails_is_tried_again_later() {
     bench.input(Input::Snapshot { effect: EffectId(2), result: Err(Fault::Refused) });
     assert_eq!(bench.client.position(THREAD), None);
 }
+
+#[test]
+fn a_place_at_the_end_of_numbers_is_not_believed() {
+    let mut bench = Bench::ready();
+    bench.send("m1", "hi").unwrap();
+    bench.look();
+    bench.hear(&ack("m1", false, u64::MAX));
+    for seq in [u64::MAX, u64::MAX - 1] {
+        bench.entry(seq);
+    }
+    assert_eq!(bench.applied(), Vec::<u64>::new());
+    bench.entry(5);
+    assert_eq!(bench.applied(), [5], "and the reading goes on");
+}

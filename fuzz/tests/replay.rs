@@ -1,0 +1,125 @@
+//! Every input a search has kept, every input that ever broke a promise, and a few hundred variants of
+//! them: an ordinary test, without libFuzzer.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
+use goldenpath_fuzz::corpus::{Mutator, read, read_folder};
+use goldenpath_fuzz::{TARGETS, Target};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Variants of each target's inputs.
+const VARIANTS: usize = 400;
+
+/// Of anything that is one: a corpus of fewer inputs has not been searched.
+const FEWEST: usize = 10;
+
+/// Keeps the input that broke a promise where it can be looked at.
+struct Evidence {
+    name: &'static str,
+    input: Vec<u8>,
+}
+
+impl Drop for Evidence {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let path = proof().join(format!("fuzz-{}.broke", self.name));
+            let kept = fs::write(&path, &self.input).is_ok();
+            eprintln!(
+                "{} broke on {} bytes, in {}: {kept}",
+                self.name,
+                self.input.len(),
+                path.display()
+            );
+        }
+    }
+}
+
+/// Where suites leave how much they did.
+fn proof() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let beside = || Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned();
+    let proof = target.unwrap_or_else(beside).join("proof");
+    fs::create_dir_all(&proof).unwrap();
+    proof
+}
+
+fn replay((name, target): Target) {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut inputs = read(&home.join(format!("corpus/{name}.b64"))).unwrap();
+    assert!(inputs.len() >= FEWEST, "the corpus of {name} has {} inputs", inputs.len());
+    inputs.extend(read_folder(&home.join("regressions").join(name)).unwrap());
+    let mut mutator = Mutator::new(1);
+    let variants: Vec<Vec<u8>> = (0..VARIANTS).map(|_| mutator.mutate(&inputs)).collect();
+    let mut evidence = Evidence { name, input: Vec::new() };
+    let mut executions = 0;
+    for input in inputs.iter().chain(&variants) {
+        evidence.input.clone_from(input);
+        target(input);
+        executions += 1;
+    }
+    fs::write(proof().join(format!("fuzz-{name}.txt")), format!("executions {executions}\n"))
+        .unwrap();
+}
+
+fn replay_of(name: &str) {
+    replay(*TARGETS.iter().find(|(known, _)| *known == name).unwrap());
+}
+
+#[test]
+fn the_corpus_of_client_keeps_its_promises() {
+    replay_of("client");
+}
+
+#[test]
+fn the_corpus_of_client_frame_keeps_its_promises() {
+    replay_of("client_frame");
+}
+
+#[test]
+fn the_corpus_of_connection_keeps_its_promises() {
+    replay_of("connection");
+}
+
+#[test]
+fn the_corpus_of_handshake_keeps_its_promises() {
+    replay_of("handshake");
+}
+
+#[test]
+fn the_corpus_of_import_file_keeps_its_promises() {
+    replay_of("import_file");
+}
+
+#[test]
+fn the_corpus_of_json_rpc_keeps_its_promises() {
+    replay_of("json_rpc");
+}
+
+#[test]
+fn the_corpus_of_token_keeps_its_promises() {
+    replay_of("token");
+}
+
+/// A corpus or a shell without a target, or a target without them, is a mistake.
+#[test]
+fn every_target_has_its_shell_its_corpus_and_its_test() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names = |folder: &str, extension: &str| -> Vec<String> {
+        let entries = fs::read_dir(home.join(folder)).unwrap();
+        let files = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> =
+            files.filter_map(|file| file.strip_suffix(extension).map(str::to_owned)).collect();
+        names.sort();
+        names
+    };
+    let targets: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names("fuzz_targets", ".rs"), targets);
+    assert_eq!(names("corpus", ".b64"), targets);
+    let this = fs::read_to_string(home.join("tests/replay.rs")).unwrap();
+    let manifest = fs::read_to_string(home.join("Cargo.toml")).unwrap();
+    for name in targets {
+        assert!(this.contains(&format!("replay_of(\"{name}\")")), "{name} is not replayed");
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} cannot be searched");
+    }
+}
