@@ -110,6 +110,9 @@ fn in_demo_mode_who_says_anything_else_or_nothing_becomes_a_demo_user() {
     let mut silent = Rig::upgraded(demo());
     assert_eq!(silent.wait_for_deadline(), ["make demo user"]);
     assert_eq!(silent.now.mono, START.mono.after(Limits::default().demo_wait));
+    let mut late = Rig::upgraded(demo());
+    let said = late.wait(Limits::default().auth_timeout);
+    assert!(!said.iter().any(|line| line == "make demo user"), "its time is over: {said:?}");
 }
 
 #[test]
