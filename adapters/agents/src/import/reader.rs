@@ -65,9 +65,12 @@ pub(super) fn is_too_long(error: &dyn std::error::Error) -> bool {
     error.to_string().contains(RECORD_TOO_LONG)
 }
 
+/// The beginning, which was read already, and the rest.
+type Whole = Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>;
+
 /// The file, metered.
 pub(super) struct Metered {
-    inner: BufReader<Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>>,
+    inner: BufReader<Whole>,
     gauge: Gauge,
 }
 
