@@ -4,7 +4,8 @@
 //! A shard pushes and never waits; a writer takes many at once. At half of either bound what may be
 //! dropped is dropped; beyond the bound the reader is too slow: nothing more is taken, the receiver
 //! hears [`Received::Overflow`] next, and the connection closes with 4420. An idle outbox owns no
-//! memory beyond itself. loom explores it (`cargo test -p goldenpath-core --features loom --test outbox_loom`).
+//! memory beyond itself. loom explores it (`cargo test -p goldenpath-core --features loom --test
+//! outbox_loom`), shuttle what stands around it (`--features shuttle --test outbox_shuttle`).
 
 mod sync;
 
@@ -260,5 +261,5 @@ fn locked<T>(shared: &Mutex<Queue<T>>) -> MutexGuard<'_, Queue<T>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(all(test, not(feature = "loom")))]
+#[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
 mod tests;

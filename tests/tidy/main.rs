@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 const LONGEST: usize = 600;
 
 /// Crates core may stand on.
-const CORE_DEPENDENCIES: [&str; 6] = ["base64", "bytes", "itoa", "loom", "serde", "serde_json"];
+const CORE_DEPENDENCIES: [&str; 7] =
+    ["base64", "bytes", "itoa", "loom", "serde", "serde_json", "shuttle"];
 
 /// What is visible at the top.
 const TOP: [&str; 9] = [
