@@ -15,6 +15,7 @@ mod import_file;
 mod json_rpc;
 mod ledger;
 mod token;
+mod world;
 
 pub use client::client;
 pub use client_frame::client_frame;
@@ -23,6 +24,7 @@ pub use handshake::handshake;
 pub use import_file::import_file;
 pub use json_rpc::json_rpc;
 pub use token::token;
+pub use world::world;
 
 /// A target: what it is called, and its function.
 pub type Target = (&'static str, fn(&[u8]));
@@ -36,4 +38,5 @@ pub const TARGETS: &[Target] = &[
     ("import_file", import_file),
     ("json_rpc", json_rpc),
     ("token", token),
+    ("world", world),
 ];

@@ -101,6 +101,11 @@ fn the_corpus_of_token_keeps_its_promises() {
     replay_of("token");
 }
 
+#[test]
+fn the_corpus_of_world_keeps_its_promises() {
+    replay_of("world");
+}
+
 /// A corpus or a shell without a target, or a target without them, is a mistake.
 #[test]
 fn every_target_has_its_shell_its_corpus_and_its_test() {
