@@ -98,3 +98,21 @@ pub enum End {
     /// The peer closed it, with its code if it gave one.
     Peer(Option<u16>),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_fault_says_in_words_whose_it_is() {
+        assert_eq!(PeerFault::run_not_found().to_string(), "run_not_found: there is no such run");
+        assert_eq!(Misuse::Full.to_string(), "the limit is reached");
+        assert_eq!(Misuse::Ended.to_string(), "the machine has ended");
+        assert_eq!(Misuse::NotNow.to_string(), "not in this state");
+        assert_eq!(Misuse::Conflict.to_string(), "the name is taken by something else");
+        assert_eq!(Fault::Unavailable.to_string(), "unavailable");
+        assert_eq!(Fault::Unknown.to_string(), "outcome unknown");
+        assert_eq!(Fault::Refused.to_string(), "refused");
+    }
+}

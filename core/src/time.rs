@@ -166,6 +166,18 @@ mod tests {
     }
 
     #[test]
+    fn a_year_of_more_than_four_digits_is_still_a_time() {
+        assert_eq!(Wall(253_402_300_799_999).to_rfc3339().to_string(), "9999-12-31T23:59:59.999Z");
+        let beyond = Wall(253_402_300_800_000).to_rfc3339().to_string();
+        assert_eq!(beyond, "+10000-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_span_says_its_unit() {
+        assert_eq!(Millis(250).to_string(), "250 ms");
+    }
+
+    #[test]
     fn deadlines_saturate_instead_of_wrapping() {
         assert_eq!(Mono(u64::MAX).after(Millis(1)), Mono(u64::MAX));
         assert_eq!(Mono(1).since(Mono(2)), Millis::ZERO);

@@ -1,6 +1,7 @@
 //! Tests of the connection: two files ask what each requirement says, one shows the whole matrix, one
 //! tries everything in any order.
 
+mod bounds;
 mod credentials;
 mod matrix;
 mod properties;

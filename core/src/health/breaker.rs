@@ -192,6 +192,21 @@ mod tests {
         (breaker, trial)
     }
 
+    #[test]
+    fn a_breaker_says_in_a_word_where_it_is() {
+        let mut breaker = Breaker::new(BreakerLimits::default());
+        assert_eq!(breaker.state_name(), "closed");
+        for _ in 0..5 {
+            assert!(breaker.is_closed(), "five failures open it");
+            let permit = breaker.admit(Mono(0)).unwrap();
+            breaker.failed(Mono(0), permit);
+        }
+        assert_eq!((breaker.state_name(), breaker.is_closed()), ("open", false));
+        assert_eq!(breaker.admit(Mono(4_999)), Err(Refused { retry_after: Millis(1) }));
+        assert!(breaker.admit(Mono(5_000)).is_ok());
+        assert_eq!((breaker.state_name(), breaker.is_closed()), ("half_open", false));
+    }
+
     //= specs/dependencies.md#dep-01
     //= type=test
     //# An open breaker MUST NOT let a call through, and a half-open one MUST admit a single trial.

@@ -231,6 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_still_there_is_counted_down_to_nothing_and_no_further() {
+        let mut drain = serving(2, 1);
+        assert_eq!((drain.connections(), drain.runs(), drain.is_serving()), (2, 1, true));
+        input(&mut drain, 1_000, Input::ConnectionEnded);
+        input(&mut drain, 1_000, Input::RunEnded);
+        input(&mut drain, 1_000, Input::RunEnded);
+        assert_eq!((drain.connections(), drain.runs()), (1, 0));
+        input(&mut drain, 1_000, Input::Begin);
+        assert!(!drain.is_serving());
+    }
+
+    #[test]
     fn an_idle_server_stops_at_once() {
         let mut drain = serving(0, 0);
         assert_eq!(

@@ -250,3 +250,6 @@ impl Hub {
         readers
     }
 }
+
+#[cfg(test)]
+mod answer_tests;

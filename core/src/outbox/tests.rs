@@ -171,3 +171,46 @@ proptest! {
         prop_assert!(overflowed || reader.taken == accepted);
     }
 }
+
+#[test]
+fn a_reader_that_takes_nothing_hears_of_the_overflow_and_of_nothing_else() {
+    let (sender, receiver) = channel(2, 100);
+    let mut reader = Reader::new(receiver);
+    let waker = Waker::from(std::sync::Arc::clone(&reader.wakes));
+    let context = &mut Context::from_waker(&waker);
+    assert_eq!(reader.receiver.poll_overflow(context), Poll::Pending);
+    sender.push(1, weigh(1));
+    assert_eq!((reader.wakes(), reader.receiver.poll_overflow(context)), (1, Poll::Pending));
+    sender.push(2, weigh(1));
+    assert_eq!((reader.wakes(), reader.receiver.poll_overflow(context)), (2, Poll::Pending));
+    assert_eq!(sender.push(3, weigh(1)), Pushed::Overflowed);
+    assert_eq!((reader.wakes(), reader.receiver.poll_overflow(context)), (3, Poll::Ready(())));
+    assert_eq!(reader.receiver.poll_overflow(context), Poll::Pending, "said once");
+    assert_eq!(reader.receiver.waiting(), Weight::default());
+    assert_eq!(reader.poll(9), Poll::Ready(Received::Closed));
+}
+
+#[test]
+fn a_reader_that_moved_to_another_task_is_woken_there() {
+    let (sender, mut receiver) = channel::<u32>(2, 100);
+    let (first, second) =
+        (std::sync::Arc::<Counter>::default(), std::sync::Arc::<Counter>::default());
+    for counter in [&first, &second] {
+        let waker = Waker::from(std::sync::Arc::clone(counter));
+        let polled = receiver.poll_recv_many(&mut Context::from_waker(&waker), &mut Vec::new(), 1);
+        assert_eq!(polled, Poll::Pending);
+    }
+    sender.push(1, weigh(1));
+    let woken = |counter: &Counter| counter.0.load(Ordering::SeqCst);
+    assert_eq!((woken(&first), woken(&second)), (0, 1));
+    let mut taken = Vec::new();
+    let waker = Waker::from(std::sync::Arc::clone(&first));
+    let context = &mut Context::from_waker(&waker);
+    assert!(receiver.poll_recv_many(context, &mut taken, 9).is_ready());
+    for counter in [&second, &first] {
+        let waker = Waker::from(std::sync::Arc::clone(counter));
+        assert_eq!(receiver.poll_overflow(&mut Context::from_waker(&waker)), Poll::Pending);
+    }
+    sender.push(2, weigh(1));
+    assert_eq!((woken(&first), woken(&second)), (1, 1));
+}

@@ -434,3 +434,26 @@ proptest! {
         prop_assert!(reported || cut, "RUN-14: {:?}\n{}", ended, world.lines().join("\n"));
     }
 }
+
+#[test]
+fn every_violation_says_something_of_its_own() {
+    let all = [
+        Violation::AgentNotOpen,
+        Violation::AgentStartedTwice,
+        Violation::ChildOpen,
+        Violation::Ended,
+        Violation::NoAgent,
+        Violation::NoAnswer,
+        Violation::NotOfThisRun,
+        Violation::SecondRoot,
+        Violation::StartedTwice,
+        Violation::StillOpen,
+        Violation::ToolNotOpen,
+        Violation::ToolOpen,
+        Violation::ToolStartedTwice,
+        Violation::WrongStatus,
+    ];
+    let words: alloc::collections::BTreeSet<_> = all.iter().map(ToString::to_string).collect();
+    assert_eq!(words.len(), all.len());
+    assert!(words.iter().all(|words| words.len() > 10), "{words:?}");
+}

@@ -455,13 +455,81 @@ fn damaged(text: &str, at: usize, how: u8, with: char) -> String {
     chars.into_iter().collect()
 }
 
+#[test]
+fn a_status_has_one_word_and_ends_once_it_is_past_running() {
+    let all = [
+        (RunStatus::Queued, "queued", false),
+        (RunStatus::Running, "running", false),
+        (RunStatus::Completed, "completed", true),
+        (RunStatus::Degraded, "degraded", true),
+        (RunStatus::Failed, "failed", true),
+        (RunStatus::TimedOut, "timed_out", true),
+        (RunStatus::Cancelled, "cancelled", true),
+        (RunStatus::Interrupted, "interrupted", true),
+    ];
+    for (status, word, ended) in all {
+        assert_eq!((status.as_str(), status.is_terminal()), (word, ended));
+        assert_eq!(serde_json::to_value(status).unwrap(), word);
+    }
+}
+
+#[test]
+fn json_is_ordered_and_hashed_by_its_text() {
+    use core::hash::{BuildHasher, BuildHasherDefault};
+    let (one, same, other) =
+        (Json::parse("[1]").unwrap(), Json::parse("[1]").unwrap(), Json::parse("[2]").unwrap());
+    assert_eq!(one, same);
+    assert!(one < other && other > one && one != other);
+    assert_eq!(one.cmp(&same), core::cmp::Ordering::Equal);
+    let hasher = BuildHasherDefault::<std::hash::DefaultHasher>::default();
+    assert_eq!(hasher.hash_one(&one), hasher.hash_one(&same));
+    assert_ne!(hasher.hash_one(&one), hasher.hash_one(&other));
+}
+
+#[test]
+fn a_rating_is_a_number_or_a_thumb() {
+    let rating = |said: &str| {
+        let message = MessageId(3);
+        read(&format!(
+            r#"{{"type":"feedback","payload":{{"message_id":"{message}","rating":{said}}}}}"#
+        ))
+    };
+    let given = |said: &str| match rating(said).unwrap().body {
+        ClientBody::Feedback(feedback) => feedback.rating,
+        other => panic!("{other:?}"),
+    };
+    for (said, means) in [
+        ("1", 1),
+        ("5", 5),
+        ("\"up\"", 5),
+        ("\"thumbs_up\"", 5),
+        ("\"down\"", 1),
+        ("\"thumbs_down\"", 1),
+    ] {
+        assert_eq!(given(said), means, "{said}");
+    }
+    for said in ["0", "6", "\"sideways\"", "null", "2.5"] {
+        assert_eq!(rating(said).expect_err(said).field, Some("rating"), "{said}");
+    }
+}
+
+#[test]
+fn a_frame_knows_its_length() {
+    let frame = Frame::encode(&"four");
+    assert_eq!((frame.len(), frame.is_empty()), (6, false));
+}
+
 proptest! {
     //= specs/wire.md#wire-06
     //= type=test
     //# Every event MUST survive its encoding.
     #[test]
     fn every_event_survives_the_wire(draft in arbitrary::draft(), seq in 1..=Seq::MAX.0, replay: bool) {
-        let frame = draft.encode().frame(Seq(seq), replay);
+        let stored = EntryBody::from_stored(draft.encode().bytes().clone());
+        prop_assert_eq!(stored.type_name(), draft.event.type_name());
+        let frame = stored.frame(Seq(seq), replay);
+        let value: serde_json::Value = serde_json::from_str(frame.as_str()).unwrap();
+        prop_assert_eq!(&value["type"], draft.event.type_name());
         let ServerEvent::Entry(entry) = ServerEvent::decode(frame.as_str()) else {
             return Err(TestCaseError::fail(frame.as_str().to_string()));
         };

@@ -1,5 +1,6 @@
 //! The client state by state: the whole matrix here, one sentence for each rule in the files below.
 
+mod asking;
 mod link;
 mod messages;
 mod reading;
