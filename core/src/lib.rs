@@ -127,6 +127,9 @@ pub mod health;
 pub mod hub;
 pub mod id;
 pub mod limits;
+#[cfg(test)]
+#[path = "../tests/matrix/mod.rs"]
+mod matrix;
 #[cfg(feature = "sync")]
 pub mod outbox;
 pub mod run;

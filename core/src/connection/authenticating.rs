@@ -202,6 +202,14 @@ impl Authenticating {
         self.session.identity()
     }
 
+    pub(super) const fn step_name(&self) -> &'static str {
+        match self.step {
+            Step::Awaiting { .. } => "awaiting",
+            Step::Verifying => "verifying",
+            Step::Attaching { .. } => "attaching",
+        }
+    }
+
     fn give_up_at(&self, context: &Context) -> Mono {
         let since = match self.step {
             Step::Awaiting { .. } | Step::Verifying => context.opened_at,

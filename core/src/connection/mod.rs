@@ -97,6 +97,18 @@ impl Connection {
         }
     }
 
+    /// The state in a word, for the dashboard.
+    #[must_use]
+    pub const fn state_name(&self) -> &'static str {
+        match &self.state {
+            State::Upgrading(_) => "upgrading",
+            State::Authenticating(state) => state.step_name(),
+            State::Ready(_) => "ready",
+            State::Draining(_) => "draining",
+            State::Closed(_) => "closed",
+        }
+    }
+
     /// How it ended, once it has.
     #[must_use]
     pub const fn end(&self) -> Option<End> {

@@ -121,4 +121,6 @@ pub fn decide(
 }
 
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tests;

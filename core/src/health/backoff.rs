@@ -62,6 +62,9 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::{Page, Row};
+    use alloc::format;
+    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     proptest! {
@@ -100,6 +103,57 @@ mod tests {
     //= specs/dependencies.md#dep-12
     //= type=test
     //# Many who fail together MUST come back spread over the whole span.
+    const PAGE: Page = Page {
+        name: "backoff",
+        title: "The backoff",
+        about: "How long to wait before the next try: any time up to a ceiling that doubles with every failure, so\n\
+                that many who lost the same thing do not come back together (F35). Here: 500 ms to 2 s.",
+        states: &[
+            ("fresh", "No failure since the last success: the ceiling is the first one."),
+            ("growing", "Each failure doubles the ceiling."),
+            (
+                "longest",
+                "The ceiling has reached its bound and stays there. Only a success leads back.",
+            ),
+        ],
+        begins: &["fresh"],
+        rows: Vec::new(),
+    };
+
+    fn state_name(backoff: &Backoff) -> &'static str {
+        match backoff.failures() {
+            0 => "fresh",
+            _ if backoff.ceiling() < backoff.longest => "growing",
+            _ => "longest",
+        }
+    }
+
+    #[test]
+    fn the_matrix_of_states_and_inputs() {
+        let (mut rows, mut seen) = (Vec::new(), Vec::new());
+        for failures in 0..4 {
+            let mut before = Backoff::new(Millis(500), Millis(2000));
+            let mut seed = Seed::new(1);
+            (0..failures).for_each(|_| {
+                before.draw(&mut seed);
+            });
+            let mut failed = before;
+            let said = format!("a wait of 0 to {}", failed.ceiling());
+            failed.draw(&mut seed);
+            let mut worked = before;
+            worked.reset();
+            for (input, after, said) in
+                [("failure", failed, said.as_str()), ("success", worked, "")]
+            {
+                let (from, to) = (state_name(&before), state_name(&after));
+                rows.push(format!("{from}, {failures} failures × {input} → {to}: {said}"));
+                seen.push(Row::of(from, from, input, to, said));
+            }
+        }
+        insta::assert_snapshot!(rows.join("\n"));
+        Page { rows: seen, ..PAGE }.check();
+    }
+
     #[test]
     fn many_who_fail_together_come_back_spread_over_the_whole_span() {
         let mut seed = Seed::new(9);

@@ -170,6 +170,7 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::{Page, Row};
     use alloc::format;
     use alloc::string::String;
     use alloc::vec::Vec;
@@ -279,6 +280,31 @@ mod tests {
         assert!(breaker.is_closed());
     }
 
+    const PAGE: Page = Page {
+        name: "breaker",
+        title: "The circuit breaker",
+        about: "Stands before one thing that may fail, so that nobody waits for what does not answer and what\n\
+                is in trouble is left alone. Here it opens after two failures in a row, for 100 ms.",
+        states: &[
+            (
+                "closed",
+                "Calls are let through. Failures in a row are counted; a success forgives them. One too many opens it.",
+            ),
+            (
+                "open",
+                "No call is let through until the cooldown is over; who asks hears how long that takes. Results of \
+                 calls from before say nothing about now and are ignored.",
+            ),
+            (
+                "half_open",
+                "One trial is under way and decides: success closes, failure opens again. If nobody reports on it \
+                 for a whole cooldown, another trial is let through, so that it can never stay here for ever.",
+            ),
+        ],
+        begins: &["closed"],
+        rows: Vec::new(),
+    };
+
     #[test]
     fn the_matrix_of_states_and_inputs() {
         let closed = Breaker::new(LIMITS);
@@ -292,7 +318,7 @@ mod tests {
             ("half_open", half_open().0),
         ];
         let late = Permit { generation: u64::MAX };
-        let mut rows = Vec::new();
+        let (mut rows, mut seen) = (Vec::new(), Vec::new());
         for (name, before) in &states {
             let now = Permit { generation: before.generation };
             type Act = fn(&mut Breaker, Permit) -> String;
@@ -308,9 +334,16 @@ mod tests {
                 let mut breaker = before.clone();
                 let said = act(&mut breaker, permit);
                 rows.push(format!("{name} × {act_name} → {:?} {said}", breaker.state));
+                let said = match said.as_str() {
+                    "()" => "",
+                    said if said.starts_with("Ok") => "let through",
+                    _ => "refused, with the time to wait",
+                };
+                seen.push(Row::of(name, before.state_name(), act_name, breaker.state_name(), said));
             }
         }
         insta::assert_snapshot!(rows.join("\n"));
+        Page { rows: seen, ..PAGE }.check();
     }
 
     proptest! {

@@ -238,6 +238,7 @@ impl Dependency {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::{Page, Row};
     use alloc::format;
     use alloc::string::String;
     use alloc::vec::Vec;
@@ -371,6 +372,40 @@ mod tests {
         assert_eq!(rig.now, Mono(1_000).after(Millis::from_secs(20)));
     }
 
+    const PAGE: Page = Page {
+        name: "dependency",
+        title: "A dependency",
+        about: "What the server knows about something it uses: the store, the bus, the model. It asks, it waits,\n\
+                it says what changed. It never stops asking, so what comes back is found without a restart.",
+        states: &[
+            (
+                "starting",
+                "It was asked for the first time and has not answered. Nothing is announced yet.",
+            ),
+            (
+                "waiting",
+                "It did not work at the start. It is asked three more times, 500 ms apart (F10), before the server \
+                 goes on without it.",
+            ),
+            (
+                "ready",
+                "It works. It is asked every ten seconds all the same; a bad answer, none in time, or a call that \
+                 found it gone is announced at once.",
+            ),
+            (
+                "degraded",
+                "It does not work and the server goes on without it; clients were told (F11). It is asked again and \
+                 again, with growing waits.",
+            ),
+            (
+                "recovering",
+                "It answered once. A second good answer shows that it stays; only then it is announced as ready.",
+            ),
+        ],
+        begins: &["starting"],
+        rows: Vec::new(),
+    };
+
     #[test]
     fn the_matrix_of_states_and_inputs() {
         let states = [
@@ -392,7 +427,7 @@ mod tests {
             ("timeout at once", |rig| rig.wait(Millis::ZERO)),
             ("timeout after a minute", |rig| rig.wait(Millis::from_secs(60))),
         ];
-        let mut rows = Vec::new();
+        let (mut rows, mut seen) = (Vec::new(), Vec::new());
         for (name, before) in &states {
             for (act_name, act) in &acts {
                 let mut rig = before.clone();
@@ -408,9 +443,17 @@ mod tests {
                     .collect();
                 let state = rig.dependency.state_name();
                 rows.push(format!("{name} × {act_name} → {state}: {}", said.join(", ")));
+                seen.push(Row::of(
+                    name,
+                    before.dependency.state_name(),
+                    act_name,
+                    state,
+                    &said.join(", "),
+                ));
             }
         }
         insta::assert_snapshot!(rows.join("\n"));
+        Page { rows: seen, ..PAGE }.check();
     }
 
     proptest! {

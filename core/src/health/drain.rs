@@ -195,6 +195,7 @@ impl Drain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::{Page, Row};
     use alloc::format;
     use alloc::string::String;
     use alloc::vec::Vec;
@@ -304,6 +305,41 @@ mod tests {
         assert!(times.len() > 90 && times.iter().all(|at| *at <= Limits::default().drain_jitter));
     }
 
+    const fn state_name(drain: &Drain) -> &'static str {
+        match drain.state {
+            State::Serving => "serving",
+            State::Draining(Draining { release_at: Some(_), .. }) => "draining",
+            State::Draining(Draining { release_at: None, .. }) => "closing",
+            State::Stopped(_) => "stopped",
+        }
+    }
+
+    const PAGE: Page = Page {
+        name: "drain",
+        title: "The drain of a process",
+        about: "How a process ends without losing anything: nothing new begins, everybody is told, runs may end by\n\
+                themselves for half of the time, the rest is handed over, and then it is over (RUN-13, F47).",
+        states: &[
+            (
+                "serving",
+                "Connections and runs are admitted and counted. Only the signal ends this.",
+            ),
+            (
+                "draining",
+                "Every connection was told when to come back, each at another time (F35). Nothing is admitted. Runs \
+                 at work may end by themselves until half of the deadline has passed.",
+            ),
+            (
+                "closing",
+                "The runs have ended, or their leases were handed over: the log is their checkpoint, and another \
+                 process goes on. Connections are being closed with 1012.",
+            ),
+            ("stopped", "The process may end. `clean` says that nothing had to be left behind."),
+        ],
+        begins: &["serving"],
+        rows: Vec::new(),
+    };
+
     #[test]
     fn the_matrix_of_states_and_inputs() {
         let mut releasing = draining(2, 2);
@@ -336,14 +372,24 @@ mod tests {
             }),
         ];
         let mut rows: Vec<String> = Vec::new();
+        let mut seen = Vec::new();
         for (name, before) in &states {
             for (act_name, act) in &acts {
                 let mut drain = before.clone();
                 let outputs = act(&mut drain);
                 rows.push(format!("{name} × {act_name} → {:?}: {outputs:?}", drain.state));
+                let said: Vec<String> = outputs.iter().map(|said| format!("{said:?}")).collect();
+                seen.push(Row::of(
+                    name,
+                    state_name(before),
+                    act_name,
+                    state_name(&drain),
+                    &said.join(", "),
+                ));
             }
         }
         insta::assert_snapshot!(rows.join("\n"));
+        Page { rows: seen, ..PAGE }.check();
     }
 
     proptest! {

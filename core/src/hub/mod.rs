@@ -95,6 +95,12 @@ impl Hub {
         self.ignored
     }
 
+    /// How a thread stands, in a word, for the dashboard; `unknown` when nothing is under way in it here.
+    #[must_use]
+    pub fn thread_state(&self, thread_id: ThreadId) -> &'static str {
+        self.threads.get(&thread_id).map_or("unknown", Thread::state_name)
+    }
+
     /// From outside; never fails.
     pub fn handle_input(&mut self, now: Now, input: Input) {
         self.retired = false;

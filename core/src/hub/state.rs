@@ -216,6 +216,18 @@ pub(super) enum Stage {
 }
 
 impl Thread {
+    pub(super) fn state_name(&self) -> &'static str {
+        let Self::Open(open) = self else { return "loading" };
+        match &open.running {
+            Some(Running { stage: Stage::Ending, .. }) => "ending",
+            Some(Running { cancel: Some(_), .. }) => "cancelling",
+            Some(Running { stage: Stage::Reading | Stage::Claiming, .. }) => "claiming",
+            Some(Running { stage: Stage::Working, .. }) => "running",
+            None if self.is_quiet() => "idle",
+            None => "accepting",
+        }
+    }
+
     pub(super) fn deadline(&self) -> Option<Mono> {
         match self {
             Self::Loading(_) => None,

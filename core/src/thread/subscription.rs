@@ -182,3 +182,6 @@ impl Subscription {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::id::{SessionId, UserId};
+use crate::matrix::{Page, Row};
 use crate::time::Mono;
 use alloc::format;
 use alloc::string::String;
@@ -176,6 +177,53 @@ fn timeout(session: &mut Session, now: Now) -> Result<(), Misuse> {
     Ok(())
 }
 
+fn state_name(session: &Session) -> &'static str {
+    match &session.state {
+        State::Anonymous => "anonymous",
+        State::Verifying(_) => "verifying",
+        State::Authenticated(k) if k.refresh.is_some() => "authenticated, refreshing",
+        State::Authenticated(_) => "authenticated",
+        State::Expiring(k) if k.refresh.is_some() => "expiring, refreshing",
+        State::Expiring(_) => "expiring",
+        State::Ended(_) => "ended",
+    }
+}
+
+const PAGE: Page = Page {
+    name: "session",
+    title: "The session of a connection",
+    about: "Who the peer of a connection is, and until when. It belongs to one connection and knows one user at\n\
+            most: a newer credential of the same user gives time, one of another user ends it (AUTH-04).",
+    states: &[
+        ("anonymous", "Nobody is known and nothing is being checked."),
+        (
+            "verifying",
+            "The first credential is being checked elsewhere. Only the answer to this question counts; any other is \
+             late and ignored.",
+        ),
+        (
+            "authenticated",
+            "The user is known and the credential has more than its warning time left.",
+        ),
+        (
+            "authenticated, refreshing",
+            "The same, and a newer credential is being checked. If it is refused the older one lives on.",
+        ),
+        (
+            "expiring",
+            "The peer was warned, once, that its credential ends. It may be refreshed until its end and for a \
+             short grace after it.",
+        ),
+        ("expiring, refreshing", "The peer was warned, and its newer credential is being checked."),
+        (
+            "ended",
+            "Nobody is known any more, for one reason: refused, expired, revoked, or another user's credential.",
+        ),
+    ],
+    begins: &["anonymous"],
+    rows: Vec::new(),
+};
+
 /// Every state meets every input; a changed transition is a visible difference.
 #[test]
 fn the_matrix_of_states_and_inputs() {
@@ -205,20 +253,12 @@ fn the_matrix_of_states_and_inputs() {
         ("timeout at warning", |s| timeout(s, at(40))),
         ("timeout after grace", |s| timeout(s, at(110))),
     ];
-    let mut rows = Vec::new();
+    let (mut rows, mut seen) = (Vec::new(), Vec::new());
     for (name, before) in &states {
         for (step, act) in &steps {
             let mut session = before.clone();
             let misuse = act(&mut session).err().map(|misuse| format!("misuse: {misuse}"));
-            let state = match &session.state {
-                State::Anonymous => "anonymous",
-                State::Verifying(_) => "verifying",
-                State::Authenticated(k) if k.refresh.is_some() => "authenticated, refreshing",
-                State::Authenticated(_) => "authenticated",
-                State::Expiring(k) if k.refresh.is_some() => "expiring, refreshing",
-                State::Expiring(_) => "expiring",
-                State::Ended(_) => "ended",
-            };
+            let state = state_name(&session);
             let outputs = said(&mut session).into_iter();
             let words: Vec<String> = misuse
                 .into_iter()
@@ -232,9 +272,11 @@ fn the_matrix_of_states_and_inputs() {
                 }))
                 .collect();
             rows.push(format!("{name} × {step} → {state}: {}", words.join(", ")));
+            seen.push(Row::of(name, state_name(before), step, state, &words.join(", ")));
         }
     }
     insta::assert_snapshot!(rows.join("\n"));
+    Page { rows: seen, ..PAGE }.check();
 }
 
 proptest! {

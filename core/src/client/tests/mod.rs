@@ -9,6 +9,7 @@ use super::*;
 use crate::fault::Fault;
 use crate::id::{ConnectionId, EventId, MessageId, SessionId, UserId};
 use crate::limits::Limits;
+use crate::matrix::{Page, Row};
 use crate::time::{Mono, Wall};
 use crate::wire::{
     AckFrame, Announced, AuthMethod, Draft, Entry, Head, MultitaskStrategy, OnDisconnect,
@@ -273,13 +274,63 @@ fn last_reference(bench: &Bench) -> Reply {
     Reply::Ref(FrameRef::new(&format!("c{}", bench.client.frames)).unwrap())
 }
 
+const PAGE: Page = Page {
+    name: "client",
+    title: "The client",
+    about: "The other end of the wire: it dials, resumes where it was, keeps messages until they are\n\
+            acknowledged, shows each entry once and in order, and comes back by itself.",
+    states: &[
+        (
+            "Idle",
+            "Nothing was asked for yet. Messages are kept and sent once there is a connection.",
+        ),
+        ("Dialing", "A socket was asked for. It opens, it fails, or its time is over."),
+        (
+            "Authenticating",
+            "The socket is open; the server has not said `connection_ready`. A credential is shown when it is asked \
+             for.",
+        ),
+        (
+            "Resuming",
+            "The server is ready and what was missed in the threads followed is being read. Messages are sent.",
+        ),
+        (
+            "Ready",
+            "Everything missed was read. Entries come as they are committed; a hole is asked for.",
+        ),
+        (
+            "Backoff",
+            "No socket. It dials again after a wait, or once there is another credential; messages are kept.",
+        ),
+        (
+            "Ended",
+            "It was told to stop, or the server said that coming back is useless. Nothing is dialled any more.",
+        ),
+    ],
+    begins: &["Idle"],
+    rows: Vec::new(),
+};
+
+/// A frame by its type; changes of the link are a column of their own.
+fn in_short(said: &str) -> Option<&str> {
+    if said.starts_with('→') {
+        return None;
+    }
+    Some(said.split(" {").next().unwrap_or(said))
+}
+
 #[test]
 fn the_whole_matrix_of_states_and_inputs() {
     type Make = fn() -> Bench;
-    let states: [(&str, Make); 7] = [
+    let states: [(&str, Make); 8] = [
         ("Idle", || Bench::new(Config::default(), None)),
         ("Dialing", Bench::dialing),
         ("Authenticating", Bench::authenticating),
+        ("Authenticating, following", || {
+            let mut bench = Bench::authenticating();
+            bench.client.follow(bench.now, THREAD, Some(Epoch(1)), Seq(4)).unwrap();
+            bench
+        }),
         ("Resuming", Bench::resuming),
         ("Ready", Bench::ready),
         ("Backoff", Bench::backoff),
@@ -323,20 +374,26 @@ fn the_whole_matrix_of_states_and_inputs() {
         ("noise", |b| b.text("noise")),
         ("a day passes", |b| b.wait(Millis::from_secs(86_400))),
     ];
-    let mut table = String::new();
+    let (mut table, mut seen) = (String::new(), Vec::new());
     for (state, make) in states {
         for (name, act) in &acts {
             let mut bench = make();
             bench.said.clear();
-            assert_eq!(format!("{:?}", bench.client.link()).split('(').next(), Some(state));
+            let from = format!("{:?}", bench.client.link());
+            let from = from.split('(').next().unwrap_or_default();
+            assert_eq!(state.split(',').next(), Some(from));
             act(&mut bench);
             bench.drain();
-            let said = bench.look().join("; ");
-            let link = bench.client.link();
-            table.push_str(&format!("{state:14} × {name:16} = {link:?}: {said}\n"));
+            let said = bench.look();
+            let link = format!("{:?}", bench.client.link());
+            table.push_str(&format!("{state:14} × {name:16} = {link}: {}\n", said.join("; ")));
+            let in_short: Vec<&str> = said.iter().filter_map(|said| in_short(said)).collect();
+            let to = link.split('(').next().unwrap_or_default();
+            seen.push(Row::of(state, from, name, to, &in_short.join(", ")));
         }
     }
     insta::assert_snapshot!(table);
+    Page { rows: seen, ..PAGE }.check();
 }
 
 #[test]

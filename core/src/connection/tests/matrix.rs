@@ -3,9 +3,10 @@
 use super::rig::{
     AUTH, HELLO, PING, REFRESH, Rig, ada, demo, entry, eve, with_token, without_credential,
 };
-use crate::connection::{Input, State};
+use crate::connection::Input;
 use crate::hub::HubReady;
 use crate::id::{EffectId, Seq, ThreadId};
+use crate::matrix::{Page, Row};
 use crate::time::Millis;
 use crate::wire::{CloseCode, ErrorCode, Head};
 use alloc::format;
@@ -13,15 +14,48 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-fn state_name(rig: &Rig) -> &'static str {
-    match &rig.connection.state {
-        State::Upgrading(_) => "upgrading",
-        State::Authenticating(_) => "authenticating",
-        State::Ready(_) => "ready",
-        State::Draining(_) => "draining",
-        State::Closed(_) => "closed",
-    }
-}
+const PAGE: Page = Page {
+    name: "connection",
+    title: "A connection",
+    about: "One socket's life, from the accepted upgrade to its one end. It reads frames, asks who the peer is,\n\
+            hands commands to the hub of that user and says what the hub says, and nothing else.",
+    states: &[
+        (
+            "upgrading",
+            "The upgrade was accepted, the 101 is not out yet. Nothing is said and nothing is handled (F08); frames \
+             that are here already wait.",
+        ),
+        (
+            "awaiting",
+            "The socket is up and the peer has shown no credential. It is asked for one; in demo mode silence is \
+             enough. `ping` and `pong` are answered, everything else is held (CONN-02).",
+        ),
+        (
+            "verifying",
+            "A credential is being checked. Its verdict decides; other verdicts are ignored. Frames are held.",
+        ),
+        (
+            "attaching",
+            "The user is known and the user's hub takes the connection in. Frames are held; the credential ages.",
+        ),
+        (
+            "ready",
+            "`connection_ready` has been said and everything may be said: commands go to the hub, entries to the \
+             peer. Silence, age, the end of the credential, and too much of anything end it.",
+        ),
+        (
+            "draining",
+            "The server restarts and the peer knows when to come back. What is under way is still delivered for a \
+             moment; no message begins anything new.",
+        ),
+        (
+            "closed",
+            "It has ended, with one reason that the peer was told if it could read. All input is ignored.",
+        ),
+    ],
+    begins: &["upgrading"],
+    rows: Vec::new(),
+};
 
 fn states() -> Vec<(&'static str, Rig)> {
     let mut refreshing = Rig::ready();
@@ -83,13 +117,16 @@ const STEPS: &[(&str, Step)] = &[
 
 #[test]
 fn the_matrix_of_states_and_inputs() {
-    let mut rows = Vec::new();
+    let (mut rows, mut seen) = (Vec::new(), Vec::new());
     for (name, before) in states() {
         for (step, act) in STEPS {
             let mut rig = before.clone();
             let said = act(&mut rig).join("; ");
-            rows.push(format!("{name} × {step} → {}: {said}", state_name(&rig)));
+            let (from, to) = (before.connection.state_name(), rig.connection.state_name());
+            rows.push(format!("{name} × {step} → {to}: {said}"));
+            seen.push(Row::of(name, from, step, to, &said));
         }
     }
     insta::assert_snapshot!(rows.join("\n"));
+    Page { rows: seen, ..PAGE }.check();
 }

@@ -1,6 +1,7 @@
 //! The whole matrix: every state a thread of a hub can be in, against every kind of input, and what the
 //! hub says to it. A changed transition is a changed line.
 
+use crate::page::{Page, Row};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{Committed, Hub, Input, Load, Loaded, Output};
 use goldenpath_core::id::{ConnectionId, EffectId, Fence, RunId, Seq, ThreadId};
@@ -129,6 +130,22 @@ impl Stage {
         self
     }
 
+    fn stopped(mut self) -> Self {
+        let (run_id, fence) = (self.run_id, self.fence);
+        self.give(Input::RunStopped { run_id, fence });
+        self
+    }
+
+    /// All that is to be written is.
+    fn settled(mut self) -> Self {
+        for _ in 0..8 {
+            if self.hub.thread_state(self.thread_id) != "idle" {
+                self.commit_done();
+            }
+        }
+        self
+    }
+
     fn read(mut self) -> Self {
         let threads =
             vec![ResumePoint { thread_id: self.thread_id, epoch: None, after_seq: Seq(0) }];
@@ -139,7 +156,7 @@ impl Stage {
 
 type Made = (&'static str, fn() -> Stage);
 
-const STATES: [Made; 9] = [
+const STATES: [Made; 11] = [
     ("nobody", Stage::new),
     ("attached", || Stage::new().attach()),
     ("loading", || Stage::new().attach().read()),
@@ -148,6 +165,8 @@ const STATES: [Made; 9] = [
     ("running, a page is read", || Stage::new().attach().say("m1").done().read()),
     ("running, one arrives", || Stage::new().attach().say("m1").done().say("m2")),
     ("cancelling", || Stage::new().attach().say("m1").done().cancel()),
+    ("ending", || Stage::new().attach().say("m1").done().cancel().stopped()),
+    ("idle", || Stage::new().attach().say("m1").done().cancel().stopped().settled()),
     ("draining", || Stage::new().attach().say("m1").done().drain()),
 ];
 
@@ -234,15 +253,58 @@ fn inputs() -> Vec<Given> {
     ]
 }
 
+const PAGE: Page = Page {
+    name: "hub",
+    title: "A thread in its hub",
+    about: "A hub is one user. Of each of the user's threads it knows the head, the batch on its way to the store,\n\
+            the run at work and the runs that wait; it says what is to be committed and tells what was.",
+    states: &[
+        ("unknown", "Nothing is under way here; what the thread is stands in the store."),
+        ("loading", "Its head is being read; commands for it wait, within their bound."),
+        ("idle", "Its head is known, nothing is to be written, no run is at work or waits."),
+        (
+            "accepting",
+            "A message and its run are on their way into the store; nobody is told before they are there (DLV-12).",
+        ),
+        (
+            "claiming",
+            "A run is to go to work: its log is being read, or its claim is on its way into the store.",
+        ),
+        (
+            "running",
+            "A run is at work. Its events are committed and then told; further messages wait for it, interrupt it, \
+             or are refused, as they ask for.",
+        ),
+        (
+            "cancelling",
+            "The run at work is told to stop. It ends itself within the grace, or the hub ends it (RUN-09).",
+        ),
+        (
+            "ending",
+            "The terminal event of the run is on its way into the store; then the next run begins.",
+        ),
+    ],
+    begins: &["unknown"],
+    rows: Vec::new(),
+};
+
 #[test]
 fn the_matrix_of_states_and_inputs() {
-    let mut matrix = String::new();
+    let (mut matrix, mut seen) = (String::new(), Vec::new());
     for (state, make) in STATES {
         writeln!(matrix, "{state}").unwrap();
         let mut silent = Vec::new();
         for (name, give) in inputs() {
             let mut stage = make();
+            let from = stage.hub.thread_state(stage.thread_id);
             let said = give(&mut stage);
+            // Of a message to a new thread that thread is looked at, not the one before.
+            let to = if name.ends_with("new thread") && from != "unknown" {
+                from
+            } else {
+                stage.hub.thread_state(stage.thread_id)
+            };
+            seen.push(Row::of(state, from, name, to, &said.join(" ")));
             if said.is_empty() {
                 silent.push(name);
             } else {
@@ -252,6 +314,7 @@ fn the_matrix_of_states_and_inputs() {
         writeln!(matrix, "  nothing: {}", silent.join(", ")).unwrap();
     }
     insta::assert_snapshot!(matrix);
+    Page { rows: seen, ..PAGE }.check();
 }
 
 #[test]
