@@ -224,6 +224,7 @@ impl Thread {
             Some(Running { stage: Stage::Reading | Stage::Claiming, .. }) => "claiming",
             Some(Running { stage: Stage::Working, .. }) => "running",
             None if self.is_quiet() => "idle",
+            None if open.purpose.is_none() && !open.queued.is_empty() => "queued",
             None => "accepting",
         }
     }

@@ -188,7 +188,6 @@ fn states() -> Vec<(&'static str, Stage)> {
         ("working", working()),
         ("working, with a tool", working().then(|s| s.says(tool_request(0)))),
         ("working, last step", last_step()),
-        ("working, without triage", degraded()),
         ("reporting", reporting()),
         ("reporting, a step failed", degraded().then(|s| s.ends(done("data_helper")))),
         ("reporting late", late()),

@@ -69,6 +69,8 @@ impl Page {
         let explained: BTreeSet<&str> = self.states.iter().map(|(name, _)| *name).collect();
         let seen = self.rows.iter().flat_map(|row| [row.from.as_str(), row.to.as_str()]);
         assert_eq!(explained, seen.collect(), "states of {}", self.name);
+        let shown: BTreeSet<&str> = self.rows.iter().map(|row| row.from.as_str()).collect();
+        assert_eq!(explained, shown, "states of {} that were shown every input", self.name);
         let mut reached: BTreeSet<&str> = self.begins.iter().copied().collect();
         for _ in self.states {
             let next = self.rows.iter().filter(|row| reached.contains(row.from.as_str()));
@@ -91,13 +93,10 @@ impl Page {
         page
     }
 
-    /// The input, with the detail of the state where that makes a difference.
-    fn input(&self, row: &Row) -> String {
+    /// The input, with the detail of the state where rows that are the same but for it differ.
+    fn input(&self, row: &Row, differ: fn(&Row, &Row) -> bool) -> String {
         let same = |other: &&Row| other.from == row.from && other.input == row.input;
-        let mut others = self.rows.iter().filter(same);
-        if others.any(|other| other.to != row.to || other.says != row.says)
-            && !row.detail.is_empty()
-        {
+        if !row.detail.is_empty() && self.rows.iter().filter(same).any(|other| differ(other, row)) {
             format!("{} ({})", row.input, row.detail)
         } else {
             row.input.clone()
@@ -105,11 +104,11 @@ impl Page {
     }
 
     fn is_last(&self, state: &str) -> bool {
-        self.rows.iter().all(|row| row.from != state || row.to == state)
+        !self.rows.iter().any(|row| row.from == state && row.does_something())
     }
 
     /// Inputs that lead to the same state from wherever they come.
-    fn from_everywhere(&self) -> BTreeMap<&str, &str> {
+    fn everywhere(&self) -> BTreeMap<&str, &str> {
         let mut common = BTreeMap::new();
         let living = |row: &&Row| !self.is_last(&row.from);
         for input in self.rows.iter().map(|row| row.input.as_str()) {
@@ -127,13 +126,18 @@ impl Page {
     }
 
     fn drawing(&self) -> String {
-        let everywhere = self.from_everywhere();
+        let everywhere = self.everywhere();
         let mut edges: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
         let place = |name: &str| self.states.iter().position(|(state, _)| *state == name).unwrap();
         for row in self.rows.iter().filter(|row| row.does_something()) {
             let inputs = edges.entry((place(&row.from), place(&row.to))).or_default();
-            let input = self.input(row);
-            if !everywhere.contains_key(row.input.as_str()) && !inputs.contains(&input) {
+            let input = self.input(row, |one, other| one.to != other.to);
+            // What is said already, or is a special case of it.
+            let said = |known: &String| {
+                let rest = input.strip_prefix(known.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', ',']))
+            };
+            if !everywhere.contains_key(row.input.as_str()) && !inputs.iter().any(said) {
                 inputs.push(input);
             }
         }
@@ -171,7 +175,8 @@ impl Page {
         let mut answers: Vec<((&str, &str), Vec<String>)> = Vec::new();
         for row in self.rows.iter().filter(|row| row.from == state && row.does_something()) {
             let answer = (row.to.as_str(), row.says.as_str());
-            let input = self.input(row);
+            let input =
+                self.input(row, |one, other| (&one.to, &one.says) != (&other.to, &other.says));
             match answers.iter_mut().find(|(known, _)| *known == answer) {
                 Some((_, inputs)) if !inputs.contains(&input) => inputs.push(input),
                 Some(_) => {}

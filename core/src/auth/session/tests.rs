@@ -272,7 +272,9 @@ fn the_matrix_of_states_and_inputs() {
                 }))
                 .collect();
             rows.push(format!("{name} × {step} → {state}: {}", words.join(", ")));
-            seen.push(Row::of(name, state_name(before), step, state, &words.join(", ")));
+            let outputs: Vec<_> =
+                words.into_iter().filter(|word| !word.starts_with("misuse")).collect();
+            seen.push(Row::of(name, state_name(before), step, state, &outputs.join(", ")));
         }
     }
     insta::assert_snapshot!(rows.join("\n"));

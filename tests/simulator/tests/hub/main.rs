@@ -4,12 +4,9 @@
 
 mod histories;
 mod matrix;
-<<<<<<< HEAD:tests/simulator/tests/hub/main.rs
 mod nodes;
-=======
-#[path = "../matrix/mod.rs"]
+#[path = "../../../../core/tests/matrix/mod.rs"]
 mod page;
->>>>>>> 249d53e (Every machine has its matrix, and a page that is made from it):core/tests/hub/main.rs
 mod readers;
 mod runs;
 

@@ -130,10 +130,33 @@ impl Stage {
         self
     }
 
+    /// The run did not end within its grace: the hub ends it.
+    fn overdue(mut self) -> Self {
+        self.now = self.now.after(Millis::from_secs(60));
+        self.hub.handle_timeout(self.now);
+        self.listen();
+        self
+    }
+
     fn stopped(mut self) -> Self {
         let (run_id, fence) = (self.run_id, self.fence);
         self.give(Input::RunStopped { run_id, fence });
         self
+    }
+
+    fn loaded(mut self) -> Self {
+        if let Some((effect, load)) = self.load.clone() {
+            let result = self.store.load(&load);
+            self.give(Input::Loaded { effect, result: Ok(result) });
+        }
+        self
+    }
+
+    /// Its user leaves and comes back.
+    fn again(mut self) -> Self {
+        let connection_id = self.reader;
+        self.give(Input::Detach { connection_id });
+        self.attach()
     }
 
     /// All that is to be written is.
@@ -156,7 +179,7 @@ impl Stage {
 
 type Made = (&'static str, fn() -> Stage);
 
-const STATES: [Made; 11] = [
+const STATES: [Made; 15] = [
     ("nobody", Stage::new),
     ("attached", || Stage::new().attach()),
     ("loading", || Stage::new().attach().read()),
@@ -165,8 +188,14 @@ const STATES: [Made; 11] = [
     ("running, a page is read", || Stage::new().attach().say("m1").done().read()),
     ("running, one arrives", || Stage::new().attach().say("m1").done().say("m2")),
     ("cancelling", || Stage::new().attach().say("m1").done().cancel()),
-    ("ending", || Stage::new().attach().say("m1").done().cancel().stopped()),
-    ("idle", || Stage::new().attach().say("m1").done().cancel().stopped().settled()),
+    ("ending", || Stage::new().attach().say("m1").done().cancel().overdue()),
+    ("idle", || Stage::new().attach().say("m1").done().cancel().overdue().settled()),
+    ("claiming", || Stage::new().attach().say("m1").done().stopped()),
+    ("claiming, log read", || Stage::new().attach().say("m1").done().stopped().loaded()),
+    ("loading, stored", || {
+        Stage::new().attach().say("m1").done().cancel().overdue().settled().again().read()
+    }),
+    ("queued", || Stage::new().attach().say("m1").done().drain().stopped()),
     ("draining", || Stage::new().attach().say("m1").done().drain()),
 ];
 
@@ -267,6 +296,10 @@ const PAGE: Page = Page {
             "A message and its run are on their way into the store; nobody is told before they are there (DLV-12).",
         ),
         (
+            "queued",
+            "Runs wait and none is at work: the server drains, or as many are at work as one user may have.",
+        ),
+        (
             "claiming",
             "A run is to go to work: its log is being read, or its claim is on its way into the store.",
         ),
@@ -304,11 +337,14 @@ fn the_matrix_of_states_and_inputs() {
             } else {
                 stage.hub.thread_state(stage.thread_id)
             };
-            seen.push(Row::of(state, from, name, to, &said.join(" ")));
             if said.is_empty() {
                 silent.push(name);
             } else {
                 writeln!(matrix, "  {name:<26} {}", said.join(" ")).unwrap();
+            }
+            // Without anybody in it a hub is given back at every occasion, which says nothing of threads.
+            if state != "nobody" {
+                seen.push(Row::of(state, from, name, to, &said.join(" ")));
             }
         }
         writeln!(matrix, "  nothing: {}", silent.join(", ")).unwrap();
