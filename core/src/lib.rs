@@ -118,7 +118,23 @@ extern crate alloc;
 #[cfg(any(test, feature = "sync"))]
 extern crate std;
 
+/// Whether a known bug is let loose: the constant `false`, but for `tests/canaries`.
+#[cfg(feature = "canary")]
+macro_rules! canary {
+    ($name:ident) => {
+        $crate::canary::Canary::$name.is_loose()
+    };
+}
+#[cfg(not(feature = "canary"))]
+macro_rules! canary {
+    ($name:ident) => {
+        false
+    };
+}
+
 pub mod auth;
+#[cfg(feature = "canary")]
+pub mod canary;
 pub mod client;
 pub mod connection;
 pub mod fault;

@@ -126,7 +126,7 @@ impl<T> Drop for Sender<T> {
         let waker = {
             let mut queue = locked(&self.shared);
             queue.senders -= 1;
-            if queue.senders == 0 { queue.waker.take() } else { None }
+            if queue.senders == 0 && !canary!(LostWakeUp) { queue.waker.take() } else { None }
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -226,6 +226,9 @@ impl<T> Queue<T> {
         }
         //= specs/delivery.md#dlv-10
         //# What waits for one reader MUST NOT exceed its bounds in frames and in bytes.
+        if canary!(OverflowDropsEntry) && !after.fits(self.most) {
+            return (Pushed::Queued, None);
+        }
         if !after.fits(self.most) {
             self.end = End::Overflowed;
             self.items = VecDeque::new();

@@ -233,7 +233,9 @@ impl Session {
                 //= specs/auth.md#auth-03
                 //# A connection MUST be closed with 4440 when the grace of its credential ends,
                 //# unless it was refreshed.
-                Some(expires_at) if expires_at.after(self.grace) <= now.wall => {
+                Some(expires_at)
+                    if expires_at.after(self.grace) <= now.wall && !canary!(ExpiryUnnoticed) =>
+                {
                     self.end(EndReason::Expired)
                 }
                 _ => State::Expiring(known),
@@ -271,7 +273,7 @@ impl Session {
         unchanged: fn(Known) -> State,
     ) -> State {
         match verdict {
-            Ok(newer) if newer.user_id == known.identity.user_id => {
+            Ok(newer) if newer.user_id == known.identity.user_id || canary!(PreviousUser) => {
                 self.outputs.push_back(Output::Refreshed { expires_at: newer.expires_at });
                 State::Authenticated(Known { identity: newer, refresh: None })
             }

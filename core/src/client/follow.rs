@@ -97,6 +97,9 @@ impl Follow {
             return Offered::OtherEpoch;
         }
         self.head = self.head.max(seq);
+        if canary!(SeenTwice) && seq <= self.last {
+            return Offered::Apply(entry.into_iter().collect());
+        }
         if seq <= self.last {
             return Offered::Apply(Vec::new());
         }

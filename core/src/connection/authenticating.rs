@@ -154,6 +154,9 @@ impl Authenticating {
                 if let Some(reason) = self.session.ended() {
                     return context.reject(&self.reply, reason, reason_in_words(reason));
                 }
+                if canary!(LoseEarlyFrames) {
+                    self.held.clear();
+                }
                 Ready::begin(self.session, self.method, &self.reply, ready, self.held, context)
             }
             Step::Awaiting { .. } | Step::Verifying => State::Authenticating(self),

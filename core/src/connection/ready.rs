@@ -134,7 +134,7 @@ impl Ready {
         let now = context.now.mono;
         //= specs/connection.md#conn-09
         //# A peer that is silent for the heartbeat timeout MUST be closed with 4421.
-        if self.silent_until(context) <= now {
+        if self.silent_until(context) <= now && !canary!(HeartbeatUnnoticed) {
             return context.close(CloseCode::HeartbeatLost, None);
         }
         //= specs/connection.md#conn-16

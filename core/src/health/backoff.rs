@@ -42,7 +42,10 @@ impl Backoff {
     //= specs/dependencies.md#dep-12
     //# Many who fail together MUST come back spread over the whole span.
     pub fn draw(&mut self, seed: &mut Seed) -> Millis {
-        let wait = Millis(seed.below(self.ceiling().0.saturating_add(1)));
+        let mut wait = Millis(seed.below(self.ceiling().0.saturating_add(1)));
+        if canary!(NoJitter) {
+            wait = self.ceiling();
+        }
         self.failures = self.failures.saturating_add(1);
         wait
     }

@@ -99,7 +99,7 @@ impl Breaker {
             State::Open(open) => open.until,
             State::HalfOpen(half_open) => half_open.trial_until,
         };
-        if now < closed_until {
+        if now < closed_until || canary!(NeverHalfOpen) {
             return Err(Refused { retry_after: closed_until.since(now) });
         }
         //= specs/dependencies.md#dep-09

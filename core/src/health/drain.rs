@@ -91,12 +91,13 @@ impl Drain {
     /// [`Misuse::NotNow`] once draining has begun.
     //= specs/drain.md#drain-07
     //# Once the signal to stop has come, a connection or a run MUST NOT be admitted.
-    pub const fn admit_connection(&mut self) -> Result<(), Misuse> {
+    pub fn admit_connection(&mut self) -> Result<(), Misuse> {
         match self.state {
             State::Serving => {
                 self.connections += 1;
                 Ok(())
             }
+            State::Draining(_) if canary!(DrainAdmits) => Ok(()),
             State::Draining(_) | State::Stopped(_) => Err(Misuse::NotNow),
         }
     }
@@ -105,12 +106,13 @@ impl Drain {
     ///
     /// # Errors
     /// [`Misuse::NotNow`] once draining has begun.
-    pub const fn admit_run(&mut self) -> Result<(), Misuse> {
+    pub fn admit_run(&mut self) -> Result<(), Misuse> {
         match self.state {
             State::Serving => {
                 self.runs += 1;
                 Ok(())
             }
+            State::Draining(_) if canary!(DrainAdmits) => Ok(()),
             State::Draining(_) | State::Stopped(_) => Err(Misuse::NotNow),
         }
     }

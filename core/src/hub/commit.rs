@@ -9,7 +9,8 @@ use crate::id::{ConnectionId, Fence, MessageId, RunId, Seq, ThreadId};
 use crate::run::CancelReason;
 use crate::time::Now;
 use crate::wire::{
-    Draft, ErrorCode, ErrorFrame, Event, MultitaskStrategy, Reply, RunScope, RunStatus, UserMessage,
+    AckFrame, Draft, ErrorCode, ErrorFrame, Event, MultitaskStrategy, Reply, RunScope, RunStatus,
+    ServerFrame, UserMessage,
 };
 use alloc::boxed::Box;
 use alloc::format;
@@ -98,6 +99,9 @@ impl Hub {
         }
         let expected_head = self.head_unless_held(thread_id);
         let ends = terminal_of(&drafts);
+        if canary!(SecondTerminal) && ends.is_some() {
+            drafts.extend(drafts.last().cloned());
+        }
         let answers = answers_in(&drafts, run_id);
         let status = ends.unwrap_or(RunStatus::Running);
         self.begin(now, thread_id, drafts, Purpose::Append { run_id, ends }, |batch| {
@@ -191,7 +195,8 @@ impl Hub {
                 on_disconnect: message.on_disconnect,
             },
         ));
-        let starts = (position == 0 && free).then(|| Running::claiming(run.clone(), 1, now.wall));
+        let starts = (free && (position == 0 || canary!(TwoRuns)))
+            .then(|| Running::claiming(run.clone(), 1, now.wall));
         let mut runs = Vec::new();
         if let Some(running) = &starts {
             drafts.push(self.run_started(now, thread_id, run_id, 1));
@@ -207,6 +212,20 @@ impl Hub {
             on_disconnect: message.on_disconnect,
         };
         let expected_head = message.expected_head_seq;
+        if canary!(AckBeforeCommit) {
+            let (connection_id, reply) = &by;
+            let ack = AckFrame {
+                duplicate: false,
+                client_msg_id: message.client_msg_id.clone(),
+                message_id,
+                thread_id,
+                run_id,
+                run_status: RunStatus::Queued,
+                queue_position: 0,
+                seq: Seq(u64::from(entry) + 1),
+            };
+            self.reply(*connection_id, reply, &ServerFrame::Ack(ack));
+        }
         let arriving = Arriving { by, message, message_id, run, starts, told: false };
         let purpose = Purpose::Message(Box::new(arriving));
         self.begin(now, thread_id, drafts, purpose, |batch| {
@@ -327,7 +346,11 @@ impl Hub {
         if let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) {
             let batch = open.log.begin(effect, batch);
             open.purpose = Some(purpose);
+            let early = canary!(PublishBeforeCommit).then(|| (open.log.head(), batch.clone()));
             self.out.push_back(Output::Commit { effect, batch });
+            if let Some((head, batch)) = early {
+                self.publish(now, thread_id, head.next(), &batch.entries);
+            }
         }
     }
 }

@@ -219,7 +219,11 @@ impl Hub {
         self.follow(
             connection_id,
             point.thread_id,
-            Subscription::replay(point.after_seq, head, Level::Full),
+            Subscription::replay(
+                if canary!(ResumeFromNext) { point.after_seq.next() } else { point.after_seq },
+                head,
+                Level::Full,
+            ),
         );
         Resumed {
             thread_id: point.thread_id,

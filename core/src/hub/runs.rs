@@ -139,7 +139,7 @@ impl Hub {
         //# Cancelling a run again MUST change nothing.
         if running.cancel.is_none() && running.stage != Stage::Ending {
             running.cancel = Some(reason);
-            if running.stage == Stage::Working {
+            if running.stage == Stage::Working && !canary!(CancelWithoutGrace) {
                 //= specs/runs.md#run-09
                 //# A run at work that is cancelled MUST end within the cancel grace, even if its
                 //# agent never answers.
@@ -258,7 +258,7 @@ impl Hub {
         //= specs/runs.md#run-07
         //# What an older task of a run says MUST be dropped without effect.
         let speaks = running.run.run_id == run_id
-            && running.fence == fence
+            && (running.fence == fence || canary!(DropFence))
             && running.stage == Stage::Working;
         speaks.then_some((thread_id, running))
     }

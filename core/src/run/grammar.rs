@@ -378,7 +378,9 @@ impl Grammar {
     ) -> Vec<Draft> {
         let mut drafts = Vec::new();
         for agent_run_id in self.below(agent_run_id) {
-            self.close_tools(agent_run_id, how, desk, &mut drafts);
+            if !(canary!(OpenToolOnCancel) && how == Closing::Cancelled) {
+                self.close_tools(agent_run_id, how, desk, &mut drafts);
+            }
             let Some(open) = self.agent(agent_run_id) else { continue };
             let event = Event::AgentCompleted {
                 status: how.agent(),

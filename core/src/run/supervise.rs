@@ -179,6 +179,10 @@ impl Run {
         if self.overtime.is_some() && !self.is_last(index) {
             return Some(String::from("skipped: the time left is for the report"));
         }
+        let failed = |step: &Step| matches!(step, Step::Done(outcome) if !outcome.has_result());
+        if canary!(ReportSkipped) && self.steps[..index].iter().any(failed) {
+            return Some(String::from("skipped: a step before it failed"));
+        }
         let missing = self.spec(index).needs.iter().find(|needs| {
             !(0..index).any(|before| {
                 self.spec(before).agent == **needs

@@ -160,6 +160,9 @@ impl Log {
             State::Waiting(at) if at <= now => {
                 let id = effect.take_next();
                 flight.tries += 1;
+                if canary!(RenumberRetry) {
+                    flight.batch.id.0 += 1;
+                }
                 flight.state = State::Sent(id);
                 Some((id, flight.batch.clone()))
             }
