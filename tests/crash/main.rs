@@ -16,6 +16,12 @@ use tokio::sync::Mutex;
 const KILLS: usize = 50;
 const CLIENTS: usize = 4;
 
+/// `GOLDENPATH_CRASH_KILLS` asks for more (tests/deep).
+fn kills() -> usize {
+    let wanted = std::env::var("GOLDENPATH_CRASH_KILLS").ok();
+    wanted.map_or(KILLS, |n| n.parse().expect("GOLDENPATH_CRASH_KILLS is a number"))
+}
+
 /// What one client holds to be true.
 #[derive(Default)]
 struct Client {
@@ -151,12 +157,13 @@ async fn f46_fifty_kills_lose_nothing_and_double_nothing() {
             client
         }));
     }
-    for kill in 0..KILLS {
+    let kills = kills();
+    for kill in 0..kills {
         tokio::time::sleep(Duration::from_millis(random.below(120))).await;
         let mut server = server.lock().await;
         server.kill().await;
         server.launch().await;
-        println!("kill {} of {KILLS}", kill + 1);
+        println!("kill {} of {kills}", kill + 1);
     }
     stop.store(true, Ordering::Relaxed);
     let mut clients = Vec::new();
@@ -198,6 +205,6 @@ async fn f46_fifty_kills_lose_nothing_and_double_nothing() {
             }
         }
     }
-    println!("{runs} runs over {KILLS} kills");
-    assert!(runs >= KILLS, "the load was real: {runs} runs");
+    println!("{runs} runs over {kills} kills");
+    assert!(runs >= kills, "the load was real: {runs} runs");
 }
