@@ -103,9 +103,6 @@ mod tests {
         assert_eq!(backoff.ceiling(), Millis(500));
     }
 
-    //= specs/dependencies.md#dep-12
-    //= type=test
-    //# Many who fail together MUST come back spread over the whole span.
     const PAGE: Page = Page {
         name: "backoff",
         title: "The backoff",
@@ -157,6 +154,9 @@ mod tests {
         Page { rows: seen, ..PAGE }.check();
     }
 
+    //= specs/dependencies.md#dep-12
+    //= type=test
+    //# Many who fail together MUST come back spread over the whole span.
     #[test]
     fn many_who_fail_together_come_back_spread_over_the_whole_span() {
         let mut seed = Seed::new(9);
