@@ -178,6 +178,27 @@ fn every_suite_is_listed() {
 }
 
 #[test]
+fn every_link_of_the_documents_leads_somewhere() {
+    let files = files();
+    let mut looked_at = 0;
+    for (file, text) in with_extension(&files, &["md"]) {
+        let folder = root().join(file).parent().unwrap().to_owned();
+        // What stands in code is no link.
+        let prose = text.split("```").step_by(2);
+        let targets = prose.flat_map(|part| part.split("](").skip(1));
+        for target in targets.filter_map(|rest| rest.split(')').next()) {
+            let path = target.split('#').next().unwrap();
+            if path.is_empty() || path.contains(':') {
+                continue;
+            }
+            looked_at += 1;
+            assert!(folder.join(path).exists(), "{}: {target}", file.display());
+        }
+    }
+    assert!(looked_at > 20, "{looked_at} links");
+}
+
+#[test]
 fn decisions_are_numbered_without_holes() {
     let mut numbers: Vec<u32> = fs::read_dir(root().join("specs/decisions"))
         .unwrap()
