@@ -27,6 +27,7 @@ impl Hub {
         let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else {
             return self.ignore();
         };
+        let head = open.log.head();
         let outcome = open.log.answered(now.mono, &self.limits, effect, result);
         match outcome {
             Outcome::Unasked => return self.ignore(),
@@ -34,6 +35,7 @@ impl Hub {
             //= specs/delivery.md#dlv-01
             //# An entry MUST NOT be sent before the store has confirmed it.
             Outcome::Done { batch, first } => {
+                open.stale |= first > head.next();
                 if let Some(purpose) = open.purpose.take() {
                     self.written(now, thread_id, purpose, first, &batch.entries);
                 }
@@ -48,6 +50,11 @@ impl Hub {
                     self.not_written(thread_id, purpose, None);
                 }
             }
+        }
+        if let Some(Thread::Open(open)) = self.threads.get(&thread_id)
+            && open.must_be_read_again()
+        {
+            self.heal(thread_id);
         }
         self.dirty.insert(thread_id);
     }

@@ -108,6 +108,8 @@ pub(super) struct Open {
     pub(super) title: String,
     /// Whether the store has it.
     pub(super) stored: bool,
+    /// Whether others wrote to it since it was read: there may be runs in it that are not known here.
+    pub(super) stale: bool,
     /// What is to be written, in order; the first when the log is free.
     pub(super) ops: VecDeque<Op>,
     /// What the batch under way is for.
@@ -275,11 +277,20 @@ impl Thread {
 }
 
 impl Open {
+    /// Whether it is to be read again, now that this harms nothing: a run whose claim the store has is
+    /// nobody else's, and goes on to its end first.
+    pub(super) fn must_be_read_again(&self) -> bool {
+        self.stale
+            && !self.log.is_busy()
+            && !self.running.as_ref().is_some_and(|running| running.held)
+    }
+
     pub(super) fn new(log: Log, title: String, stored: bool) -> Self {
         Self {
             log,
             title,
             stored,
+            stale: false,
             ops: VecDeque::new(),
             purpose: None,
             running: None,

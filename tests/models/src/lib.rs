@@ -8,7 +8,11 @@
 //!
 //! Each model is a test of its own in `tests/`, and ends with [`prove`].
 
-use stateright::{Checker as _, Expectation, Model};
+mod bounded;
+
+pub use bounded::{Bounded, Fault, Healing, State};
+
+use stateright::{Checker as _, Expectation, HasDiscoveries, Model};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::path::{Path, PathBuf};
@@ -38,8 +42,13 @@ where
     M::Action: Clone + Debug + PartialEq,
 {
     let begun = Instant::now();
-    let checker =
-        model.checker().threads(THREADS).target_state_count(MOST_STEPS).spawn_bfs().join();
+    let checker = model
+        .checker()
+        .threads(THREADS)
+        .target_state_count(MOST_STEPS)
+        .finish_when(HasDiscoveries::AnyFailures)
+        .spawn_bfs()
+        .join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
     let seconds = begun.elapsed().as_secs_f32();
     println!("{name}: states {states}, depth {depth}, {seconds:.1} s");

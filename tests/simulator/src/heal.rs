@@ -11,6 +11,7 @@ use goldenpath_core::id::{ConnectionId, RunId, ThreadId};
 use goldenpath_core::run::Grammar;
 use goldenpath_core::wire::RunStatus;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Steps after which a world that heals must have come to rest.
 const PATIENCE: usize = 5_000;
@@ -69,41 +70,75 @@ impl World {
     /// Lets all faults stop in a copy of this world, and everybody leave; what does not hold then.
     #[must_use]
     pub fn heal(&self) -> Vec<Broken> {
+        self.heal_unless(&mut |_| false).0
+    }
+
+    /// The same for many worlds: `known` says whether a world, given by its fingerprint, is known to
+    /// heal, and the fingerprints of all worlds on the way are returned, to be known next time.
+    pub fn heal_unless(&self, known: &mut dyn FnMut(u64) -> bool) -> (Vec<Broken>, Vec<u64>) {
         let mut world = self.clone();
-        world.settle();
+        let mut way = Vec::new();
+        for _ in 0..PATIENCE {
+            let mut hasher = DefaultHasher::new();
+            world.hash(&mut hasher);
+            let fingerprint = hasher.finish();
+            if known(fingerprint) {
+                return (world.check(), way);
+            }
+            way.push(fingerprint);
+            if !world.heals_on() {
+                break;
+            }
+        }
+        world.check_rest();
         world.leave();
-        world.check()
+        (world.check(), way)
     }
 
     /// All faults stop: late writes land, dead processes start, who lost the lease learns it,
     /// everything is answered, sockets open, every task goes on to its end, time passes.
     pub fn settle(&mut self) {
         for _ in 0..PATIENCE {
-            if self.moves_on() {
-                continue;
-            }
-            if self.is_quiet() {
-                return;
-            }
-            // Of several nodes the one with the lease looks for runs again and again: a write that
-            // landed late may have left one behind.
-            if self.nodes.len() > 1 && !self.store.unfinished().is_empty() {
-                self.recover(self.lease.unwrap_or_default());
-                if self.moves_on() {
-                    continue;
-                }
-            }
-            if self.deadline().is_none() {
+            if !self.heals_on() {
                 break;
             }
-            self.pass_to_deadline();
+        }
+        self.check_rest();
+    }
+
+    /// The next thing on the way to rest. Whether there was one.
+    fn heals_on(&mut self) -> bool {
+        if self.moves_on() {
+            return true;
+        }
+        if self.is_quiet() {
+            return false;
+        }
+        // Of several nodes the one with the lease looks for runs again and again: a write that landed
+        // late may have left one behind.
+        if self.nodes.len() > 1 && !self.store.unfinished().is_empty() {
+            self.recover(self.lease.unwrap_or_default());
+            if self.moves_on() {
+                return true;
+            }
+        }
+        let waits = self.deadline().is_some();
+        self.pass_to_deadline();
+        waits
+    }
+
+    fn check_rest(&mut self) {
+        if self.is_quiet() {
+            return;
         }
         let unfinished = self.store.unfinished();
         let links: Vec<_> = self.seats.iter().map(|seat| seat.client.link()).collect();
-        self.breaks(
-            Invariant::Converges,
-            format!("runs: {unfinished:?}, links: {links:?}, at {:?}", self.deadline()),
+        let positions: Vec<_> = self.readers.values().map(|reader| &reader.positions).collect();
+        let what = format!(
+            "runs: {unfinished:?}, links: {links:?}, readers: {positions:?}, at {:?}",
+            self.deadline()
         );
+        self.breaks(Invariant::Converges, what);
     }
 
     /// Everybody goes; then no hub has a reason to stay.

@@ -335,6 +335,20 @@ impl World {
         }
     }
 
+    /// Nothing that was said before will be said again: worlds that differ only in it are the same.
+    pub fn never_repeats(&mut self) {
+        for node in &mut self.nodes {
+            node.last = None;
+            let teams = node.tasks.values_mut().filter_map(|task| task.team.as_mut());
+            teams.for_each(|team| team.never_repeats());
+        }
+    }
+
+    /// No task that was replaced will speak.
+    pub fn never_haunted(&mut self) {
+        self.nodes.iter_mut().for_each(|node| node.ghosts.clear());
+    }
+
     fn commit(&mut self, batch: Batch, fate: Fate) -> Result<Committed, Fault> {
         match fate {
             Fate::Well => {
@@ -460,10 +474,14 @@ impl World {
 
     /// The process of a node dies: what it had asked of the store may land, or not.
     pub fn crash_at(&mut self, at: usize) {
-        if self.nodes[at].hub.take().is_none() {
-            return;
+        if self.nodes[at].hub.is_some() {
+            self.note(Witness::Crashed);
+            self.drop_hub(at);
         }
-        self.note(Witness::Crashed);
+    }
+
+    fn drop_hub(&mut self, at: usize) {
+        self.nodes[at].hub = None;
         let node = &mut self.nodes[at];
         for pending in core::mem::take(&mut node.pending) {
             if let Pending::Commit(_, batch) = pending {
@@ -504,12 +522,14 @@ impl World {
         }
     }
 
-    /// The lease of this user passes to a node; it goes on with what is unfinished.
+    /// The lease of this user passes to a node, which begins anew with what is unfinished: what it knew
+    /// of the user before is old. The one that had the lease does not know yet, and goes on.
     pub fn take_over(&mut self, at: usize) {
         if self.lease != Some(at) && self.nodes[at].hub.is_some() {
             self.note(Witness::TakenOver);
             self.lease = Some(at);
-            self.recover(at);
+            self.drop_hub(at);
+            self.start_at(at);
         }
     }
 

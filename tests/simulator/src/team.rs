@@ -159,6 +159,11 @@ impl Team {
         }
     }
 
+    /// What was said last will not be said again.
+    pub fn never_repeats(&mut self) {
+        self.last = None;
+    }
+
     /// Its hub wants it to stop.
     pub fn cancel(&mut self, now: Now, reason: CancelReason) {
         self.run.handle_input(now, Input::Cancel(reason));

@@ -39,11 +39,11 @@ fn a_run_that_landed_late_in_an_open_thread_is_found_by_looking_again() {
     world.say(reader, message("m2", Some(thread_id)));
     world.crash_at(HOME);
     world.start_at(1);
+    world.take_over(1);
     let late = world.attach(1, vec![resume_at(thread_id, 0)]);
     while !world.nodes[1].pending.is_empty() {
         world.answer_at(1, 0, Fate::Well);
     }
-    world.take_over(1);
     world.land(0);
     assert_eq!(world.store.unfinished().len(), 1);
     world.settle();
@@ -53,4 +53,27 @@ fn a_run_that_landed_late_in_an_open_thread_is_found_by_looking_again() {
         Seq(22),
         "with the second claim of the second run"
     );
+}
+
+#[test]
+fn a_write_that_finds_others_before_it_makes_its_hub_read_the_thread_again() {
+    let mut world = two_nodes();
+    let reader = world.attach(HOME, Vec::new());
+    world.say(reader, message("m1", None));
+    world.answer(0, Fate::Well);
+    let (thread_id, run_id) = (world.only_thread(), *world.home().tasks.keys().next().unwrap());
+    // The first node reads the run's log again, and a message is on its way; the second node claims
+    // the run in between.
+    world.die(HOME, run_id);
+    world.say(reader, message("m2", Some(thread_id)));
+    world.answer(0, Fate::Well);
+    world.take_over(1);
+    for _ in 0..3 {
+        world.answer_at(1, 0, Fate::Well);
+    }
+    while !world.home().pending.is_empty() {
+        world.answer(0, Fate::Well);
+    }
+    world.settle();
+    assert_eq!(world.check(), []);
 }

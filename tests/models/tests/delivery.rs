@@ -1,0 +1,77 @@
+//! One client and its hub: messages, logs, subscriptions, over sockets that break on either side and
+//! a store whose answers get lost.
+
+use goldenpath_core::limits::Limits;
+use goldenpath_models::{Bounded, Fault, Healing, State, prove};
+use goldenpath_simulator::{Op, Setup, Talk, Witness, Work};
+use stateright::Property;
+
+fn at_once() -> Vec<Property<Bounded>> {
+    vec![
+        Property::sometimes("a client shows an entry", |_, s: &State| {
+            s.world.seen.0.has(Witness::Applied)
+        }),
+        Property::sometimes("a socket is dead on one side", |_, s: &State| {
+            s.world.readers.values().any(|reader| reader.half_open)
+        }),
+        Property::sometimes("a process dies", |_, s: &State| s.world.seen.0.has(Witness::Crashed)),
+        Property::sometimes("a write is done unheard", |_, s: &State| {
+            s.world.seen.0.has(Witness::DoneUnheard)
+        }),
+    ]
+}
+
+fn in_time() -> Vec<Property<Bounded>> {
+    let mut properties = at_once();
+    properties.extend([
+        Property::sometimes("an entry is replayed", |_, s: &State| {
+            s.world.seen.0.has(Witness::Replayed)
+        }),
+        Property::sometimes("a message is sent twice", |_, s: &State| {
+            s.world.seen.0.has(Witness::Duplicate)
+        }),
+        Property::sometimes("two connections of the one client", |_, s: &State| {
+            s.world.readers.len() == 2
+        }),
+    ]);
+    properties
+}
+
+/// One client, and pages of two entries, so that a replay has many.
+fn one_client(wishes: Vec<Op>, at_most: u8, times: u8) -> Bounded {
+    Bounded {
+        setup: Setup {
+            limits: Limits { load_page: 2, ..Limits::default() },
+            clients: 1,
+            work: Work::Answer,
+            wall_stands: true,
+            ..Setup::default()
+        },
+        wishes: vec![wishes],
+        faults: vec![
+            (Fault::Crash, 1),
+            (Fault::Cut, at_most),
+            (Fault::DialFails, 1),
+            (Fault::DoneUnheard, 1),
+            (Fault::Down, 1),
+            (Fault::LostUnheard, 1),
+            (Fault::Pass, times),
+            (Fault::Repeat, 1),
+        ],
+        at_most,
+        readers: vec![],
+        sometimes: if times > 0 { in_time } else { at_once },
+        healing: Healing::default(),
+    }
+}
+
+#[test]
+fn whatever_breaks_a_client_sees_each_entry_once_and_every_message_is_answered() {
+    let wishes = vec![Op::Send(0, Talk::new(0, None)), Op::Send(0, Talk::new(1, Some(0)))];
+    prove("delivery", one_client(wishes, 2, 0));
+}
+
+#[test]
+fn whenever_time_passes_a_client_comes_back_and_sees_what_it_missed() {
+    prove("delivery_in_time", one_client(vec![Op::Send(0, Talk::new(0, None))], 1, 1));
+}

@@ -1,0 +1,54 @@
+//! Leases and fences of two nodes over one store: processes die, the lease passes on while the one
+//! who had it is still at work, and a write lands late.
+
+use goldenpath_models::{Bounded, Fault, Healing, State, prove};
+use goldenpath_simulator::{Op, Setup, Talk, Witness, Work};
+use stateright::Property;
+
+fn sometimes() -> Vec<Property<Bounded>> {
+    vec![
+        Property::sometimes("a process dies", |_, s: &State| s.world.seen.0.has(Witness::Crashed)),
+        Property::sometimes("the lease passes on", |_, s: &State| {
+            s.world.seen.0.has(Witness::TakenOver)
+        }),
+        Property::sometimes("a write is fenced off", |_, s: &State| {
+            s.world.seen.0.has(Witness::Fenced)
+        }),
+        Property::sometimes("a write lands late", |_, s: &State| {
+            s.world.seen.0.has(Witness::LandedLate)
+        }),
+        Property::sometimes("both nodes have a task of the run", |_, s: &State| {
+            s.world.nodes.iter().all(|node| !node.tasks.is_empty())
+        }),
+    ]
+}
+
+/// Two nodes; the first one has the lease, and a reader.
+fn two_nodes(wishes: Vec<Op>, faults: Vec<(Fault, u8)>) -> Bounded {
+    Bounded {
+        setup: Setup { nodes: 2, work: Work::Answer, wall_stands: true, ..Setup::default() },
+        wishes: vec![wishes],
+        faults,
+        at_most: 2,
+        readers: vec![0],
+        sometimes,
+        healing: Healing::default(),
+    }
+}
+
+//= specs/delivery.md#dlv-09
+//= type=test
+//# A write with an older fence MUST NOT become visible.
+#[test]
+fn whatever_lands_late_a_run_has_one_writer_and_one_end() {
+    let wishes = vec![Op::Say(0, Talk::new(0, None))];
+    let faults = vec![
+        (Fault::Crash, 1),
+        (Fault::DoneLater, 1),
+        (Fault::DoneUnheard, 1),
+        (Fault::Die, 1),
+        (Fault::TakeOver, 2),
+        (Fault::Pass, 1),
+    ];
+    prove("nodes", two_nodes(wishes, faults));
+}

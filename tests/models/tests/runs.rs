@@ -1,0 +1,108 @@
+//! One hub and its runs: a second message that waits, is refused or interrupts; cancel; time limits;
+//! agents that say nothing; results that come late or twice; tasks that die.
+
+use goldenpath_core::wire::MultitaskStrategy;
+use goldenpath_models::{Bounded, Fault, Healing, State, prove};
+use goldenpath_simulator::{Op, Setup, Talk, Witness, Work};
+use stateright::Property;
+
+const FIRST: Op = Op::Say(0, Talk::new(0, None));
+const CANCEL: Op = Op::Cancel(0);
+
+const fn second(strategy: MultitaskStrategy) -> Op {
+    Op::Say(0, Talk::new(1, Some(0)).with(strategy))
+}
+
+fn in_the_end_of_one() -> Vec<Property<Bounded>> {
+    vec![
+        Property::sometimes("a run is cancelled", |_, s: &State| {
+            s.world.seen.0.has(Witness::Cancelled)
+        }),
+        Property::sometimes("a run is out of time", |_, s: &State| {
+            s.world.seen.0.has(Witness::TimedOut)
+        }),
+        Property::sometimes("a result comes twice", |_, s: &State| {
+            s.world.seen.0.has(Witness::Repeated)
+        }),
+        Property::sometimes("a task is replaced", |_, s: &State| {
+            s.world.nodes[0].tasks.values().any(|task| task.fence.0 > 1)
+        }),
+        Property::sometimes("a task of the past speaks", |_, s: &State| {
+            s.world.nodes[0].hub().ignored() > 0
+        }),
+    ]
+}
+
+/// One question, the real run with its agents and a tool: silence, failure, repetition, death, cancel.
+#[test]
+fn whatever_agents_and_tools_do_a_run_has_one_end() {
+    prove(
+        "runs_of_agents",
+        Bounded {
+            setup: Setup { work: Work::Team, wall_stands: true, ..Setup::default() },
+            wishes: vec![vec![FIRST], vec![FIRST, CANCEL]],
+            faults: vec![
+                (Fault::Die, 1),
+                (Fault::DoneUnheard, 1),
+                (Fault::Down, 1),
+                (Fault::Ghost, 1),
+                (Fault::Pass, 4),
+                (Fault::Repeat, 1),
+                (Fault::ToolFails, 2),
+            ],
+            at_most: 1,
+            readers: vec![0],
+            sometimes: in_the_end_of_one,
+            healing: Healing::default(),
+        },
+    );
+}
+
+fn of_two() -> Vec<Property<Bounded>> {
+    vec![
+        Property::sometimes("a run is cancelled", |_, s: &State| {
+            s.world.seen.0.has(Witness::Cancelled)
+        }),
+        Property::sometimes("a run waits for another", |_, s: &State| {
+            s.world.seen.0.has(Witness::Waited)
+        }),
+        Property::sometimes("a message is refused", |_, s: &State| {
+            s.world.seen.0.has(Witness::Rejected)
+        }),
+        Property::sometimes("a task is stopped by force", |_, s: &State| {
+            s.world.seen.0.has(Witness::Killed)
+        }),
+        Property::sometimes("a task of the past speaks", |_, s: &State| {
+            s.world.seen.0.has(Witness::Ghost)
+        }),
+    ]
+}
+
+/// Two messages for one thread; the second one waits, is refused, or interrupts.
+#[test]
+fn whatever_becomes_of_a_second_message_one_run_is_at_work() {
+    prove(
+        "runs_of_two_messages",
+        Bounded {
+            setup: Setup { work: Work::Answer, wall_stands: true, ..Setup::default() },
+            wishes: vec![
+                vec![FIRST, second(MultitaskStrategy::Enqueue), CANCEL],
+                vec![FIRST, second(MultitaskStrategy::Reject)],
+                vec![FIRST, second(MultitaskStrategy::Interrupt)],
+            ],
+            faults: vec![
+                (Fault::Crash, 1),
+                (Fault::Die, 1),
+                (Fault::DoneUnheard, 1),
+                (Fault::Down, 1),
+                (Fault::Ghost, 1),
+                (Fault::Pass, 1),
+                (Fault::Repeat, 1),
+            ],
+            at_most: 1,
+            readers: vec![0],
+            sometimes: of_two,
+            healing: Healing::default(),
+        },
+    );
+}
