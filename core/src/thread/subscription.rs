@@ -104,6 +104,10 @@ impl Subscription {
 
     /// What to do now, with the log's head where it is. A `Load` must be followed by [`Self::asked`].
     pub fn next(&mut self, thread_id: ThreadId, head: Seq, page: u64) -> Next {
+        // Another node wrote, and the log learnt it from the store and not by a commit of its own.
+        if self.is_live() && self.sent < head {
+            self.state = State::Behind(Behind { target: None, wait: Wait::Nothing });
+        }
         let State::Behind(behind) = &mut self.state else { return Next::Nothing };
         if behind.wait != Wait::Nothing {
             return Next::Nothing;

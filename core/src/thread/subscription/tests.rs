@@ -173,3 +173,14 @@ fn the_matrix_of_states_and_inputs() {
     insta::assert_snapshot!(rows.join("\n"));
     Page { rows: seen, ..PAGE }.check();
 }
+
+/// DLV-05: the log may learn of entries by reading the store, without a commit of its own.
+#[test]
+fn a_head_that_moved_without_a_commit_sends_a_live_reader_back_to_the_store() {
+    let mut reader = Subscription::live(Seq(4), Level::Full);
+    assert_eq!(reader.next(THREAD, Seq(4), 10), Next::Nothing);
+    let (after_seq, to_seq) = (Seq(4), Seq(11));
+    let load = Load::Entries { thread_id: THREAD, after_seq, to_seq, limit: 10 };
+    assert_eq!(reader.next(THREAD, Seq(11), 10), Next::Load(load));
+    assert!(!reader.is_live());
+}
