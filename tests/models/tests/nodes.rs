@@ -36,9 +36,7 @@ fn two_nodes(wishes: Vec<Op>, faults: Vec<(Fault, u8)>) -> Bounded {
     }
 }
 
-//= specs/delivery.md#dlv-09
-//= type=test
-//# A write with an older fence MUST NOT become visible.
+// DLV-09: a write with an older fence is never visible; the store's own suite is cited for it.
 #[test]
 fn whatever_lands_late_a_run_has_one_writer_and_one_end() {
     let wishes = vec![Op::Say(0, Talk::new(0, None))];
