@@ -37,7 +37,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-const CASES: u32 = 40;
+const CASES: u32 = 20;
 /// How long the one tool of the team takes, in milliseconds: long enough that messages meet runs.
 const NAP: u64 = 9;
 const READERS: usize = 4;
@@ -89,7 +89,7 @@ fn nobody_hears_whether_the_other_is_there(shards: usize) {
     for (user, seen) in USERS.into_iter().zip(seen.iter().map(Cell::get)) {
         println!("{shards} shards, {user}: {seen:?}");
         // Witness: the stories are about something.
-        assert!(seen.durable > 2_000 && seen.ended > 100 && seen.cancelled > 5, "{user}: {seen:?}");
+        assert!(seen.durable > 1_000 && seen.ended > 50 && seen.cancelled > 3, "{user}: {seen:?}");
         assert!(seen.refused > 50 && seen.duplicates > 10, "{user}: {seen:?}");
     }
 }
