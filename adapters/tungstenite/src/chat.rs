@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use crate::driver::{Command, Driver};
+use crate::outside::{Outside, System};
 use core::fmt;
 use core::time::Duration;
 use goldenpath_core::client::{Client, Config, Event, WhyCredential};
@@ -88,6 +89,18 @@ impl Chat {
         config: Config,
         seed: Seed,
     ) -> Self {
+        Self::connect_through(System, address, credentials, config, seed)
+    }
+
+    /// [`Chat::connect_with`] on streams and a civil time from elsewhere.
+    #[must_use]
+    pub fn connect_through(
+        outside: impl Outside,
+        address: Address,
+        credentials: Credentials,
+        config: Config,
+        seed: Seed,
+    ) -> Self {
         let by_frame = matches!(credentials, Credentials::FirstFrame(_));
         let token = match credentials {
             Credentials::Demo => None,
@@ -97,7 +110,7 @@ impl Chat {
         let machine = Client::new(config, seed, token.clone().map(Credential::Token));
         let (commands, commands_in) = mpsc::channel(COMMANDS);
         let (events_out, events) = mpsc::channel(EVENTS);
-        let driver = Driver::new(machine, address, token, commands_in, events_out);
+        let driver = Driver::new(outside, machine, address, token, commands_in, events_out);
         Self { commands, events, driver: tokio::spawn(driver.run()) }
     }
 

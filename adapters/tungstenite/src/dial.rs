@@ -1,6 +1,7 @@
 //! Opening a socket: TCP, then the upgrade.
 
 use crate::address::Address;
+use crate::outside::{Outside, System};
 use goldenpath_core::client::DialFailure;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{Credential, PROTOCOL};
@@ -14,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// An open WebSocket.
-pub type Socket = WebSocketStream<TcpStream>;
+pub type Socket<S = TcpStream> = WebSocketStream<S>;
 
 /// Connects and upgrades, offering `golden.v1`; a token goes into the `Authorization` header, a ticket
 /// into the query.
@@ -26,11 +27,18 @@ pub async fn upgrade(
     address: &Address,
     credential: Option<&Credential>,
 ) -> Result<Socket, DialFailure> {
+    upgrade_through(&System, address, credential).await
+}
+
+/// As [`upgrade`], on a stream from elsewhere.
+pub(crate) async fn upgrade_through<O: Outside>(
+    outside: &O,
+    address: &Address,
+    credential: Option<&Credential>,
+) -> Result<Socket<O::Io>, DialFailure> {
     let request = request(address, credential).ok_or(DialFailure::Unreachable)?;
     let stream =
-        TcpStream::connect(address.authority()).await.map_err(|_| DialFailure::Unreachable)?;
-    // Small frames are sent as they come.
-    stream.set_nodelay(true).map_err(|_| DialFailure::Unreachable)?;
+        outside.connect(address.authority()).await.map_err(|_| DialFailure::Unreachable)?;
     let config = WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
         .write_buffer_size(0)

@@ -2,7 +2,8 @@
 
 use crate::address::Address;
 use crate::chat::{Heard, Message};
-use crate::dial::{Socket, upgrade};
+use crate::dial::{Socket, upgrade_through};
+use crate::outside::Outside;
 use crate::rest::Rest;
 use core::future::pending;
 use core::pin::Pin;
@@ -12,10 +13,9 @@ use futures_util::{SinkExt, StreamExt};
 use goldenpath_core::client::{Client, DialFailure, Input, Output, Snapshot};
 use goldenpath_core::fault::{Fault, Misuse};
 use goldenpath_core::id::{ClientMsgId, EffectId, Epoch, FrameRef, RunId, Seq, ThreadId};
-use goldenpath_core::time::{Mono, Now, Wall};
+use goldenpath_core::time::{Mono, Now};
 use goldenpath_core::wire::{ClientBody, CloseCode, Credential, Frame, Secret, UserMessage};
 use std::collections::VecDeque;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -30,7 +30,7 @@ const WRITE: Duration = Duration::from_secs(10);
 const CLOSE: Duration = Duration::from_secs(1);
 
 type Answer<T> = oneshot::Sender<Result<T, Misuse>>;
-type Dialing = Pin<Box<dyn Future<Output = Result<Socket, DialFailure>> + Send>>;
+type Dialing<S> = Pin<Box<dyn Future<Output = Result<Socket<S>, DialFailure>> + Send>>;
 
 /// What the application asks for.
 pub(crate) enum Command {
@@ -44,23 +44,24 @@ pub(crate) enum Command {
 
 /// What happened.
 #[expect(clippy::large_enum_variant, reason = "one at a time, consumed at once")]
-enum Happened {
+enum Happened<S> {
     Asked(Option<Command>),
-    Dialed(Result<Socket, DialFailure>),
+    Dialed(Result<Socket<S>, DialFailure>),
     Frame(Option<Result<WsMessage, Error>>),
     Loaded(EffectId, Result<Snapshot, Fault>),
     Taken,
     Timeout,
 }
 
-pub(crate) struct Driver {
+pub(crate) struct Driver<O: Outside> {
+    outside: O,
     machine: Client,
     address: Address,
     token: Option<Secret>,
     started: Instant,
     dial: EffectId,
-    dialing: Option<Dialing>,
-    socket: Option<Socket>,
+    dialing: Option<Dialing<O::Io>>,
+    socket: Option<Socket<O::Io>>,
     loads: JoinSet<(EffectId, Result<Snapshot, Fault>)>,
     unread: VecDeque<Heard>,
     commands: mpsc::Receiver<Command>,
@@ -68,8 +69,9 @@ pub(crate) struct Driver {
     gone: bool,
 }
 
-impl Driver {
+impl<O: Outside> Driver<O> {
     pub(crate) fn new(
+        outside: O,
         machine: Client,
         address: Address,
         token: Option<Secret>,
@@ -77,6 +79,7 @@ impl Driver {
         events: mpsc::Sender<Heard>,
     ) -> Self {
         Self {
+            outside,
             machine,
             address,
             token,
@@ -112,11 +115,10 @@ impl Driver {
         matches!(self.machine.link(), goldenpath_core::client::Link::Ended(_))
     }
 
-    /// Milliseconds from the runtime's clock for deadlines, from the system's for records.
+    /// Milliseconds from the runtime's clock for deadlines, from the outside's for records.
     fn now(&self) -> Now {
         let mono = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        Now { mono: Mono(mono), wall: Wall(u64::try_from(wall).unwrap_or(u64::MAX)) }
+        Now { mono: Mono(mono), wall: self.outside.wall() }
     }
 
     /// Does everything the machine says; returns when it wants to be called again.
@@ -128,7 +130,8 @@ impl Driver {
                 Output::Hangup { dial, code } => self.hang_up(dial, code).await,
                 Output::Idle(deadline) => return deadline,
                 Output::LoadSnapshot { effect, thread_id, epoch, after_seq, url } => {
-                    let rest = Rest::new(self.address.clone(), self.token.clone());
+                    let (address, token) = (self.address.clone(), self.token.clone());
+                    let rest = Rest::through(self.outside.clone(), address, token);
                     self.loads.spawn(async move {
                         let log = rest.log(thread_id, epoch, after_seq, url.as_deref());
                         (effect, log.await)
@@ -143,8 +146,10 @@ impl Driver {
     fn start_dial(&mut self, dial: EffectId, credential: Option<Credential>) {
         self.socket = None;
         self.dial = dial;
-        let address = self.address.clone();
-        self.dialing = Some(Box::pin(async move { upgrade(&address, credential.as_ref()).await }));
+        let (outside, address) = (self.outside.clone(), self.address.clone());
+        self.dialing = Some(Box::pin(async move {
+            upgrade_through(&outside, &address, credential.as_ref()).await
+        }));
     }
 
     async fn write(&mut self, dial: EffectId, frame: &Frame) {
@@ -182,7 +187,7 @@ impl Driver {
         self.machine.handle_input(now, Input::Closed { dial, code });
     }
 
-    async fn wait(&mut self, deadline: Option<Mono>) -> Happened {
+    async fn wait(&mut self, deadline: Option<Mono>) -> Happened<O::Io> {
         let deadline = deadline.map(|at| self.started + Duration::from_millis(at.0));
         let can_read = self.unread.len() < UNREAD;
         let dialing: OptionFuture<_> = self.dialing.as_mut().into();
@@ -207,7 +212,7 @@ impl Driver {
         }
     }
 
-    fn tell(&mut self, happened: Happened) {
+    fn tell(&mut self, happened: Happened<O::Io>) {
         let (now, dial) = (self.now(), self.dial);
         match happened {
             Happened::Asked(Some(command)) => self.obey(now, command),

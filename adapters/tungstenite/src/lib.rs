@@ -25,9 +25,11 @@ mod address;
 mod chat;
 mod dial;
 mod driver;
+mod outside;
 mod rest;
 
 pub use address::{Address, BadAddress};
 pub use chat::{Chat, Credentials, Heard, Message};
 pub use dial::{Socket, upgrade};
+pub use outside::{Outside, System};
 pub use rest::{Rest, RestError};

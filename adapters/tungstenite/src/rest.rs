@@ -1,6 +1,7 @@
 //! The few HTTP requests of a client: a token, a thread's log, health.
 
 use crate::address::Address;
+use crate::outside::{Outside, System};
 use bytes::Bytes;
 use core::fmt;
 use goldenpath_core::client::Snapshot;
@@ -15,7 +16,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 const BODY_BYTES: usize = 64 << 20;
@@ -25,7 +25,8 @@ const PAGES: usize = 2000;
 
 /// A server's HTTP side.
 #[derive(Clone, Debug)]
-pub struct Rest {
+pub struct Rest<O = System> {
+    outside: O,
     address: Address,
     token: Option<Secret>,
 }
@@ -57,7 +58,15 @@ impl Rest {
     /// Requests carry the token, if there is one.
     #[must_use]
     pub const fn new(address: Address, token: Option<Secret>) -> Self {
-        Self { address, token }
+        Self { outside: System, address, token }
+    }
+}
+
+impl<O: Outside> Rest<O> {
+    /// [`Rest::new`] on streams from elsewhere.
+    #[must_use]
+    pub const fn through(outside: O, address: Address, token: Option<Secret>) -> Self {
+        Self { outside, address, token }
     }
 
     /// A user and token of demo mode.
@@ -183,7 +192,7 @@ impl Rest {
         let request = request
             .body(Full::new(Bytes::from(body.unwrap_or_default())))
             .map_err(|error| RestError::Unreadable(error.to_string()))?;
-        let stream = TcpStream::connect(authority).await.map_err(unreachable)?;
+        let stream = self.outside.connect(authority).await.map_err(unreachable)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(unreachable)?;

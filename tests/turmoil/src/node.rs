@@ -1,0 +1,184 @@
+//! The node: the real server, put together as `goldenpath serve` does, on the simulated network.
+
+use crate::ground::{Ground, PORT, now_ms};
+use crate::tap::Doors;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, pending, ready};
+use futures_util::stream::BoxStream;
+use goldenpath_core::auth::Claims;
+use goldenpath_core::connection::Identity;
+use goldenpath_core::fault::Fault;
+use goldenpath_core::id::UserId;
+use goldenpath_core::limits::Limits;
+use goldenpath_core::seed::Seed;
+use goldenpath_core::time::{Millis, Wall};
+use goldenpath_core::wire::{ErrorCode, Json, Secret};
+use goldenpath_runtime::Clock;
+use goldenpath_runtime::agent::AgentRuns;
+use goldenpath_runtime::connection::Connections;
+use goldenpath_runtime::drain::drain;
+use goldenpath_runtime::identity::{self, Identities, Sources};
+use goldenpath_runtime::ports::{Answer, Store as _};
+use goldenpath_runtime::shard::{Shards, Surroundings};
+use goldenpath_warp::{
+    About, App, Condition, HttpLimits, ImportRequest, Imported, Origins, Parts, Phase, Usage, serve,
+};
+use std::io::Result as IoResult;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+use turmoil::net::TcpListener;
+
+/// Small, so that what happens at a bound happens in half a minute.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        auth_timeout: Millis::from_secs(3),
+        heartbeat_interval: Millis::from_secs(2),
+        heartbeat_timeout: Millis::from_secs(6),
+        connection_max_age: Millis::from_secs(40),
+        messages_per_minute: 600,
+        message_burst: 100,
+        connections_per_user: 6,
+        outbox_frames: 48,
+        outbox_bytes: 64 * 1024,
+        replay_entries: 150,
+        load_page: 40,
+        queued_runs_per_thread: 3,
+        running_runs_per_user: 2,
+        run_timeout: Millis::from_secs(10),
+        agent_timeout: Millis::from_secs(7),
+        tool_timeout: Millis::from_secs(4),
+        cancel_grace: Millis::from_secs(1),
+        run_supervision_grace: Millis::from_secs(2),
+        drain_deadline: Millis::from_secs(4),
+        drain_linger: Millis(500),
+        drain_jitter: Millis::from_secs(2),
+        ..Limits::default()
+    }
+}
+
+/// One process of the node, until it is told to drain and has done so.
+pub(crate) async fn node(ground: Arc<Ground>) -> turmoil::Result {
+    let (process, skew) = {
+        let mut tape = ground.tape();
+        tape.process += 1;
+        (tape.process, tape.skew_ms)
+    };
+    let mut seed = Seed::new(ground.seed ^ process.rotate_left(32));
+    let clock = Clock::starting_at(Wall(Ground::wall(now_ms()).0.saturating_add_signed(skew)));
+    let disk = ground.disk.clone();
+    disk.opened();
+    tokio::spawn(disk.clone().write());
+    let limits = Arc::new(limits());
+    let team = Arc::new(goldenpath_agents::scripted::team()?);
+    let agents = team.agents().map(|(name, _)| name.to_string()).collect();
+    let artifacts = Arc::new(disk.memory.clone());
+    let runs = AgentRuns::new(team, limits.clone(), clock, artifacts.clone());
+    let around = Surroundings {
+        clock,
+        limits: limits.clone(),
+        runs: Arc::new(runs),
+        store: Arc::new(disk.clone()),
+    };
+    let shards = Shards::start(2, &around, &mut seed);
+    let plain = Plain(ground.clone());
+    let sources = Sources {
+        accounts: artifacts.clone(),
+        clock,
+        demo: false,
+        entropy: Arc::new(plain.clone()),
+        passwords: Arc::new(plain.clone()),
+        registration: false,
+        token_lifetime: Millis::from_secs(600),
+        tokens: Arc::new(plain.clone()),
+    };
+    let identities = Identities::new(sources, &mut seed);
+    let verifier = Arc::new(identities.clone());
+    let connections = Connections::new(clock, limits, shards, verifier, &mut seed);
+    let condition = Condition::default();
+    let app = App::new(Parts {
+        about: About { agents, environment: "test", version: "0.0.0" },
+        artifacts: artifacts.clone(),
+        condition: condition.clone(),
+        connections: connections.clone(),
+        directory: artifacts,
+        identities,
+        limits: HttpLimits {
+            body_timeout: Millis::from_secs(3),
+            header_timeout: Millis::from_secs(3),
+            import_bytes: 1000,
+            connections: 100,
+        },
+        origins: Origins::All,
+        store: Arc::new(disk.clone()),
+        usage: Arc::new(plain),
+    });
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
+    let serving = tokio::spawn(serve(app, Doors(listener)));
+    let unfinished = loop {
+        match disk.unfinished_runs().await {
+            Ok(unfinished) => break unfinished,
+            Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+        }
+    };
+    for _ in &unfinished {
+        ground.meet("a restart went on with what was unfinished");
+    }
+    connections.shards.recover(unfinished);
+    condition.set(Phase::Serving);
+
+    ground.drain.notified().await;
+    condition.set(Phase::Draining);
+    let clean = drain(&connections, &mut seed).await;
+    serving.abort();
+    ground.meet(if clean { "drain: clean" } else { "drain: at its deadline" });
+    ground.tape().drained = true;
+    pending().await
+}
+
+/// What the node has around it besides network, disk and clock.
+#[derive(Clone)]
+struct Plain(Arc<Ground>);
+
+impl identity::Tokens for Plain {
+    fn issue(&self, _: &Claims) -> Result<Secret, Fault> {
+        Err(Fault::Refused)
+    }
+
+    fn check(&self, token: &Secret, now: Wall) -> Result<Identity, ErrorCode> {
+        self.0.check(token, now)
+    }
+}
+
+impl identity::Passwords for Plain {
+    fn hash(&self, password: Secret) -> Answer<String> {
+        ready(Ok(password.0)).boxed()
+    }
+
+    fn matches(&self, password: Secret, hash: Option<String>) -> Answer<bool> {
+        ready(Ok(hash == Some(password.0))).boxed()
+    }
+}
+
+impl identity::Entropy for Plain {
+    fn draw(&self) -> Result<[u8; 32], Fault> {
+        Err(Fault::Unavailable)
+    }
+}
+
+impl Usage for Plain {
+    fn import(
+        &self,
+        _: &UserId,
+        _: ImportRequest,
+        _: BoxStream<'static, IoResult<Bytes>>,
+    ) -> BoxFuture<'static, Imported> {
+        let words = "nothing is imported here".into();
+        ready(Imported::Failed(ErrorCode::ValidationFailed, words)).boxed()
+    }
+
+    fn summary(&self, _: &UserId) -> Answer<Json> {
+        ready(Err(Fault::Unavailable)).boxed()
+    }
+}

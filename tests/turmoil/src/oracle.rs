@@ -1,0 +1,332 @@
+//! What must hold of a whole history: of the logs, of every frame of every client, of every view.
+
+use crate::ground::{Ground, Heard, Said, What};
+use futures_util::FutureExt as _;
+use goldenpath_core::client::Link;
+use goldenpath_core::hub::{FirstOutcome, Load, Loaded};
+use goldenpath_core::id::{ClientMsgId, RunId, Seq, ThreadId, UserId};
+use goldenpath_core::run::Grammar;
+use goldenpath_core::wire::{
+    AckFrame, CloseCode, Entry, EntryBody, Event, Resumed, Said as Says, ServerEvent,
+};
+use goldenpath_runtime::ports::Store as _;
+use goldenpath_simulator::{Broken, Invariant};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All logs of all users.
+pub(crate) struct Logs(BTreeMap<UserId, BTreeMap<ThreadId, Vec<EntryBody>>>);
+
+impl Logs {
+    pub(crate) fn read(ground: &Ground) -> Self {
+        let users: BTreeSet<UserId> = (0..ground.seats.len()).map(|n| ground.user(n)).collect();
+        Self(users.into_iter().map(|user| (user.clone(), threads(ground, &user))).collect())
+    }
+
+    fn head(&self, user: &UserId, thread_id: ThreadId) -> Option<Seq> {
+        self.0.get(user)?.get(&thread_id).map(|log| Seq(log.len() as u64))
+    }
+
+    fn body(&self, user: &UserId, thread_id: ThreadId, seq: Seq) -> Option<&EntryBody> {
+        self.0.get(user)?.get(&thread_id)?.get(usize::try_from(seq.0).ok()?.checked_sub(1)?)
+    }
+
+    /// The logs themselves; notes how runs ended.
+    pub(crate) fn check(&self, ground: &Ground, broken: &mut Vec<Broken>) {
+        for (thread_id, log) in self.0.values().flatten() {
+            let mut grammars: BTreeMap<RunId, Grammar> = BTreeMap::new();
+            let mut names = BTreeSet::new();
+            for (place, body) in log.iter().enumerate() {
+                let seq = Seq(place as u64 + 1);
+                let decoded = Entry::decode(body.frame(seq, false).bytes());
+                let Ok(entry) = decoded else {
+                    broken.push(not(Invariant::SameBytes, format!("{thread_id} {seq}: no entry")));
+                    continue;
+                };
+                if entry.synthesized {
+                    ground.meet("log: an entry was written by recovery");
+                }
+                if let Event::UserMessage { client_msg_id, .. } = &entry.event
+                    && !names.insert(client_msg_id.clone())
+                {
+                    let what = format!("{} is there twice", client_msg_id.as_str());
+                    broken.push(not(Invariant::OneOutcome, what));
+                }
+                let Some(run_id) = entry.run_id else { continue };
+                let grammar = grammars.entry(run_id).or_insert_with(|| Grammar::new(run_id));
+                if let Err(violation) = grammar.observe_entry(&entry) {
+                    let what = format!(
+                        "{violation}: {} at {thread_id} {seq} of {run_id}",
+                        entry.event.type_name()
+                    );
+                    broken.push(not(Invariant::Grammar, what));
+                }
+                if let Some(status) = entry.event.terminal_status() {
+                    ground.meet(format!("run: {}", status.as_str()));
+                }
+            }
+            for (run_id, grammar) in grammars {
+                if grammar.ended().is_none() {
+                    broken.push(not(Invariant::Converges, format!("{run_id} has no end")));
+                }
+            }
+        }
+    }
+}
+
+fn threads(ground: &Ground, user: &UserId) -> BTreeMap<ThreadId, Vec<EntryBody>> {
+    let memory = ground.disk.memory.snapshot();
+    let Loaded::Threads(threads) = memory.load(user, &Load::Threads { limit: u32::MAX }) else {
+        return BTreeMap::new();
+    };
+    let log = |thread_id| {
+        let to_seq = Seq(u64::MAX);
+        let load = Load::Entries { thread_id, after_seq: Seq::ZERO, to_seq, limit: u64::MAX };
+        match memory.load(user, &load) {
+            Loaded::Entries(entries) => entries.into_iter().map(|(_, body)| body).collect(),
+            _ => Vec::new(),
+        }
+    };
+    threads.into_iter().map(|thread| (thread.thread_id, log(thread.thread_id))).collect()
+}
+
+fn not(invariant: Invariant, what: impl Into<String>) -> Broken {
+    Broken { invariant, what: what.into() }
+}
+
+/// One socket, as its client hears it.
+#[derive(Default)]
+struct Socket {
+    is_ready: bool,
+    closed: bool,
+    /// The code of the last `disconnect`.
+    disconnect: Option<u16>,
+    positions: BTreeMap<ThreadId, Seq>,
+}
+
+/// Every frame of every client, through the whole history.
+pub(crate) fn check_frames(ground: &Ground, logs: &Logs, heard: &[Heard]) -> Vec<Broken> {
+    let mut sockets: BTreeMap<u32, Socket> = BTreeMap::new();
+    let mut acks: BTreeMap<(UserId, ClientMsgId), AckFrame> = BTreeMap::new();
+    let mut broken = Vec::new();
+    for Heard { ms, device, socket, what } in heard {
+        let user = ground.user(*device);
+        let one = sockets.entry(*socket).or_default();
+        let mut found = Vec::new();
+        match what {
+            What::Shown(_) => {}
+            What::Close(code) => one.close(*code, ground, &mut found),
+            What::Text(text) => {
+                if std::mem::replace(&mut one.closed, false) {
+                    found.push(not(Invariant::AttachedFirst, "a frame after the close"));
+                }
+                match ServerEvent::decode(text) {
+                    ServerEvent::Entry(entry) => {
+                        one.entry(&entry, text, &user, ground, logs, &mut found);
+                    }
+                    ServerEvent::Control { said, .. } => {
+                        one.said(&said, &user, ground, &mut found);
+                        if let Says::Ack(ack) = said {
+                            acknowledged(ground, &user, &ack, &mut acks, &mut found);
+                        }
+                    }
+                    ServerEvent::UnknownEntry { .. } | ServerEvent::Unknown => {
+                        found.push(not(Invariant::SameBytes, format!("nobody reads {text}")));
+                    }
+                }
+            }
+        }
+        broken.extend(found.into_iter().map(|one| Broken {
+            what: format!("at {ms} ms, device {device} ({user}), socket {socket}: {}", one.what),
+            ..one
+        }));
+    }
+    broken
+}
+
+impl Socket {
+    fn close(&mut self, code: u16, ground: &Ground, found: &mut Vec<Broken>) {
+        ground.meet(format!("close: {code}"));
+        self.closed = true;
+        if code == CloseCode::Internal.code() || code == CloseCode::ProtocolViolated.code() {
+            found.push(not(Invariant::FaultsCloseNothing, format!("closed with {code}")));
+        }
+        // An answer to the client's own goodbye carries its code.
+        let ours = CloseCode::from_code(code).is_some();
+        if code != CloseCode::Normal.code() && (!ours || self.disconnect != Some(code)) {
+            let what = format!("closed with {code} after disconnect {:?}", self.disconnect);
+            found.push(not(Invariant::FaultsCloseNothing, what));
+        }
+    }
+
+    fn entry(
+        &mut self,
+        entry: &Entry,
+        text: &str,
+        user: &UserId,
+        ground: &Ground,
+        logs: &Logs,
+        found: &mut Vec<Broken>,
+    ) {
+        let (thread_id, seq) = (entry.thread_id, entry.seq);
+        if !self.is_ready {
+            found.push(not(Invariant::AttachedFirst, "an entry before connection_ready"));
+        }
+        let place = format!("{} at {thread_id} {seq}", entry.event.type_name());
+        match logs.body(user, thread_id, seq) {
+            None => {
+                let what = format!("{place} is in no log of {user}");
+                found.push(not(Invariant::CommittedFirst, what));
+            }
+            Some(body) if body.frame(seq, entry.replay).as_str() != text => {
+                found.push(not(Invariant::SameBytes, format!("{place} has other bytes: {text}")));
+            }
+            Some(_) => {}
+        }
+        ground.meet(if entry.replay { "entry: replayed" } else { "entry: live" });
+        let before = Seq(seq.0.saturating_sub(1));
+        let position = self.positions.entry(thread_id).or_insert(before);
+        if seq > position.next() {
+            found.push(not(Invariant::Order, format!("{place} comes after {position}")));
+        }
+        *position = (*position).max(seq);
+    }
+
+    fn said(&mut self, said: &Says, user: &UserId, ground: &Ground, found: &mut Vec<Broken>) {
+        match said {
+            Says::Ready(ready) => {
+                if std::mem::replace(&mut self.is_ready, true) {
+                    found.push(not(Invariant::AttachedFirst, "connection_ready twice"));
+                }
+                if ready.user_id != *user {
+                    let what = format!("is taken for {}", ready.user_id);
+                    found.push(not(Invariant::AttachedFirst, what));
+                }
+                self.resumed(&ready.resume.threads, ground);
+            }
+            Says::Resumed { threads } => self.resumed(threads, ground),
+            Says::Disconnect { code, .. } => {
+                self.disconnect = code.map(CloseCode::code);
+            }
+            Says::ServerDraining { .. } => ground.meet("drain: a client was told"),
+            Says::Ack(_) | Says::Done { .. } | Says::Pong { .. } | Says::ToolProgress { .. } => {
+                if !self.is_ready {
+                    found.push(not(Invariant::AttachedFirst, "an answer before connection_ready"));
+                }
+            }
+            Says::AuthOk { .. }
+            | Says::AuthRequired { .. }
+            | Says::Error { .. }
+            | Says::Ping { .. }
+            | Says::RateLimit { .. }
+            | Says::ReplayComplete { .. }
+            | Says::ServiceStatus { .. }
+            | Says::TokenExpiring { .. } => {}
+        }
+    }
+
+    fn resumed(&mut self, threads: &[Resumed], ground: &Ground) {
+        for resumed in threads {
+            if resumed.recovered {
+                ground.meet("resume: recovered");
+                let position = self.positions.entry(resumed.thread_id).or_default();
+                *position = (*position).max(resumed.from_seq);
+            } else {
+                let why = resumed.reason.map_or("no reason", |reason| reason.as_str());
+                ground.meet(format!("resume: not recovered, {why}"));
+                self.positions.remove(&resumed.thread_id);
+            }
+        }
+    }
+}
+
+/// What is acknowledged is stored, and stays the one outcome of that message.
+fn acknowledged(
+    ground: &Ground,
+    user: &UserId,
+    ack: &AckFrame,
+    acks: &mut BTreeMap<(UserId, ClientMsgId), AckFrame>,
+    found: &mut Vec<Broken>,
+) {
+    let name = ack.client_msg_id.as_str();
+    ground.meet(if ack.duplicate { "ack: duplicate" } else { "ack: accepted" });
+    let told = (ack.message_id, ack.thread_id, ack.run_id, ack.seq);
+    let memory = ground.disk.memory.snapshot();
+    let load = Load::Message { client_msg_id: ack.client_msg_id.clone() };
+    let stored = match memory.load(user, &load) {
+        Loaded::Message(Some((_, outcome))) => outcome,
+        _ => {
+            return found.push(not(Invariant::Kept, format!("{name} is acknowledged, not stored")));
+        }
+    };
+    let FirstOutcome { message_id, thread_id, seq, run_id, run_status } = stored;
+    if (message_id, thread_id, run_id, seq) != told {
+        found.push(not(Invariant::OneOutcome, format!("{name}: {told:?}, stored {run_id}")));
+    }
+    if !run_status.is_terminal() {
+        found.push(not(Invariant::Converges, format!("{name}: its run is {run_status:?}")));
+    }
+    let first =
+        acks.entry((user.clone(), ack.client_msg_id.clone())).or_insert_with(|| ack.clone());
+    if (first.message_id, first.thread_id, first.run_id, first.seq) != told {
+        found.push(not(Invariant::OneOutcome, format!("{name}: {first:?}, then {ack:?}")));
+    }
+}
+
+/// What every application shows is what the logs hold.
+pub(crate) fn check_views(ground: &Ground, logs: &Logs) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    for device in 0..ground.seats.len() {
+        let user = ground.user(device);
+        let mut seat = ground.seat(device);
+        let told = std::mem::take(&mut seat.broken).into_iter();
+        broken
+            .extend(told.map(|what| not(Invariant::EachOnce, format!("device {device}: {what}"))));
+        for (thread_id, view) in &seat.views {
+            for (seq, id) in &view.entries {
+                let body = logs.body(&user, *thread_id, *seq);
+                let stored = body.and_then(|b| Entry::decode(b.frame(*seq, false).bytes()).ok());
+                if stored.is_none_or(|entry| entry.id != *id) {
+                    let what = format!("device {device}: {thread_id} {seq} is not as shown");
+                    broken.push(not(Invariant::EachOnce, what));
+                }
+            }
+        }
+    }
+    broken
+}
+
+/// What keeps a healed world from having converged.
+pub(crate) fn unsettled(ground: &Ground) -> Vec<String> {
+    let mut open = Vec::new();
+    match ground.disk.memory.unfinished_runs().now_or_never() {
+        Some(Ok(users)) if users.is_empty() => {}
+        unfinished => open.push(format!("runs: {unfinished:?}")),
+    }
+    let logs = Logs::read(ground);
+    for device in 0..ground.seats.len() {
+        let user = ground.user(device);
+        let seat = ground.seat(device);
+        if seat.link != Some(Link::Ready) {
+            open.push(format!("device {device} is {:?}", seat.link));
+        }
+        for (thread_id, view) in &seat.views {
+            let head = logs.head(&user, *thread_id);
+            if head != Some(view.last()) {
+                let last = view.last();
+                open.push(format!(
+                    "device {device} has {thread_id} to {last}, it goes to {head:?}"
+                ));
+            }
+        }
+        for (name, said) in &seat.said {
+            match said {
+                Said::Waiting => open.push(format!("device {device}: {} waits", name.as_str())),
+                Said::Acked(ack) if !seat.views.contains_key(&ack.thread_id) => {
+                    open.push(format!("device {device} does not see its {}", name.as_str()));
+                }
+                Said::Acked(_) | Said::Refused(_) => {}
+            }
+        }
+    }
+    open
+}

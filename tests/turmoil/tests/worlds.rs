@@ -1,0 +1,136 @@
+//! Worlds from seeds, and the worlds that once broke something.
+//!
+//! `GOLDENPATH_SIM_WORLDS=10000` runs more of them, `GOLDENPATH_SIM_SEED=7` runs that one alone.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
+use goldenpath_simulation::{Outcome, Plan, run, shortest};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// Worlds of the ordinary test, over all parts.
+const WORLDS: u64 = 60;
+/// Tests among which the seeds are shared out, so that they run side by side.
+const PARTS: u64 = 4;
+/// Worlds run to shorten a history that breaks something.
+const TRIES: usize = 80;
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from)
+}
+
+/// Runs a seed; what breaks something is shortened, kept, and told with the way to see it again.
+fn world(seed: u64) -> Outcome {
+    let plan = Plan::draw(seed);
+    let outcome = run(&plan);
+    if !outcome.broken.is_empty() {
+        let plan = shortest(&plan, TRIES);
+        let folder = target().join("turmoil");
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join(format!("{seed}.jsonl"));
+        fs::write(&file, plan.text()).unwrap();
+        let outcome = run(&plan);
+        fs::write(file.with_extension("story"), outcome.story.join("\n")).unwrap();
+        let first: String =
+            outcome.broken.iter().take(5).map(|broken| format!("  {broken}\n")).collect();
+        panic!(
+            "seed {seed} breaks:\n{first}the shortest history ({}; copy it to tests/turmoil/regressions):\n{}\
+             again: GOLDENPATH_SIM_SEED={seed} cargo nextest run -p goldenpath-simulation one_world",
+            file.display(),
+            plan.text(),
+        );
+    }
+    outcome
+}
+
+fn add(met: &mut BTreeMap<String, u64>, outcome: &Outcome) {
+    for (what, times) in &outcome.met {
+        *met.entry(what.clone()).or_default() += times;
+    }
+}
+
+/// What must have happened in the worlds of one part, so that what holds in them means something.
+const MUST: [&str; 0] = [];
+
+fn part(part: u64) {
+    if number("GOLDENPATH_SIM_SEED").is_some() {
+        return;
+    }
+    let worlds = number("GOLDENPATH_SIM_WORLDS").unwrap_or(WORLDS);
+    let mut met = BTreeMap::new();
+    let (mut frames, mut ms, mut count) = (0, 0, 0);
+    for seed in (part..worlds).step_by(PARTS as usize) {
+        let outcome = world(seed);
+        add(&mut met, &outcome);
+        frames += outcome.frames;
+        ms += outcome.ms;
+        count += 1;
+    }
+    println!("part {part}: {count} worlds, {frames} frames, {} s of virtual time", ms / 1000);
+    for (what, times) in &met {
+        println!("{times:8}  {what}");
+    }
+    if count >= WORLDS / PARTS {
+        let never: Vec<&&str> = MUST.iter().filter(|what| !met.contains_key(**what)).collect();
+        assert!(never.is_empty(), "never happened: {never:?}");
+    }
+    note(part, count);
+}
+
+/// Keeps the count where `tests/run` finds it: the parts add up.
+fn note(part: u64, count: u64) {
+    let folder = target().join("proof");
+    fs::create_dir_all(folder.join("turmoil")).unwrap();
+    fs::write(folder.join(format!("turmoil/{part}")), count.to_string()).unwrap();
+    let read = |part| fs::read_to_string(folder.join(format!("turmoil/{part}"))).ok();
+    let sum: u64 = (0..PARTS).filter_map(read).filter_map(|text| text.parse::<u64>().ok()).sum();
+    fs::write(folder.join("turmoil.txt"), format!("worlds {sum}\n")).unwrap();
+}
+
+#[test]
+fn worlds_keep_their_promises_0() {
+    part(0);
+}
+
+#[test]
+fn worlds_keep_their_promises_1() {
+    part(1);
+}
+
+#[test]
+fn worlds_keep_their_promises_2() {
+    part(2);
+}
+
+#[test]
+fn worlds_keep_their_promises_3() {
+    part(3);
+}
+
+#[test]
+fn one_world_is_the_same_every_time() {
+    let seeds = number("GOLDENPATH_SIM_SEED").map_or(vec![0, 1, 2], |seed| vec![seed]);
+    for seed in seeds {
+        let (one, other) = (world(seed), run(&Plan::draw(seed)));
+        assert_eq!((one.digest, one.frames, one.ms), (other.digest, other.frames, other.ms));
+        assert_eq!(one.met, other.met);
+        assert!(one.frames > 0, "somebody heard something");
+    }
+}
+
+#[test]
+fn what_once_broke_something_no_longer_does() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+    for file in fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().path();
+        let plan = Plan::read(&fs::read_to_string(&file).unwrap()).unwrap();
+        let outcome = run(&plan);
+        assert!(outcome.broken.is_empty(), "{}: {:#?}", file.display(), outcome.broken);
+    }
+}
