@@ -1,6 +1,6 @@
 //! Connections come, resume, follow and go.
 
-use super::state::{Asked, Connection, Resuming, Thread, shared};
+use super::state::{Asked, Connection, PageWeight, Resuming, Thread, shared};
 use super::{Hub, HubReady, Load, Loaded, Output};
 use crate::fault::Fault;
 use crate::id::{ConnectionId, EffectId, Seq, ThreadId};
@@ -382,6 +382,11 @@ impl Hub {
                     self.reply(connection_id, &Reply::None, &complete);
                 }
                 Next::Load(load) => {
+                    let unread = connection.unread();
+                    if unread.is_full(PageWeight::most(&self.limits)) {
+                        // The mark of what is unread wakes it.
+                        return;
+                    }
                     let effect = self.load(Asked::Page { connection_id, thread_id }, load);
                     if let Some(connection) = self.connections.get_mut(&connection_id)
                         && let Some(subscription) = connection.subscriptions.get_mut(&thread_id)
@@ -403,15 +408,26 @@ impl Hub {
         result: Result<Loaded, Fault>,
     ) {
         let mark = self.next_mark;
+        let most = PageWeight::most(&self.limits);
         let Some(connection) = self.connections.get_mut(&connection_id) else { return };
+        let unread = connection.unread();
         let Some(subscription) = connection.subscriptions.get_mut(&thread_id) else { return };
         match result {
             Ok(Loaded::Entries(entries)) if !entries.is_empty() => {
-                let Some(frames) = subscription.page(effect, mark, &entries, in_summary) else {
+                //= specs/delivery.md#dlv-05
+                //# Every entry MUST in the end reach a reader that stays connected or keeps resuming.
+                let (fitting, weight) = fitting(&entries, unread, most);
+                if fitting == 0 {
+                    // Pages of other threads fill its part of the outbox; a mark of them wakes this one.
+                    subscription.page_failed(effect);
+                    return;
+                }
+                let entries = &entries[..fitting];
+                let Some(frames) = subscription.page(effect, mark, entries, in_summary) else {
                     return self.ignore();
                 };
                 self.next_mark += 1;
-                connection.marks.insert(mark, thread_id);
+                connection.marks.insert(mark, (thread_id, weight));
                 self.deliver(connection_id, shared(frames), false);
                 self.out.push_back(Output::Mark { connection_id, mark });
             }
@@ -434,11 +450,13 @@ impl Hub {
 
     pub(super) fn marked(&mut self, connection_id: ConnectionId, mark: u64) {
         let Some(connection) = self.connections.get_mut(&connection_id) else { return };
-        let Some(thread_id) = connection.marks.remove(&mark) else { return };
+        let Some((thread_id, _)) = connection.marks.remove(&mark) else { return };
         if let Some(subscription) = connection.subscriptions.get_mut(&thread_id) {
             subscription.read(mark);
-            self.dirty.insert(thread_id);
         }
+        // There is room for the next page of any thread.
+        let behind = connection.subscriptions.iter().filter(|(_, one)| !one.is_live());
+        self.dirty.extend(behind.map(|(thread_id, _)| *thread_id));
     }
 
     pub(super) fn load_thread(&mut self, thread_id: ThreadId) {
@@ -448,6 +466,25 @@ impl Hub {
             self.load(Asked::Thread(thread_id), Load::Thread { thread_id });
         }
     }
+}
+
+/// How many of the entries of a page fit beside what is unread, and what they weigh; one always fits
+/// when nothing is unread.
+fn fitting(
+    entries: &[(Seq, EntryBody)],
+    unread: PageWeight,
+    most: PageWeight,
+) -> (usize, PageWeight) {
+    let (mut count, mut weight) = (0, PageWeight::default());
+    for (_, body) in entries {
+        let with_it = weight.plus(PageWeight { frames: 1, bytes: body.bytes().len() });
+        let is_first = count == 0 && unread.is_nothing();
+        if !is_first && !unread.plus(with_it).fits(most) {
+            break;
+        }
+        (count, weight) = (count + 1, with_it);
+    }
+    (count, weight)
 }
 
 /// Whether a `summary` subscription carries a stored entry; see [`Event::in_summary`].
@@ -464,5 +501,51 @@ fn not_recovered(point: &ResumePoint, head: Option<Head>, code: ErrorCode) -> Re
         to_seq: head.map_or(point.after_seq, |head| head.seq),
         reason: Some(code),
         snapshot_url: head.map(|head| format!("/api/threads/{}/log", head.thread_id)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::EventId;
+    use crate::time::Wall;
+    use crate::wire::Draft;
+
+    fn entries(count: u64) -> Vec<(Seq, EntryBody)> {
+        let body = |n| {
+            let draft = Draft {
+                id: EventId(u128::from(n)),
+                thread_id: ThreadId(1),
+                epoch: crate::id::Epoch(1),
+                ts: Wall(1),
+                scope: None,
+                synthesized: false,
+                event: Event::ThreadUpdated { title: "as long as any other".into() },
+            };
+            (Seq(n), draft.encode())
+        };
+        (1..=count).map(body).collect()
+    }
+
+    //= specs/delivery.md#dlv-05
+    //= type=test
+    //# Every entry MUST in the end reach a reader that stays connected or keeps resuming.
+    #[test]
+    fn pages_of_many_threads_together_leave_half_of_an_outbox_free() {
+        let page = entries(10);
+        let one = page[0].1.bytes().len();
+        let nothing = PageWeight::default();
+        let frames = |frames| PageWeight { frames, bytes: usize::MAX / 4 };
+        assert_eq!(fitting(&page, nothing, frames(100)).0, 10);
+        assert_eq!(fitting(&page, nothing, frames(4)).0, 4);
+        let bytes = PageWeight { frames: 100, bytes: 3 * one };
+        assert_eq!(fitting(&page, nothing, bytes).1, PageWeight { frames: 3, bytes: 3 * one });
+        let unread = PageWeight { frames: 3, bytes: 3 * one };
+        assert_eq!(fitting(&page, unread, frames(4)).0, 1);
+        assert_eq!(fitting(&page, unread, frames(3)).0, 0);
+        assert!(unread.is_full(frames(3)) && !unread.is_full(frames(4)));
+        // An entry larger than the outbox is sent alone: nothing else would ever end the waiting.
+        assert_eq!(fitting(&page, nothing, PageWeight { frames: 1, bytes: 1 }).0, 1);
+        assert!(!nothing.is_full(nothing));
     }
 }

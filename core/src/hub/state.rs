@@ -1,6 +1,7 @@
 //! What a hub keeps about a connection and a thread.
 
 use crate::id::{ClientMsgId, ConnectionId, Epoch, Fence, MessageId, RunId, Seq, ThreadId};
+use crate::limits::Limits;
 use crate::run::{Assignment, CancelReason, Grammar};
 use crate::thread::{Log, Subscription};
 use crate::time::{Mono, Wall, earliest};
@@ -25,10 +26,49 @@ pub(super) struct Connection {
     pub(super) subscriptions: BTreeMap<ThreadId, Subscription>,
     /// A resume that waits for threads to be loaded; the first one is that of the attach.
     pub(super) resuming: VecDeque<Resuming>,
-    /// Marks under way, and the thread each belongs to.
-    pub(super) marks: BTreeMap<u64, ThreadId>,
+    /// Marks under way: the thread each belongs to, and the weight of the page before it.
+    pub(super) marks: BTreeMap<u64, (ThreadId, PageWeight)>,
     /// Whether the heads changed since they were last told.
     pub(super) heads_changed: bool,
+}
+
+/// How much of an outbox a page takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct PageWeight {
+    pub(super) frames: usize,
+    pub(super) bytes: usize,
+}
+
+impl PageWeight {
+    /// What replays may take of an outbox: the other half is for what is live.
+    pub(super) const fn most(limits: &Limits) -> Self {
+        Self { frames: limits.outbox_frames / 2, bytes: limits.outbox_bytes / 2 }
+    }
+
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self { frames: self.frames + other.frames, bytes: self.bytes + other.bytes }
+    }
+
+    pub(super) const fn fits(self, most: Self) -> bool {
+        self.frames <= most.frames && self.bytes <= most.bytes
+    }
+
+    /// No page weighs nothing: each has an entry.
+    pub(super) const fn is_nothing(self) -> bool {
+        self.frames == 0
+    }
+
+    pub(super) const fn is_full(self, most: Self) -> bool {
+        !self.is_nothing() && (self.frames >= most.frames || self.bytes >= most.bytes)
+    }
+}
+
+impl Connection {
+    /// What its reader has not yet taken of the pages sent to it, over all threads.
+    pub(super) fn unread(&self) -> PageWeight {
+        let weights = self.marks.values().map(|(_, weight)| *weight);
+        weights.fold(PageWeight::default(), PageWeight::plus)
+    }
 }
 
 /// A resume that waits until all its threads are loaded.
