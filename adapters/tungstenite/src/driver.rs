@@ -43,7 +43,6 @@ pub(crate) enum Command {
 }
 
 /// What happened.
-#[expect(clippy::large_enum_variant, reason = "one at a time, consumed at once")]
 enum Happened<S> {
     Asked(Option<Command>),
     Dialed(Result<Socket<S>, DialFailure>),

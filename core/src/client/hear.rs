@@ -102,12 +102,14 @@ impl Client {
     /// The server does not know us: the transport brought no credential, or it was taken off on the
     /// way (F06). What we have goes into a frame, once.
     fn auth_required(&mut self) {
-        let State::Authenticating(Authenticating { auth_sent, .. }) = &self.state else { return };
-        if *auth_sent {
-            self.out.push_back(Output::NeedCredential(WhyCredential::Refused));
-        } else {
+        let State::Authenticating(state) = &mut self.state else { return };
+        let again = core::mem::replace(&mut state.asked, true);
+        if !state.auth_sent {
             self.authenticate();
+        } else if again {
+            self.out.push_back(Output::NeedCredential(WhyCredential::Refused));
         }
+        // The first question crossed with an `auth` that was sent unasked: that is its answer.
     }
 
     fn error(&mut self, now: Now, reference: Option<FrameRef>, error: ErrorFrame, retryable: bool) {

@@ -362,7 +362,8 @@ impl Client {
             parting: verdict::Parting::default(),
         };
         let until = now.mono.after(self.config.ready_timeout);
-        self.go(State::Authenticating(Authenticating { socket, until, auth_sent: false }));
+        let (auth_sent, asked) = (false, false);
+        self.go(State::Authenticating(Authenticating { socket, until, auth_sent, asked }));
         if self.config.auth_by_frame {
             self.authenticate();
         }

@@ -31,6 +31,8 @@ pub(super) struct Authenticating {
     pub(super) socket: Socket,
     pub(super) until: Mono,
     pub(super) auth_sent: bool,
+    /// Whether the server has asked for a credential, as it does once on a socket that brought none.
+    pub(super) asked: bool,
 }
 
 /// The server is ready; what was missed is being read.

@@ -13,6 +13,9 @@ use goldenpath_runtime::ports::Store as _;
 use goldenpath_simulator::{Broken, Invariant};
 use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(test)]
+mod tests;
+
 /// All logs of all users.
 pub(crate) struct Logs(BTreeMap<UserId, BTreeMap<ThreadId, Vec<EntryBody>>>);
 

@@ -1,7 +1,7 @@
 //! Runs a plan: the node and the devices on one simulated network, all in one thread, by one clock.
 
 use crate::device::{Order, Orders, seat};
-use crate::ground::{Ground, NODE};
+use crate::ground::{Ground, Heard, NODE};
 use crate::node::node;
 use crate::oracle::{Logs, check_frames, check_views, unsettled};
 use crate::plan::{Plan, Point, Step};
@@ -42,18 +42,7 @@ pub struct Outcome {
 /// Runs a plan to its end, heals everything, and checks the whole history.
 #[must_use]
 pub fn run(plan: &Plan) -> Outcome {
-    let ground = Arc::new(Ground::new(plan.seed, plan.users, plan.devices, plan.first_frame));
-    let mut world = World::new(plan, ground.clone());
-    let mut broken = Vec::new();
-    if let Err(error) = world.live(plan) {
-        broken.push(Broken { invariant: Invariant::Rests, what: format!("a host ended: {error}") });
-    }
-    let open = world.heal().unwrap_or_else(|error| vec![format!("a host ended: {error}")]);
-    broken.extend(open.into_iter().map(|what| Broken { invariant: Invariant::Converges, what }));
-    let ms = world.now_ms();
-    drop(world);
-
-    let heard = std::mem::take(&mut ground.tape().heard);
+    let Played { ground, heard, mut broken, ms } = play(plan);
     let logs = Logs::read(&ground);
     logs.check(&ground, &mut broken);
     broken.extend(check_frames(&ground, &logs, &heard));
@@ -66,6 +55,31 @@ pub fn run(plan: &Plan) -> Outcome {
     }
     let story = heard.iter().map(ToString::to_string).collect();
     Outcome { broken, digest: hasher.finish(), frames: heard.len(), met, ms, story }
+}
+
+/// A history before it is judged.
+pub(crate) struct Played {
+    pub(crate) ground: Arc<Ground>,
+    pub(crate) heard: Vec<Heard>,
+    /// What did not converge.
+    pub(crate) broken: Vec<Broken>,
+    pub(crate) ms: u64,
+}
+
+/// Runs a plan and heals everything.
+pub(crate) fn play(plan: &Plan) -> Played {
+    let ground = Arc::new(Ground::new(plan.seed, plan.users, plan.devices, plan.first_frame));
+    let mut world = World::new(plan, ground.clone());
+    let mut broken = Vec::new();
+    if let Err(error) = world.live(plan) {
+        broken.push(Broken { invariant: Invariant::Rests, what: format!("a host ended: {error}") });
+    }
+    let open = world.heal().unwrap_or_else(|error| vec![format!("a host ended: {error}")]);
+    broken.extend(open.into_iter().map(|what| Broken { invariant: Invariant::Converges, what }));
+    let ms = world.now_ms();
+    drop(world);
+    let heard = std::mem::take(&mut ground.tape().heard);
+    Played { ground, heard, broken, ms }
 }
 
 /// What is to be undone, and when.
