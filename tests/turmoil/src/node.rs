@@ -40,7 +40,7 @@ pub(crate) fn limits() -> Limits {
         messages_per_minute: 600,
         message_burst: 100,
         connections_per_user: 6,
-        outbox_frames: 48,
+        outbox_frames: 40,
         outbox_bytes: 64 * 1024,
         replay_entries: 150,
         load_page: 40,

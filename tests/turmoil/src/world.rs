@@ -123,7 +123,7 @@ impl World {
             .simulation_duration(Duration::from_secs(100_000))
             .min_message_latency(Duration::from_millis(1))
             .max_message_latency(Duration::from_millis(plan.latency_ms))
-            .tcp_capacity(32)
+            .tcp_capacity(8)
             .build();
         let of_node = ground.clone();
         sim.host(NODE, move || node(of_node.clone()));
