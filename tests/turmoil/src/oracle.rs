@@ -153,11 +153,10 @@ impl Socket {
         if code == CloseCode::Internal.code() || code == CloseCode::ProtocolViolated.code() {
             found.push(not(Invariant::FaultsCloseNothing, format!("closed with {code}")));
         }
-        // An answer to the client's own goodbye carries its code; a peer whose heartbeat is lost is not
-        // spoken to any more.
-        let needs_none = [CloseCode::Normal, CloseCode::HeartbeatLost].map(CloseCode::code);
+        // The answer to a client's own goodbye carries the code of that: it is done, or heard nothing.
+        let own = [CloseCode::Normal, CloseCode::HeartbeatLost].map(CloseCode::code);
         let ours = CloseCode::from_code(code).is_some();
-        if !needs_none.contains(&code) && (!ours || self.disconnect != Some(code)) {
+        if !own.contains(&code) && (!ours || self.disconnect != Some(code)) {
             let what = format!("closed with {code} after disconnect {:?}", self.disconnect);
             found.push(not(Invariant::FaultsCloseNothing, what));
         }
