@@ -175,8 +175,8 @@ fn a_reader_that_stops_reading_is_closed_comes_back_and_misses_nothing() {
         cancel_on_disconnect: false,
     };
     let mut steps = vec![At { ms: 300, step: say(0, None) }];
-    steps.push(At { ms: 1_000, step: Step::Deaf { device: 0, ms: 3_500 } });
-    let say = |n: u64| At { ms: 1_000 + 200 * n, step: say(1, Some(0)) };
+    steps.push(At { ms: 1_000, step: Step::Deaf { device: 0, ms: 1_500 } });
+    let say = |n: u64| At { ms: 1_000 + 100 * n, step: say(1, Some(0)) };
     steps.extend((0..14).map(say));
     let plan = Plan { seed: 1, users: 1, devices: 2, latency_ms: 5, first_frame: true, steps };
     let outcome = run(&plan);
