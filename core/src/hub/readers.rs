@@ -527,9 +527,7 @@ mod tests {
         (1..=count).map(body).collect()
     }
 
-    //= specs/delivery.md#dlv-05
-    //= type=test
-    //# Every entry MUST in the end reach a reader that stays connected or keeps resuming.
+    // DLV-05; the histories of the simulator are cited for it.
     #[test]
     fn pages_of_many_threads_together_leave_half_of_an_outbox_free() {
         let page = entries(10);
