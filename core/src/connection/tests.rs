@@ -3,6 +3,7 @@
 
 mod bounds;
 mod credentials;
+mod last_words;
 mod matrix;
 mod properties;
 mod requirements;
