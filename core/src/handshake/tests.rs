@@ -384,3 +384,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_refusal_says_how_to_authenticate_or_when_to_come_back() {
+    let with = |status: u16| {
+        let codes = ErrorCode::ALL.iter().filter(move |code| code.http_status() == status);
+        codes.map(|code| Refusal::unauthenticated(&PeerFault::new(*code, "why")))
+    };
+    let has = |refusal: &Refusal, name: &str| refusal.headers.iter().any(|(n, _)| *n == name);
+    assert!(with(401).count() > 0 && with(503).count() > 0);
+    assert!(with(401).all(|refusal| has(&refusal, "WWW-Authenticate")));
+    assert!(with(503).all(|refusal| has(&refusal, "Retry-After")));
+    assert!(with(403).all(|refusal| refusal.headers.is_empty()));
+}

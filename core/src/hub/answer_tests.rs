@@ -303,3 +303,145 @@ fn time_that_passes_in_an_idle_hub_changes_nothing() {
     asking.hub.handle_timeout(asking.now.after(Millis(1)));
     assert!(matches!(asking.hub.poll_output(), Output::Idle(_)));
 }
+
+/// Says something in a new thread and lets the store do all that follows; the run that starts.
+fn starting(asking: &mut Asking, name: &str) -> RunId {
+    let ClientBody::UserMessage(mut question) = message("Costs of May") else { unreachable!() };
+    question.client_msg_id = ClientMsgId::new(name).unwrap();
+    let mut outputs = asking.ask(ClientBody::UserMessage(question));
+    let mut next = 1;
+    for _ in 0..10 {
+        let run = outputs.iter().find_map(|output| match output {
+            Output::StartRun { assignment, .. } => Some(assignment.run_id),
+            _ => None,
+        });
+        if let Some(run_id) = run {
+            return run_id;
+        }
+        let (effect, entries) = outputs
+            .iter()
+            .find_map(|output| match output {
+                Output::Commit { effect, batch } => Some((*effect, batch.entries.len() as u64)),
+                _ => None,
+            })
+            .expect("the store is asked");
+        let result = Ok(Committed::Done { first_seq: Seq(next) });
+        next += entries;
+        outputs = asking.input(Input::Committed { effect, result });
+    }
+    panic!("no run starts");
+}
+
+fn cancelled(outputs: &[Output]) -> Option<RunId> {
+    outputs.iter().find_map(|output| match output {
+        Output::CancelRun { run_id, .. } => Some(*run_id),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_cancel_without_a_name_means_the_only_run_and_nothing_when_there_are_two() {
+    let mut asking = Asking::with(Limits { running_runs_per_user: 2, ..Limits::default() });
+    let run_id = starting(&mut asking, "m1");
+    let mut alone = Asking { hub: asking.hub.clone(), now: asking.now };
+    let cancel = || ClientBody::CancelRun { run_id: None };
+    assert_eq!(cancelled(&alone.ask(cancel())), Some(run_id));
+    assert_ne!(starting(&mut asking, "m2"), run_id);
+    assert_eq!(refused(&asking.ask(cancel())), "run_not_found");
+}
+
+#[test]
+fn a_new_log_is_of_the_second_in_which_it_began() {
+    let outputs = Asking::new().ask(message("Costs of May"));
+    let epoch = outputs.iter().find_map(|output| match output {
+        Output::Commit { batch, .. } => Some(batch.epoch),
+        _ => None,
+    });
+    assert_eq!(epoch, Some(Epoch(1_795_255_873)));
+}
+
+#[test]
+fn a_thread_that_was_deleted_is_read_again_before_it_is_believed_and_only_that_one() {
+    let mut asking = Asking::new();
+    let subscribe = || ClientBody::Subscribe { thread_id: THREAD, level: Level::Full };
+    asking.ask_in_thread(subscribe(), 1);
+    asking.ask(ClientBody::Unsubscribe { thread_id: THREAD });
+    let delete = ClientBody::Thread(ThreadCommand::Delete { thread_id: THREAD });
+    let (effect, record) = recording(&asking.ask(delete));
+    assert_eq!(record, Record::DeleteThread { thread_id: THREAD });
+    let outputs = asking.input(Input::Recorded { effect, result: Ok(true) });
+    assert_eq!(heard(&outputs)[0]["payload"]["what"], "delete_thread");
+    assert_eq!(loading(&asking.ask(subscribe())).1, Load::Thread { thread_id: THREAD });
+}
+
+#[test]
+fn who_waits_in_a_thread_that_is_forgotten_is_told() {
+    let mut asking = Asking::new();
+    let rename =
+        || ClientBody::Thread(ThreadCommand::Rename { thread_id: THREAD, title: "May".into() });
+    let outputs = asking.ask_in_thread(rename(), 1);
+    let effect = outputs.iter().find_map(|output| match output {
+        Output::Commit { effect, .. } => Some(*effect),
+        _ => None,
+    });
+    assert_eq!(asking.ask(rename()), [], "it waits for the first");
+    let lost = Input::Committed { effect: effect.unwrap(), result: Ok(Committed::Fenced) };
+    let outputs = asking.input(lost);
+    let codes: Vec<_> =
+        heard(&outputs).iter().map(|frame| frame["payload"]["code"].clone()).collect();
+    assert_eq!(codes, ["thread_not_found", "storage_unavailable"]);
+}
+
+fn batch(outputs: &[Output]) -> Batch {
+    let found = outputs.iter().find_map(|output| match output {
+        Output::Commit { batch, .. } => Some(batch.clone()),
+        _ => None,
+    });
+    found.unwrap_or_else(|| panic!("nothing is written: {outputs:?}"))
+}
+
+#[test]
+fn the_digest_of_a_message_is_fnv_1a_of_its_content() {
+    let batch = batch(&Asking::new().ask(message("a")));
+    assert_eq!(batch.message.unwrap().digest, 0xaf63_dc4c_8601_ec8c);
+}
+
+#[test]
+fn a_message_is_taken_at_the_head_it_expects_and_at_no_other() {
+    for (expected, code) in [(9, None), (8, Some("thread_advanced")), (10, Some("thread_advanced"))]
+    {
+        let ClientBody::UserMessage(mut question) = message("more") else { unreachable!() };
+        question.thread_id = Some(THREAD);
+        question.expected_head_seq = Some(Seq(expected));
+        let mut asking = Asking::new();
+        let outputs = asking.ask_in_thread(ClientBody::UserMessage(question), 9);
+        match code {
+            None => assert_eq!(batch(&outputs).expected_head, Some(Seq(9))),
+            Some(code) => {
+                let (effect, load) = loading(&outputs);
+                assert!(matches!(load, Load::Message { .. }), "was it said before?");
+                assert_eq!(refused(&asking.loaded(effect, Ok(Loaded::Message(None)))), code);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_waiting_run_is_written_behind_a_higher_fence() {
+    let mut asking = Asking::with(Limits { running_runs_per_user: 1, ..Limits::default() });
+    starting(&mut asking, "m1");
+    let ClientBody::UserMessage(mut question) = message("more") else { unreachable!() };
+    question.client_msg_id = ClientMsgId::new("m2").unwrap();
+    let outputs = asking.ask(ClientBody::UserMessage(question));
+    let run_id = batch(&outputs).message.unwrap().run_id;
+    assert_eq!(batch(&outputs).runs, [], "it only waits");
+    let effect = outputs.iter().find_map(|output| match output {
+        Output::Commit { effect, .. } => Some(*effect),
+        _ => None,
+    });
+    let result = Ok(Committed::Done { first_seq: Seq(1) });
+    asking.input(Input::Committed { effect: effect.unwrap(), result });
+    let ended = batch(&asking.ask(ClientBody::CancelQueued { run_id }));
+    assert_eq!(ended.runs[0].status, crate::wire::RunStatus::Cancelled);
+    assert_eq!(ended.runs[0].fence, crate::id::Fence(1));
+}

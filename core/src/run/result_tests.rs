@@ -215,3 +215,42 @@ fn a_result_over_the_bound_fails_unless_it_was_stored() {
         assert_eq!(error.map(|error| error.message), (status == ToolStatus::Failed).then_some(why));
     }
 }
+
+#[test]
+fn a_run_has_so_many_effects_and_not_one_more() {
+    // Four agents, each thinks once and calls a tool once.
+    for (effects_per_run, done) in [(8, true), (7, false)] {
+        let (scripts, tools) = team(Route::Full);
+        let limits = Limits { effects_per_run, ..Limits::default() };
+        let mut world = World::new(scripts, tools, limits);
+        world.finish();
+        world.check();
+        assert_eq!(world.ended == [RunStatus::Completed], done, "{:?}", world.lines());
+    }
+}
+
+#[test]
+fn a_run_says_how_long_it_took() {
+    let (scripts, tools) = team(Route::Full);
+    let mut world = World::new(scripts, tools, Limits::default());
+    world.finish();
+    let took = world.log.iter().find_map(|entry| match &entry.event {
+        Event::RunCompleted { duration_ms, .. } => Some(*duration_ms),
+        _ => None,
+    });
+    // Four tools after each other, five milliseconds each.
+    assert_eq!(took, Some(20));
+}
+
+#[test]
+fn the_output_of_an_agent_may_be_as_long_as_the_bound() {
+    let most = Limits::default().inline_result_bytes;
+    for (length, whole) in [(most - 2, true), (most - 1, false)] {
+        let (mut scripts, tools) = team(Route::Full);
+        scripts.get_mut("data").unwrap().end = done(&"x".repeat(length));
+        let mut world = World::new(scripts, tools, Limits::default());
+        world.finish();
+        world.check();
+        assert_eq!(world.ended == [RunStatus::Completed], whole, "{:?}", world.ended);
+    }
+}

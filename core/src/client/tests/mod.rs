@@ -1,6 +1,7 @@
 //! The client state by state: the whole matrix here, one sentence for each rule in the files below.
 
 mod asking;
+mod limits;
 mod link;
 mod messages;
 mod reading;
