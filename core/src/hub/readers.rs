@@ -81,11 +81,13 @@ impl Hub {
 
     /// Threads nobody follows and in which nothing is under way are read again when needed.
     pub(super) fn forget_quiet_threads(&mut self) {
-        let followed: BTreeSet<ThreadId> = self
-            .connections
-            .values()
-            .flat_map(|connection| connection.subscriptions.keys().copied())
-            .collect();
+        let mut followed = BTreeSet::new();
+        for connection in self.connections.values() {
+            followed.extend(connection.subscriptions.keys().copied());
+            // A resume that waits for one thread holds the others it names.
+            let waiting = connection.resuming.iter().flat_map(|resuming| &resuming.points);
+            followed.extend(waiting.map(|point| point.thread_id));
+        }
         self.threads.retain(|id, thread| followed.contains(id) || !thread.is_quiet());
     }
 
