@@ -167,6 +167,25 @@ fn every_failure_of_the_catalogue_has_its_row_and_its_test() {
 }
 
 #[test]
+fn every_line_of_the_security_checklist_names_a_test() {
+    let checklist = fs::read_to_string(root().join("specs/security.md")).unwrap();
+    let files = files();
+    let sources: String =
+        with_extension(&files, &["rs"]).map(|(_, text)| text).collect::<Vec<_>>().concat();
+    let mut ids = BTreeSet::new();
+    for row in checklist.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Id"))
+    {
+        let id = row.split('|').nth(1).unwrap().trim();
+        assert!(ids.insert(id), "{id} is there twice");
+        // The shape that tests/run compares with the tests that ran.
+        let named = row.strip_suffix("` |").and_then(|row| row.rsplit('`').next());
+        let test = named.unwrap_or_else(|| panic!("{id} does not end with its test"));
+        assert!(sources.contains(&format!("fn {test}(")), "{id}: there is no test {test}");
+    }
+    assert!(ids.len() > 20, "{ids:?}");
+}
+
+#[test]
 fn every_suite_is_listed() {
     let suites = fs::read_to_string(root().join("tests/suites")).unwrap();
     let manifest = fs::read_to_string(root().join("tests/Cargo.toml")).unwrap();
