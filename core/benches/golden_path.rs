@@ -3,10 +3,11 @@
 
 use core::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use goldenpath_core::connection::Identity;
 use goldenpath_core::hub::{Committed, Hub, Input, Output};
 use goldenpath_core::id::{
-    AgentRunId, ClientMsgId, ConnectionId, EventId, MessageId, Name, RunId, Seq, ThreadId,
-    ToolCallId, UserId,
+    AgentRunId, ClientMsgId, ConnectionId, EventId, MessageId, Name, RunId, Seq, SessionId,
+    ThreadId, ToolCallId,
 };
 use goldenpath_core::limits::Limits;
 use goldenpath_core::run::Assignment;
@@ -32,8 +33,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let user = UserId::new("ada").expect("a valid name");
-        let mut hub = Hub::new(user, Arc::new(Limits::default()), Seed::new(1));
+        let visitor = Identity::visitor(1, SessionId(1), NOW.wall);
+        let mut hub = Hub::new(visitor.scope(), Arc::new(Limits::default()), Seed::new(1));
         hub.handle_input(
             NOW,
             Input::Attach { connection_id: READER, resume: Vec::new(), reader: true },

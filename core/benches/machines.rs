@@ -7,7 +7,7 @@ use goldenpath_core::handshake::{
     Accepted, Admission, Dialect, Presented, ServerCondition, UpgradeRequest, decide,
 };
 use goldenpath_core::hub::HubReady;
-use goldenpath_core::id::{ConnectionId, EffectId, Seq, SessionId, ThreadId, UserId};
+use goldenpath_core::id::{ConnectionId, EffectId, Seq, SessionId, ThreadId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Mono, Now, Wall};
@@ -39,12 +39,7 @@ fn opening() -> Opening {
 }
 
 fn ada() -> Identity {
-    Identity {
-        user_id: UserId::new("ada").expect("a valid name"),
-        session_id: SessionId(1),
-        expires_at: None,
-        demo: false,
-    }
+    Identity::visitor(1, SessionId(1), START.wall)
 }
 
 fn drain(connection: &mut Connection) -> usize {

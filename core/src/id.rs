@@ -216,6 +216,13 @@ texts! {
     UserId up to 128;
 }
 
+impl UserId {
+    /// Of the text of a visitor's id, which is short and has no control characters.
+    pub(crate) fn of_visitor(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+}
+
 /// The position of an entry in its thread: 1, 2, 3 … without a gap (DLV-02). 0 stands before the first.
 /// What is read from outside is at most [`Seq::MAX`]: so one more never overflows, and every position
 /// that was heard can be said again.

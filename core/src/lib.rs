@@ -48,12 +48,7 @@
 //!         match connection.poll_output() {
 //!             Output::Send(frame) => sent.push(frame.as_str().to_owned()),
 //!             Output::Verify { effect, .. } => {
-//!                 let identity = Identity {
-//!                     user_id: UserId::new("ada")?,
-//!                     session_id: SessionId(1),
-//!                     expires_at: None,
-//!                     demo: false,
-//!                 };
+//!                 let identity = Identity::visitor(7, SessionId(1), now.wall);
 //!                 world.push(Input::Verdict { effect, verdict: Ok(identity) });
 //!             }
 //!             Output::Attach { .. } => world.push(Input::Attached(HubReady::default())),

@@ -135,11 +135,11 @@ fn opening(u: &mut Unstructured<'_>) -> Result<Opening> {
 }
 
 fn identity(user: &str, seconds: Option<u64>) -> Identity {
-    Identity {
-        user_id: UserId::new(user).expect("a name"),
-        session_id: SessionId(1),
-        expires_at: seconds.map(|seconds| START.wall.after(Millis::from_secs(seconds))),
-        demo: seconds.is_none(),
+    match seconds {
+        Some(seconds) => {
+            goldenpath_simulator::identity(user, START.wall.after(Millis::from_secs(seconds)))
+        }
+        None => Identity::visitor(1, SessionId(1), START.wall),
     }
 }
 

@@ -101,7 +101,7 @@ impl Case {
         piece: usize,
     ) -> core::result::Result<ImportReport, ImportError> {
         let input = Box::new(Delivery { file: self.file.clone(), at: 0, piece });
-        let (tenant, prices) = (Tenant::of("ada"), PRICES.clone());
+        let (tenant, prices) = (Tenant::at_the_machine("ada"), PRICES.clone());
         let mut read = 0;
         let result = RUNTIME.block_on(import(
             ledger,

@@ -1,16 +1,18 @@
 //! Batches as a hub makes them, with ids that are easy to read.
 
+use goldenpath_core::auth::Scope;
 use goldenpath_core::hub::{Batch, NewAnswer, NewMessage, NewThread, RunChange};
-use goldenpath_core::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, ThreadId, UserId};
+use goldenpath_core::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, ThreadId};
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{
     Draft, EntryBody, Event, Json, OnDisconnect, RunScope, RunStatus, ThoughtKind,
 };
+use goldenpath_simulator::scope_of;
 
 pub(crate) const EPOCH: Epoch = Epoch(7);
 
-pub(crate) fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
+pub(crate) fn user(name: &str) -> Scope {
+    scope_of(name)
 }
 
 pub(crate) fn client(name: &str) -> ClientMsgId {
@@ -41,11 +43,11 @@ pub(crate) fn thought(text: &str) -> Event {
 }
 
 /// A batch with as many plain entries, and nothing else in it.
-pub(crate) fn plain(id: u128, user: &UserId, thread_id: ThreadId, entries: u128) -> Batch {
+pub(crate) fn plain(id: u128, user: &Scope, thread_id: ThreadId, entries: u128) -> Batch {
     let body = |n| entry(id * 1000, thread_id, n, thought("hm"));
     Batch {
         id: EventId(id * 1000),
-        user_id: user.clone(),
+        scope: user.clone(),
         thread_id,
         epoch: EPOCH,
         at: Wall(1000 + u64::try_from(id).unwrap()),
@@ -60,7 +62,7 @@ pub(crate) fn plain(id: u128, user: &UserId, thread_id: ThreadId, entries: u128)
 }
 
 /// Opens a thread; one entry.
-pub(crate) fn opening(id: u128, user: &UserId, thread_id: ThreadId) -> Batch {
+pub(crate) fn opening(id: u128, user: &Scope, thread_id: ThreadId) -> Batch {
     let mut batch = plain(id, user, thread_id, 0);
     batch.entries =
         vec![entry(id * 1000, thread_id, 0, Event::ThreadCreated { title: "First".into() })];
@@ -69,13 +71,7 @@ pub(crate) fn opening(id: u128, user: &UserId, thread_id: ThreadId) -> Batch {
 }
 
 /// A message and its queued run; two entries.
-pub(crate) fn asking(
-    id: u128,
-    user: &UserId,
-    thread_id: ThreadId,
-    name: &str,
-    run: RunId,
-) -> Batch {
+pub(crate) fn asking(id: u128, user: &Scope, thread_id: ThreadId, name: &str, run: RunId) -> Batch {
     let mut batch = plain(id, user, thread_id, 0);
     let message_id = MessageId(run.0 + 10_000);
     let said = Event::UserMessage {
@@ -101,7 +97,7 @@ pub(crate) fn asking(
 /// A run goes on, with two entries.
 pub(crate) fn working(
     id: u128,
-    user: &UserId,
+    user: &Scope,
     thread_id: ThreadId,
     run: RunId,
     fence: u64,
@@ -115,7 +111,7 @@ pub(crate) fn working(
 /// A run answers and ends; two entries.
 pub(crate) fn answering(
     id: u128,
-    user: &UserId,
+    user: &Scope,
     thread_id: ThreadId,
     run: RunId,
     fence: u64,

@@ -3,9 +3,10 @@
 use crate::batches::{client, entry, thought, user};
 use crate::world::World;
 use futures_util::future::join_all;
+use goldenpath_core::auth::Scope;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{Batch, Load, NewAnswer, NewMessage, NewThread, Record, RunChange};
-use goldenpath_core::id::{Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId, UserId};
+use goldenpath_core::id::{Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId};
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{Event, Feedback, OnDisconnect, RunStatus};
 use goldenpath_runtime::ports::MessageRange;
@@ -23,11 +24,11 @@ enum Step {
     Commit(Vec<Batch>),
     /// A batch whose commit goes wrong at first.
     Fail(Batch, Lost),
-    Record(UserId, Record),
+    Record(Scope, Record),
     Restart,
 }
 
-fn users() -> impl Strategy<Value = UserId> {
+fn users() -> impl Strategy<Value = Scope> {
     prop_oneof![4 => Just(user("ada")), 1 => Just(user("bob"))]
 }
 
@@ -68,11 +69,11 @@ fn batches() -> impl Strategy<Value = Batch> {
     let head = (weighted(0.1, 0..9u64), of(Just("Renamed")), 0..50u64);
     let epoch = prop_oneof![20 => Just(7u32), 1 => Just(8u32)];
     (1..24u128, users(), threads(), content, vec(changes(), 0..3), head, epoch).prop_map(
-        |(id, user_id, thread_id, content, runs, (expected, title, at), epoch)| {
+        |(id, scope, thread_id, content, runs, (expected, title, at), epoch)| {
             let (new_thread, entries, message, answers) = parts(id, thread_id, content);
             Batch {
                 id: EventId(id),
-                user_id,
+                scope,
                 thread_id,
                 epoch: Epoch(epoch),
                 at: Wall(at),

@@ -4,8 +4,9 @@ use crate::batches::{answering, asking, client, opening, plain, user, working};
 use crate::on_every_store;
 use crate::world::World;
 use bytes::Bytes;
+use goldenpath_core::auth::Scope;
 use goldenpath_core::hub::{Committed, Load, Loaded, Record};
-use goldenpath_core::id::{MessageId, RunId, Seq, ThreadId, UserId};
+use goldenpath_core::id::{MessageId, RunId, Seq, ThreadId};
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{Feedback, RunStatus};
 use goldenpath_runtime::ports::{Artifact, MessageRange};
@@ -50,7 +51,7 @@ fn loads(thread_id: ThreadId, run_id: RunId, name: &str) -> Vec<Load> {
 }
 
 /// Everything Ada can see, as one value.
-async fn everything(world: &World, user: &UserId) -> String {
+async fn everything(world: &World, user: &Scope) -> String {
     let mut seen = Vec::new();
     for load in loads(THREAD, RUN, "a") {
         seen.push(format!("{:?}", world.load(user, load).await));
@@ -91,7 +92,7 @@ on_every_store! {
         assert_eq!(world.artifacts.get(&bob, RUN, "a").await, Ok(None));
         assert_eq!(world.artifacts.list(&bob, RUN).await, Ok(vec![]));
         let unfinished = world.store.unfinished_runs().await.unwrap();
-        assert!(unfinished.iter().all(|(user, _)| user.as_str() == "ada"));
+        assert!(unfinished.iter().all(|of| of.owner().as_str() == "ada"));
     }
 
     //= specs/isolation.md#iso-04

@@ -86,7 +86,7 @@ on_every_store! {
         let found = world.store.unfinished_runs().await.unwrap();
         let found: Vec<_> = found
             .iter()
-            .map(|(user, runs)| (user.as_str(), runs.iter().map(|r| r.run_id.0).collect::<Vec<_>>()))
+            .map(|of| (of.owner().as_str(), of.runs().iter().map(|r| r.run_id.0).collect::<Vec<_>>()))
             .collect();
         assert_eq!(found, [("ada", vec![9, 4]), ("bob", vec![3])]);
     }

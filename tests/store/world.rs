@@ -1,8 +1,9 @@
 //! A store under test, and how to restart it.
 
+use goldenpath_core::auth::Scope;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{Batch, Committed, Load, Loaded, StoredThread};
-use goldenpath_core::id::{Seq, ThreadId, UserId};
+use goldenpath_core::id::{Seq, ThreadId};
 use goldenpath_core::wire::EntryBody;
 use goldenpath_runtime::memory::MemoryStore;
 use goldenpath_runtime::ports::{Accounts, Artifacts, Directory, Store};
@@ -92,11 +93,11 @@ impl World {
         }
     }
 
-    pub(crate) async fn load(&self, user: &UserId, load: Load) -> Loaded {
+    pub(crate) async fn load(&self, user: &Scope, load: Load) -> Loaded {
         self.store.load(user, load).await.unwrap()
     }
 
-    pub(crate) async fn thread(&self, user: &UserId, thread_id: ThreadId) -> Option<StoredThread> {
+    pub(crate) async fn thread(&self, user: &Scope, thread_id: ThreadId) -> Option<StoredThread> {
         match self.load(user, Load::Thread { thread_id }).await {
             Loaded::Thread(thread) => Some(thread),
             Loaded::NoThread => None,
@@ -104,7 +105,7 @@ impl World {
         }
     }
 
-    pub(crate) async fn log(&self, user: &UserId, thread_id: ThreadId) -> Vec<(Seq, EntryBody)> {
+    pub(crate) async fn log(&self, user: &Scope, thread_id: ThreadId) -> Vec<(Seq, EntryBody)> {
         let load = Load::Entries {
             thread_id,
             after_seq: Seq::ZERO,

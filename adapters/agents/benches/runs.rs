@@ -2,7 +2,6 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use goldenpath_agents::bench;
-use goldenpath_core::id::UserId;
 use goldenpath_runtime::agent::testing::Stage;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ fn runs(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("the machine has a clock");
     let team = Arc::new(bench::team().expect("a test makes this very team"));
-    let stage = runtime.block_on(async { Stage::new(team, UserId::new("ada").expect("a name")) });
+    let stage = runtime.block_on(async { Stage::new(team, goldenpath_simulator::scope_of("ada")) });
     let mut group = criterion.benchmark_group("run");
     group.throughput(Throughput::Elements(1));
     group.bench_function("28 entries, tools answer at once", |bencher| {

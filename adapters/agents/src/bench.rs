@@ -77,7 +77,6 @@ impl Tool for AtOnce {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use goldenpath_core::id::UserId;
     use goldenpath_core::wire::{Entry, Event};
     use goldenpath_runtime::agent::testing::Stage;
     use std::sync::Arc;
@@ -92,7 +91,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_has_28_entries_in_one_batch() {
-        let stage = Stage::new(Arc::new(team().unwrap()), UserId::new("ada").unwrap());
+        let stage = Stage::new(Arc::new(team().unwrap()), goldenpath_simulator::scope_of("ada"));
         let played = stage.ask("Anything").await;
         let lines: Vec<String> = played.entries.iter().map(line).collect();
         insta::assert_snapshot!(lines.join("\n"));
@@ -103,7 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_crash_at_any_entry_changes_nothing() {
-        let stage = Stage::new(Arc::new(team().unwrap()), UserId::new("ada").unwrap());
+        let stage = Stage::new(Arc::new(team().unwrap()), goldenpath_simulator::scope_of("ada"));
         stage.crash_everywhere("Anything").await;
     }
 }

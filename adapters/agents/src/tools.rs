@@ -65,7 +65,7 @@ pub fn equip(team: TeamBuilder, instruments: &Instruments) -> TeamBuilder {
 
 /// Whose rows: those of the run's user and no others.
 fn tenant(cx: &ToolCx) -> Tenant {
-    Tenant::of(cx.user_id().as_str())
+    Tenant::of(cx.user())
 }
 
 /// The day the run started: the same for all its tools, and after a crash.

@@ -16,7 +16,7 @@ use sqlx::Row;
 use support::{Database, database, shared_data};
 
 fn ann() -> Tenant {
-    Tenant::of("ann")
+    Tenant::at_the_machine("ann")
 }
 
 fn options(id: &str) -> ImportOptions {

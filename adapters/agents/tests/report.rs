@@ -21,7 +21,7 @@ fn last_day() -> Day {
 }
 
 fn demo() -> Tenant {
-    Tenant::of("demo-user-1")
+    Tenant::at_the_machine("demo-user-1")
 }
 
 async fn seeded() -> Database {
@@ -85,7 +85,7 @@ async fn a_visitor_gets_the_demonstration_data_once() {
         .await
         .unwrap();
     assert_eq!((again.imported, again.duplicates), (0, 0));
-    let other = Tenant::of("demo-user-2");
+    let other = Tenant::at_the_machine("demo-user-2");
     assert_eq!(db.store.coverage(&other).await.unwrap().value.rows, 0);
     assert!(db.store.delete_import(&demo(), demo_data::IMPORT_ID).await.unwrap() > 5_000);
     assert_eq!(db.store.coverage(&demo()).await.unwrap().value.rows, 0);

@@ -98,7 +98,7 @@ async fn the_same_question_about_the_same_data_is_computed_once() {
     let db = database().await;
     let behind = Arc::new(Counting { store: Arc::new(db.store.clone()), queries: 0.into() });
     let cache = ResultCache::new(behind.clone());
-    let (ada, bob) = (Tenant::of("ada"), Tenant::of("bob"));
+    let (ada, bob) = (Tenant::at_the_machine("ada"), Tenant::at_the_machine("bob"));
     import(&cache, &ada, "one", 5).await;
     import(&cache, &bob, "one", 7).await;
     let question = tokens();
@@ -137,7 +137,7 @@ async fn visitors_share_the_demonstration_until_they_import_their_own() {
     let clock = Clock::starting_at(Wall(noon));
     let store: Arc<dyn UsageStore> = Arc::new(db.store.clone());
     let shown = Demonstration::new(store.clone(), Arc::new(PriceTable::bundled()), clock);
-    let (ada, bob) = (Tenant::of("demo-user-1"), Tenant::of("demo-user-2"));
+    let (ada, bob) = (Tenant::at_the_machine("demo-user-1"), Tenant::at_the_machine("demo-user-2"));
     // Both at once: whoever comes second waits for the first.
     let (first, second) = tokio::join!(shown.coverage(&ada), shown.coverage(&bob));
     let (first, second) = (first.unwrap().value, second.unwrap().value);
@@ -148,7 +148,7 @@ async fn visitors_share_the_demonstration_until_they_import_their_own() {
     // Nothing of it is theirs, and nobody else sees it.
     assert_eq!(db.store.coverage(&ada).await.unwrap().value.rows, 0);
     assert_eq!(shown.delete_import(&ada, "demo").await.unwrap(), 0);
-    assert_eq!(shown.coverage(&Tenant::of("carol")).await.unwrap().value.rows, 0);
+    assert_eq!(shown.coverage(&Tenant::at_the_machine("carol")).await.unwrap().value.rows, 0);
     // Made-up and real figures are not added up.
     import(&shown, &ada, "mine", 5).await;
     let mine = shown.coverage(&ada).await.unwrap().value;

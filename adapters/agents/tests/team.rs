@@ -10,7 +10,7 @@ use goldenpath_agents::cost::thresholds::Thresholds;
 use goldenpath_agents::import::{self, ImportOptions};
 use goldenpath_agents::tools::{FACTS, Instruments};
 use goldenpath_agents::{demo_data, team};
-use goldenpath_core::id::{RunId, UserId};
+use goldenpath_core::id::RunId;
 use goldenpath_core::run::Grammar;
 use goldenpath_core::wire::{AgentStatus, Event, RunStatus, ToolStatus};
 use goldenpath_runtime::agent::testing::{Played, Stage};
@@ -37,14 +37,14 @@ fn stage(usage: Arc<dyn UsageStore>) -> Stage {
         demo: true,
     };
     let team = Arc::new(team::built_in(&instruments).unwrap());
-    Stage::new(team, UserId::new(USER).unwrap())
+    Stage::new(team, goldenpath_simulator::scope_of(USER))
 }
 
 /// A store with a month of demonstration data and the month before.
 async fn demo() -> Database {
     let database = database().await;
     let prices = PriceTable::bundled();
-    let tenant = Tenant::of(USER);
+    let tenant = Tenant::at_the_machine(USER);
     demo_data::seed_tenant(&database.store, &tenant, &prices, 7, today()).await.unwrap();
     database
 }
@@ -61,7 +61,8 @@ async fn small() -> Database {
         name: "a part of the demonstration data".into(),
         started_at_us: today().start_us(),
     };
-    let mut import = database.store.begin_import(&Tenant::of(USER), spec).await.unwrap();
+    let mut import =
+        database.store.begin_import(&Tenant::at_the_machine(USER), spec).await.unwrap();
     import.write(rows).await.unwrap();
     import.finish(Finish::Commit).await.unwrap();
     database
@@ -163,7 +164,7 @@ async fn the_azure_trace_takes_the_partial_way_and_names_what_is_missing() {
     };
     let path = shared_data("azure/AzureLLMInferenceTrace_code.csv");
     let store: Arc<dyn UsageStore> = Arc::new(database.store.clone());
-    let tenant = Tenant::of(USER);
+    let tenant = Tenant::at_the_machine(USER);
     let report =
         import::import_file(&*store, &tenant, prices, &path, options, &mut |_| {}).await.unwrap();
     assert!(report.imported > 8_000, "{report:?}");
@@ -227,7 +228,7 @@ async fn a_question_about_a_part_gets_that_part() {
 async fn another_users_data_are_not_seen() {
     let database = demo().await;
     let mut stage = stage(Arc::new(database.store.clone()));
-    stage.user_id = UserId::new("eve").unwrap();
+    stage.user = goldenpath_simulator::scope_of("eve");
     let played = stage.ask("Analyze my AI costs").await;
     check(&stage, &played);
     assert_eq!(names(&played), ["triage", "data_helper", "report", "supervisor"]);

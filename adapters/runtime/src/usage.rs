@@ -24,6 +24,7 @@ mod money;
 mod query;
 
 use core::fmt;
+use goldenpath_core::auth::Scope;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -45,8 +46,14 @@ pub use query::{
 pub struct Tenant(String);
 
 impl Tenant {
-    /// The tenant of this user.
-    pub fn of(user_id: impl Into<String>) -> Self {
+    /// The rows of this user.
+    pub fn of(user: &Scope) -> Self {
+        Self(user.user_id().as_str().to_owned())
+    }
+
+    /// The rows of the user whom somebody names who has the database in hand: for commands at the
+    /// machine and for tests, never for what comes over a wire.
+    pub fn at_the_machine(user_id: impl Into<String>) -> Self {
         Self(user_id.into())
     }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use futures_util::future::BoxFuture;
-use goldenpath_core::id::{Name, RunId, UserId};
+use goldenpath_core::id::{Name, RunId};
 use goldenpath_core::run::Grammar;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{AgentStatus, Event, Json, RunStatus, ToolStatus};
@@ -175,7 +175,7 @@ async fn add(cx: &Cx, a: u64, b: u64, how: &str) -> Result<u64, AgentError> {
 }
 
 fn stage(data: Work) -> Stage {
-    Stage::new(team(data), UserId::new("ada").unwrap())
+    Stage::new(team(data), goldenpath_simulator::scope_of("ada"))
 }
 
 fn statuses(played: &Played) -> Vec<(String, AgentStatus)> {

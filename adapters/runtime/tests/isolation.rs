@@ -10,9 +10,8 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use goldenpath_core::id::{
-    ClientMsgId, ConnectionId, FrameRef, Name, RunId, Seq, ThreadId, UserId,
-};
+use goldenpath_core::auth::Scope;
+use goldenpath_core::id::{ClientMsgId, ConnectionId, FrameRef, Name, RunId, Seq, ThreadId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::outbox::{self, Receiver};
 use goldenpath_core::seed::Seed;
@@ -251,7 +250,7 @@ struct Stage {
 }
 
 struct Person {
-    user_id: UserId,
+    user: Scope,
     readers: Vec<Reader>,
     next: u128,
     heard: Vec<String>,
@@ -279,7 +278,7 @@ impl Stage {
         let store = Arc::new(MemoryStore::new());
         let around = Surroundings { clock, limits, runs: Arc::new(runs), store };
         let people = [0, 1].map(|number| Person {
-            user_id: UserId::new(USERS[number]).unwrap(),
+            user: goldenpath_simulator::scope_of(USERS[number]),
             readers: Vec::new(),
             next: (number as u128 + 1) << 100,
             heard: Vec::new(),
@@ -418,7 +417,7 @@ impl Person {
         let (sender, outbox) = outbox::channel(10_000, 10_000_000);
         self.next += 1;
         let id = ConnectionId(self.next);
-        let link = shards.attach(&self.user_id, id, resume, true, sender).await;
+        let link = shards.attach(&self.user, id, resume, true, sender).await;
         self.readers.push(Reader { id, link, outbox });
     }
 

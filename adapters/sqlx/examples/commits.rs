@@ -3,8 +3,9 @@
 //!
 //! `cargo run --release -p goldenpath-sqlx --example commits -- [DIR] [RUNS] [full]`
 
+use goldenpath_core::auth::Scope;
 use goldenpath_core::hub::{Batch, Committed, NewAnswer, NewMessage, NewThread, RunChange};
-use goldenpath_core::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, ThreadId, UserId};
+use goldenpath_core::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, ThreadId};
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{
@@ -70,7 +71,7 @@ async fn produce(store: Arc<dyn Store>, batches: Vec<Batch>) {
 fn batches(n: u64, runs: usize) -> Vec<Batch> {
     let mut seed = Seed::new(n);
     let start = Wall(1_700_000_000_000);
-    let user_id = UserId::new(&format!("user-{n}")).expect("a short name is a user");
+    let scope = goldenpath_simulator::scope_of(&format!("user-{n}"));
     let thread_id = ThreadId::draw(&mut seed, start);
     let mut batches = Vec::with_capacity(runs * ENTRIES.len());
     for run in 0..runs {
@@ -78,7 +79,7 @@ fn batches(n: u64, runs: usize) -> Vec<Batch> {
         let wall = start.after(Millis(100 * run as u64));
         let run_id = RunId::draw(&mut seed, wall);
         for (step, count) in ENTRIES.into_iter().enumerate() {
-            let of = (&user_id, thread_id, run_id);
+            let of = (&scope, thread_id, run_id);
             batches.push(batch(&mut seed, wall, of, (run, step, count)));
         }
     }
@@ -88,7 +89,7 @@ fn batches(n: u64, runs: usize) -> Vec<Batch> {
 fn batch(
     seed: &mut Seed,
     wall: Wall,
-    (user_id, thread_id, run_id): (&UserId, ThreadId, RunId),
+    (scope, thread_id, run_id): (&Scope, ThreadId, RunId),
     (run, step, count): (usize, usize, usize),
 ) -> Batch {
     let status = if step == 2 { RunStatus::Completed } else { RunStatus::Running };
@@ -107,7 +108,7 @@ fn batch(
     });
     Batch {
         id: EventId::draw(seed, wall),
-        user_id: user_id.clone(),
+        scope: scope.clone(),
         thread_id,
         epoch: Epoch(1),
         at: wall,

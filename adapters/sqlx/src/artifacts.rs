@@ -4,25 +4,26 @@ use crate::columns::{Column, get, read_fault};
 use crate::store::{Side, SqliteStore, Wrote};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use goldenpath_core::id::{RunId, UserId};
+use goldenpath_core::auth::Scope;
+use goldenpath_core::id::RunId;
 use goldenpath_runtime::ports::{Answer, Artifact, ArtifactInfo, Artifacts};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 
 impl Artifacts for SqliteStore {
-    fn put(&self, user: &UserId, run_id: RunId, artifact: Artifact) -> Answer<bool> {
+    fn put(&self, user: &Scope, run_id: RunId, artifact: Artifact) -> Answer<bool> {
         self.write(Side::Artifact(user.clone(), run_id, artifact))
             .map(|wrote| wrote.map(|wrote| wrote == Wrote::Done))
             .boxed()
     }
 
-    fn get(&self, user: &UserId, run_id: RunId, name: &str) -> Answer<Option<Artifact>> {
+    fn get(&self, user: &Scope, run_id: RunId, name: &str) -> Answer<Option<Artifact>> {
         let (pool, user, name) = (self.readers.clone(), user.clone(), name.to_owned());
         async move { read(&pool, &user, run_id, name).await.map_err(|error| read_fault(&error)) }
             .boxed()
     }
 
-    fn list(&self, user: &UserId, run_id: RunId) -> Answer<Vec<ArtifactInfo>> {
+    fn list(&self, user: &Scope, run_id: RunId) -> Answer<Vec<ArtifactInfo>> {
         let (pool, user) = (self.readers.clone(), user.clone());
         async move { list(&pool, &user, run_id).await.map_err(|error| read_fault(&error)) }.boxed()
     }
@@ -30,7 +31,7 @@ impl Artifacts for SqliteStore {
 
 async fn read(
     pool: &SqlitePool,
-    user: &UserId,
+    user: &Scope,
     run_id: RunId,
     name: String,
 ) -> Result<Option<Artifact>, sqlx::Error> {
@@ -39,7 +40,7 @@ async fn read(
          WHERE r.run_id = ? AND r.user_id = ? AND a.name = ?",
     )
     .bind(run_id.stored())
-    .bind(user.stored())
+    .bind(user.user_id().stored())
     .bind(name.clone())
     .fetch_optional(pool)
     .await?;
@@ -53,7 +54,7 @@ async fn read(
 
 async fn list(
     pool: &SqlitePool,
-    user: &UserId,
+    user: &Scope,
     run_id: RunId,
 ) -> Result<Vec<ArtifactInfo>, sqlx::Error> {
     let rows = sqlx::query(
@@ -62,7 +63,7 @@ async fn list(
          WHERE r.run_id = ? AND r.user_id = ? ORDER BY a.name",
     )
     .bind(run_id.stored())
-    .bind(user.stored())
+    .bind(user.user_id().stored())
     .fetch_all(pool)
     .await?;
     let info = |row: &SqliteRow| {

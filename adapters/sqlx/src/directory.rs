@@ -5,7 +5,8 @@ use crate::store::{SqliteStore, segment};
 use bytes::Bytes;
 use core::future::Future;
 use futures_util::FutureExt;
-use goldenpath_core::id::{MessageId, RunId, Seq, ThreadId, UserId};
+use goldenpath_core::auth::Scope;
+use goldenpath_core::id::{MessageId, RunId, Seq, ThreadId};
 use goldenpath_core::wire::Feedback;
 use goldenpath_runtime::ports::{
     Answer, Directory, FeedbackView, MessageRange, MessageView, Page, RunView, ThreadCursor,
@@ -27,20 +28,20 @@ fn answer<T: Send + 'static>(
 impl Directory for SqliteStore {
     fn threads(
         &self,
-        user: &UserId,
+        user: &Scope,
         after: Option<ThreadCursor>,
         limit: u32,
     ) -> Answer<Page<ThreadView, ThreadCursor>> {
         answer(threads(self.readers.clone(), user.clone(), after, limit.max(1)))
     }
 
-    fn thread(&self, user: &UserId, thread_id: ThreadId) -> Answer<Option<ThreadView>> {
+    fn thread(&self, user: &Scope, thread_id: ThreadId) -> Answer<Option<ThreadView>> {
         let (pool, user) = (self.readers.clone(), user.clone());
         answer(async move {
             let sql = format!("{THREAD} WHERE t.thread_id = ? AND t.user_id = ?");
             let row = sqlx::query(AssertSqlSafe(sql))
                 .bind(thread_id.stored())
-                .bind(user.stored())
+                .bind(user.user_id().stored())
                 .fetch_optional(&pool)
                 .await?;
             row.map(|row| thread_view(&row)).transpose()
@@ -49,30 +50,30 @@ impl Directory for SqliteStore {
 
     fn messages(
         &self,
-        user: &UserId,
+        user: &Scope,
         thread_id: ThreadId,
         range: MessageRange,
     ) -> Answer<Option<Vec<MessageView>>> {
         answer(messages(self.readers.clone(), user.clone(), thread_id, range))
     }
 
-    fn run(&self, user: &UserId, run_id: RunId) -> Answer<Option<RunView>> {
+    fn run(&self, user: &Scope, run_id: RunId) -> Answer<Option<RunView>> {
         let (pool, user) = (self.readers.clone(), user.clone());
         answer(async move {
             let row = sqlx::query("SELECT * FROM run WHERE run_id = ? AND user_id = ?")
                 .bind(run_id.stored())
-                .bind(user.stored())
+                .bind(user.user_id().stored())
                 .fetch_optional(&pool)
                 .await?;
             row.map(|row| run_view(&row)).transpose()
         })
     }
 
-    fn runs(&self, user: &UserId, limit: u32) -> Answer<Vec<RunView>> {
+    fn runs(&self, user: &Scope, limit: u32) -> Answer<Vec<RunView>> {
         let (pool, user) = (self.readers.clone(), user.clone());
         answer(async move {
             let rows = sqlx::query("SELECT * FROM run WHERE user_id = ? ORDER BY n DESC LIMIT ?")
-                .bind(user.stored())
+                .bind(user.user_id().stored())
                 .bind(i64::from(limit))
                 .fetch_all(&pool)
                 .await?;
@@ -80,20 +81,20 @@ impl Directory for SqliteStore {
         })
     }
 
-    fn position(&self, user: &UserId, thread_id: ThreadId) -> Answer<Option<Seq>> {
+    fn position(&self, user: &Scope, thread_id: ThreadId) -> Answer<Option<Seq>> {
         let (pool, user) = (self.readers.clone(), user.clone());
         answer(async move {
             let row =
                 sqlx::query("SELECT position FROM thread WHERE thread_id = ? AND user_id = ?")
                     .bind(thread_id.stored())
-                    .bind(user.stored())
+                    .bind(user.user_id().stored())
                     .fetch_optional(&pool)
                     .await?;
             row.map(|row| get(&row, "position")).transpose()
         })
     }
 
-    fn feedback(&self, user: &UserId, message_id: MessageId) -> Answer<Option<FeedbackView>> {
+    fn feedback(&self, user: &Scope, message_id: MessageId) -> Answer<Option<FeedbackView>> {
         let (pool, user) = (self.readers.clone(), user.clone());
         answer(async move {
             let row = sqlx::query(
@@ -102,7 +103,7 @@ impl Directory for SqliteStore {
                  WHERE m.message_id = ? AND m.user_id = ?",
             )
             .bind(message_id.stored())
-            .bind(user.stored())
+            .bind(user.user_id().stored())
             .fetch_optional(&pool)
             .await?;
             let view = |row: SqliteRow| {
@@ -117,7 +118,7 @@ impl Directory for SqliteStore {
 
 async fn threads(
     pool: SqlitePool,
-    user: UserId,
+    user: Scope,
     after: Option<ThreadCursor>,
     limit: u32,
 ) -> Result<Page<ThreadView, ThreadCursor>, sqlx::Error> {
@@ -127,7 +128,7 @@ async fn threads(
     );
     // One more than wanted tells whether another page follows.
     let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(user.stored())
+        .bind(user.user_id().stored())
         .bind(after.map(|after| after.updated_at.stored()))
         .bind(after.map(|after| after.thread_id.stored()))
         .bind(i64::from(limit) + 1)
@@ -143,7 +144,7 @@ async fn threads(
 
 async fn messages(
     pool: SqlitePool,
-    user: UserId,
+    user: Scope,
     thread_id: ThreadId,
     range: MessageRange,
 ) -> Result<Option<Vec<MessageView>>, sqlx::Error> {
@@ -160,7 +161,7 @@ async fn messages(
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(thread_id.stored())
-        .bind(user.stored())
+        .bind(user.user_id().stored())
         .bind(range.after.stored())
         .bind(signed(range.before.0))
         .bind(i64::from(range.limit.max(1)))

@@ -93,7 +93,7 @@ async fn total(store: &SqliteUsage, tenant: &Tenant) -> (Usd, u64) {
 async fn importing_the_same_rows_again_changes_nothing() {
     let Fixture { store, _dir, .. } = fixture().await;
     let (ann, rows) = (
-        Tenant::of("ann"),
+        Tenant::at_the_machine("ann"),
         (0..321).map(|n| event(&n.to_string(), DAY, n, "m", 1_234_567)).collect::<Vec<_>>(),
     );
     assert_eq!(load(&store, &ann, "dry", rows.clone(), Finish::DryRun).await, outcome(321, 0));
@@ -114,7 +114,7 @@ async fn importing_the_same_rows_again_changes_nothing() {
 #[tokio::test]
 async fn equal_rows_without_an_id_are_counted_and_rows_with_the_same_id_are_not() {
     let Fixture { store, _dir, .. } = fixture().await;
-    let ann = Tenant::of("ann");
+    let ann = Tenant::at_the_machine("ann");
     let anonymous = || UsageEvent { identified: false, ..event("digest", DAY, 0, "m", 10) };
     let rows =
         vec![anonymous(), anonymous(), event("a", DAY, 1, "m", 10), event("a", DAY, 1, "m", 10)];
@@ -130,7 +130,7 @@ async fn equal_rows_without_an_id_are_counted_and_rows_with_the_same_id_are_not(
 #[tokio::test]
 async fn a_dropped_import_leaves_nothing_and_the_next_one_works() {
     let Fixture { store, pool, _dir } = fixture().await;
-    let ann = Tenant::of("ann");
+    let ann = Tenant::at_the_machine("ann");
     for _ in 0..5 {
         let mut writer = store.begin_import(&ann, spec("gone")).await.unwrap();
         writer.write(vec![event("x", DAY, 1, "m", 1)]).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_dropped_import_leaves_nothing_and_the_next_one_works() {
 #[tokio::test]
 async fn no_tenant_sees_another_ones_rows() {
     let Fixture { store, _dir, .. } = fixture().await;
-    let (ann, bob) = (Tenant::of("ann"), Tenant::of("bob"));
+    let (ann, bob) = (Tenant::at_the_machine("ann"), Tenant::at_the_machine("bob"));
     let rows = vec![event("1", DAY, 1, "m", 5), event("2", DAY, 1, "m", 5)];
     load(&store, &ann, "i", rows.clone(), Finish::Commit).await;
     assert_eq!(total(&store, &bob).await, (Usd::ZERO, 0));
@@ -174,7 +174,7 @@ async fn no_tenant_sees_another_ones_rows() {
 #[tokio::test]
 async fn sums_beyond_64_bits_of_picodollars_are_exact() {
     let Fixture { store, _dir, .. } = fixture().await;
-    let ann = Tenant::of("ann");
+    let ann = Tenant::at_the_machine("ann");
     let large = 9_000_000_000_000_000_007;
     load(
         &store,
@@ -190,7 +190,7 @@ async fn sums_beyond_64_bits_of_picodollars_are_exact() {
 #[tokio::test]
 async fn groups_filters_and_time_come_out_in_order() {
     let Fixture { store, _dir, .. } = fixture().await;
-    let ann = Tenant::of("ann");
+    let ann = Tenant::at_the_machine("ann");
     let mut rows = vec![
         event("1", DAY, 0, "small", 1),
         event("2", DAY + 1, 0, "large", 9_000_000),
@@ -230,7 +230,7 @@ async fn groups_filters_and_time_come_out_in_order() {
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_interrupted_and_the_connection_lives_on() {
     let Fixture { store, _dir, .. } = fixture().await;
-    let ann = Tenant::of("ann");
+    let ann = Tenant::at_the_machine("ann");
     load(
         &store,
         &ann,
@@ -251,7 +251,7 @@ async fn a_query_that_takes_too_long_is_interrupted_and_the_connection_lives_on(
 #[tokio::test]
 async fn every_row_is_superseded_failed_truncated_or_kept() {
     let Fixture { store, _dir, .. } = fixture().await;
-    let ann = Tenant::of("ann");
+    let ann = Tenant::at_the_machine("ann");
     let with = |id: &str, second, change: fn(&mut UsageEvent)| {
         let mut row = event(id, DAY, second, "m", 1_000_000_000);
         change(&mut row);

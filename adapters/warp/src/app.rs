@@ -5,7 +5,7 @@ use crate::origin::Origins;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use goldenpath_core::id::UserId;
+use goldenpath_core::auth::Scope;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{ErrorCode, Json};
 use goldenpath_runtime::connection::Connections;
@@ -106,11 +106,11 @@ pub trait Usage: Send + Sync + 'static {
     /// Reads a file to its end and imports it, or says why not.
     fn import(
         &self,
-        user: &UserId,
+        user: &Scope,
         request: ImportRequest,
         file: BoxStream<'static, std::io::Result<Bytes>>,
     ) -> BoxFuture<'static, Imported>;
 
     /// What data there are, as JSON.
-    fn summary(&self, user: &UserId) -> Answer<Json>;
+    fn summary(&self, user: &Scope) -> Answer<Json>;
 }

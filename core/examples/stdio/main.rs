@@ -8,7 +8,7 @@ mod team;
 
 use goldenpath_core::connection::{Connection, Identity, Input, Opening, Output};
 use goldenpath_core::handshake::{Accepted, Dialect, Presented};
-use goldenpath_core::id::{ConnectionId, SessionId, UserId};
+use goldenpath_core::id::{ConnectionId, SessionId};
 use goldenpath_core::time::{Mono, Now, Wall, earliest};
 use goldenpath_core::wire::ErrorCode;
 use goldenpath_core::{hub, limits::Limits, seed::Seed};
@@ -30,7 +30,7 @@ fn serve(heard: &mpsc::Receiver<String>, mut say: impl FnMut(&str)) {
     let limits = Arc::new(Limits::default());
     let opening = Opening { connection_id: ConnectionId(1), accepted: anyone(), identity: None };
     let mut connection = Connection::new(opening, limits.clone(), Seed::new(1), clock(started));
-    let mut server = Server::new(somebody().user_id, limits);
+    let mut server = Server::new(somebody().scope(), limits);
     connection.handle_input(clock(started), Input::Upgraded);
     loop {
         let deadline = settle(&mut connection, &mut server, started, &mut say);
@@ -118,8 +118,7 @@ fn anyone() -> Accepted {
 }
 
 fn somebody() -> Identity {
-    let user_id = UserId::new("somebody").expect("a short text without control characters");
-    Identity { user_id, session_id: SessionId(1), expires_at: None, demo: true }
+    Identity::visitor(1, SessionId(1), Wall(0))
 }
 
 fn clock(started: Instant) -> Now {

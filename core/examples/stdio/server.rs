@@ -6,9 +6,10 @@
 mod store;
 
 use crate::team::{Team, workflow};
+use goldenpath_core::auth::Scope;
 use goldenpath_core::connection;
 use goldenpath_core::hub::{Hub, Input, Output};
-use goldenpath_core::id::{Fence, RunId, UserId};
+use goldenpath_core::id::{Fence, RunId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::run::{self, Run, Workflow};
 use goldenpath_core::seed::Seed;
@@ -40,10 +41,10 @@ pub(crate) enum Step {
 }
 
 impl Server {
-    pub(crate) fn new(user_id: UserId, limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(scope: Scope, limits: Arc<Limits>) -> Self {
         let mut seed = Seed::new(2);
         Self {
-            hub: Hub::new(user_id, limits.clone(), seed.fork()),
+            hub: Hub::new(scope, limits.clone(), seed.fork()),
             runs: BTreeMap::new(),
             store: store::Store::default(),
             team: Team::default(),

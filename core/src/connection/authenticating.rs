@@ -99,6 +99,9 @@ impl Authenticating {
                 self.resume = resume;
                 self = self.verify(credential, AuthMethod::FirstMessage, context);
             }
+            (ClientBody::Auth { .. }, _) if self.method == AuthMethod::Demo => {
+                return context.too_late_for(&frame.reply);
+            }
             (ClientBody::Auth { .. }, Step::Verifying | Step::Attaching { .. }) => {
                 let message = "this connection already has a credential";
                 context.refuse(&frame.reply, ErrorCode::Forbidden, message);

@@ -149,6 +149,17 @@ impl Context {
         self.close(reason.close_code(), None)
     }
 
+    /// A credential that came after its connection had become a visitor's.
+    //= specs/auth.md#auth-21
+    //# A client whose `auth` comes after it was made a demo user MUST NOT go on as that user: the
+    //# connection MUST be closed with 4408.
+    pub(super) fn too_late_for(&mut self, reply: &Reply) -> State {
+        let message = "the credential came late, and the connection is a visitor's; \
+            open another one and offer the credential with the upgrade";
+        self.last_error(reply, ErrorFrame::new(ErrorCode::UserMismatch, message));
+        self.close(CloseCode::AuthTimeout, None)
+    }
+
     /// `disconnect`, close frame, `Detach` if owed, the end (invariant 14).
     //= specs/connection.md#conn-12
     //# A close it decides on MUST carry a code of the table, preceded by `disconnect` when the peer

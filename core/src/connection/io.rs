@@ -11,8 +11,10 @@ use crate::wire::{
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Who somebody is, as a verifier found it; only a verdict makes one.
+/// Who somebody is. Only a verdict makes one: [`check_claims`](crate::auth::check_claims) and
+/// [`Identity::visitor`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Identity {
     /// The subject.
     pub user_id: UserId,

@@ -202,6 +202,11 @@ impl Ready {
         match body {
             ClientBody::Ping { nonce } => context.say(&reply, &ServerFrame::Pong { nonce }),
             ClientBody::Pong => {}
+            ClientBody::Auth { .. }
+                if self.session.identity().is_some_and(Identity::is_passing) =>
+            {
+                return context.too_late_for(&reply);
+            }
             //= specs/connection.md#conn-03
             //# A second `auth` on a ready connection MUST be refused, and its user MUST NOT change.
             ClientBody::Auth { .. } => {

@@ -23,7 +23,11 @@ struct Asking {
 
 impl Asking {
     fn with(limits: Limits) -> Self {
-        let hub = Hub::new(UserId::new("ada").unwrap(), Arc::new(limits), Seed::new(1));
+        let hub = Hub::new(
+            Scope::of(crate::id::UserId::new("ada").unwrap()),
+            Arc::new(limits),
+            Seed::new(1),
+        );
         let mut asking =
             Self { hub, now: Now { mono: Mono(1_000), wall: Wall(1_795_255_873_000) } };
         asking.attach(ASKER);
@@ -252,7 +256,7 @@ fn what_nobody_asked_and_who_is_not_attached_is_ignored() {
     assert_eq!(asking.hub.ignored(), 2);
     assert_eq!(asking.loaded(EffectId(99), Ok(Loaded::NoThread)), []);
     assert_eq!(asking.hub.ignored(), 3);
-    assert_eq!(asking.hub.user_id().as_str(), "ada");
+    assert_eq!(asking.hub.scope().user_id().as_str(), "ada");
 }
 
 #[test]

@@ -326,7 +326,7 @@ impl Hub {
         let (id, epoch) = (first.id, first.epoch);
         let mut batch = Batch {
             id,
-            user_id: self.user_id.clone(),
+            scope: self.scope.clone(),
             thread_id,
             epoch,
             at: now.wall,

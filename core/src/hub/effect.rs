@@ -1,6 +1,7 @@
 //! What a hub asks of the world, and what comes back.
 
-use crate::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId, UserId};
+use crate::auth::Scope;
+use crate::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId};
 use crate::time::Wall;
 use crate::wire::{EntryBody, Feedback, OnDisconnect, RunStatus};
 use alloc::string::String;
@@ -15,7 +16,7 @@ pub struct Batch {
     /// Names this batch for ever: the id of its first entry.
     pub id: EventId,
     /// Whose thread. The store refuses a thread of another user as not found (ISO-02).
-    pub user_id: UserId,
+    pub scope: Scope,
     /// Which thread.
     pub thread_id: ThreadId,
     /// The epoch its entries were encoded with.

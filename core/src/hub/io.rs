@@ -1,8 +1,9 @@
 //! What a hub hears and says.
 
 use super::{Batch, Committed, Load, Loaded, Record, StoredRun};
+use crate::auth::Scope;
 use crate::fault::Fault;
-use crate::id::{ConnectionId, EffectId, Fence, RunId, UserId};
+use crate::id::{ConnectionId, EffectId, Fence, RunId};
 use crate::run::{Assignment, CancelReason};
 use crate::time::Mono;
 use crate::wire::{
@@ -192,6 +193,6 @@ pub enum Output {
         /// What its appends carry.
         fence: Fence,
         /// Whose.
-        user_id: UserId,
+        scope: Scope,
     },
 }

@@ -20,8 +20,9 @@ pub use effect::{
 };
 pub use io::{HubReady, Input, Output};
 
+use crate::auth::Scope;
 use crate::fault::Fault;
-use crate::id::{ConnectionId, EffectId, EventId, RunId, ThreadId, UserId};
+use crate::id::{ConnectionId, EffectId, EventId, RunId, ThreadId};
 use crate::limits::Limits;
 use crate::seed::Seed;
 use crate::time::{Mono, Now, earliest};
@@ -36,7 +37,7 @@ use state::{Asked, Connection, Thread};
 //= specs/isolation.md#iso-01
 //# What one user does MUST NOT change what another hears while no shared limit is reached.
 pub struct Hub {
-    user_id: UserId,
+    scope: Scope,
     limits: Arc<Limits>,
     seed: Seed,
     connections: BTreeMap<ConnectionId, Connection>,
@@ -62,9 +63,9 @@ pub struct Hub {
 impl Hub {
     /// The hub of a user who has nothing loaded yet.
     #[must_use]
-    pub fn new(user_id: UserId, limits: Arc<Limits>, seed: Seed) -> Self {
+    pub fn new(scope: Scope, limits: Arc<Limits>, seed: Seed) -> Self {
         Self {
-            user_id,
+            scope,
             limits,
             seed,
             connections: BTreeMap::new(),
@@ -85,8 +86,8 @@ impl Hub {
 
     /// Whose it is.
     #[must_use]
-    pub const fn user_id(&self) -> &UserId {
-        &self.user_id
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// Inputs that came too late or for nobody and changed nothing (RUN-07).

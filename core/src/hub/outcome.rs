@@ -313,8 +313,8 @@ impl Hub {
         running.deadline = Some(now.mono.after(Millis(patience)));
         let (run_id, fence, cancel) = (running.run.run_id, running.fence, running.cancel.take());
         let assignment = running.assignment(thread_id, epoch);
-        let user_id = self.user_id.clone();
-        self.out.push_back(Output::StartRun { assignment, fence, user_id });
+        let scope = self.scope.clone();
+        self.out.push_back(Output::StartRun { assignment, fence, scope });
         if let Some(reason) = cancel {
             self.cancel_run(now, run_id, reason, None);
         }

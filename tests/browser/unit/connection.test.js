@@ -3,11 +3,9 @@ import test from 'node:test';
 import { Connection, verdictOf } from '../../../adapters/warp/page/app/machine/connection.js';
 import { seeded } from './seeded.js';
 
-const CLIENT = { name: 'test', version: '1', instance: 'i' };
-
 /** A connection and a record of all it wanted. */
 function line({ random = () => 0.5, points = [] } = {}) {
-  const c = new Connection({ client: CLIENT, resumePoints: () => points, random });
+  const c = new Connection({ resumePoints: () => points, random });
   const done = [];
   const drain = () => {
     const fresh = [];
@@ -30,17 +28,16 @@ function up(options) {
   return l;
 }
 
-test('the golden path: dial, authenticate with the first frame, ready', () => {
+test('the golden path: dial with the token, resume, ready', () => {
   const l = line({ points: [{ thread_id: 'thr_1', after_seq: 4, epoch: 'e1' }] });
   l.c.start(0, 'token');
-  assert.deepEqual(l.drain().find((e) => e.do === 'dial'), { do: 'dial', protocols: ['golden.v1'] });
+  assert.deepEqual(l.drain().find((e) => e.do === 'dial'), { do: 'dial', protocols: ['golden.v1', 'jwt.token'] });
   assert.equal(l.c.state, 'connecting');
   l.c.opened(5, 'golden.v1');
   assert.equal(l.c.state, 'authenticating');
-  const [auth] = l.sent();
-  assert.equal(auth.type, 'auth');
-  assert.deepEqual(auth.payload, { token: 'token', client: CLIENT, resume: { threads: [{ thread_id: 'thr_1', after_seq: 4, epoch: 'e1' }] } });
-  l.c.received(6, ready({ resume: { threads: [{ thread_id: 'thr_1', recovered: true }] } }));
+  const [resume] = l.sent();
+  assert.deepEqual([resume.type, resume.payload], ['resume', { threads: [{ thread_id: 'thr_1', after_seq: 4, epoch: 'e1' }] }]);
+  l.c.received(6, ready());
   assert.equal(l.c.state, 'resuming');
   l.c.received(7, JSON.stringify({ type: 'replay_complete', payload: { thread_id: 'thr_1', to_seq: 9 } }));
   assert.equal(l.c.state, 'ready');
@@ -165,11 +162,21 @@ test('a dial without an answer is given up and tried again', () => {
 });
 
 test('a replay that never completes does not hold the page for ever', () => {
-  const l = line();
+  const l = line({ points: [{ thread_id: 'thr_1', after_seq: 4, epoch: 'e1' }] });
   l.c.start(0, 'token');
   l.c.opened(5, 'golden.v1');
-  l.c.received(6, ready({ resume: { threads: [{ thread_id: 'thr_1', recovered: true }] } }));
+  l.c.received(6, ready());
+  assert.equal(l.c.state, 'resuming');
   l.c.tick(l.c.deadline());
+  assert.equal(l.c.state, 'ready');
+});
+
+test('a thread that cannot be continued is not waited for', () => {
+  const l = line({ points: [{ thread_id: 'thr_1', after_seq: 4, epoch: 'e1' }] });
+  l.c.start(0, 'token');
+  l.c.opened(5, 'golden.v1');
+  l.c.received(6, ready());
+  l.c.received(7, JSON.stringify({ type: 'resumed', payload: { threads: [{ thread_id: 'thr_1', recovered: false, reason: 'epoch' }] } }));
   assert.equal(l.c.state, 'ready');
 });
 

@@ -1,17 +1,18 @@
 //! A process that shuts down: the drain, real connections in every stage of their lives, runs that end
 //! when they like or never.
 
-use goldenpath_core::connection::{Connection, Identity, Input, Opening, Output};
+use goldenpath_core::connection::{Connection, Input, Opening, Output};
 use goldenpath_core::fault::End;
 use goldenpath_core::handshake::{Accepted, Dialect, Presented};
 use goldenpath_core::health::{Drain, DrainInput, DrainOutput};
 use goldenpath_core::hub::HubReady;
-use goldenpath_core::id::{ConnectionId, EffectId, SessionId, UserId};
+use goldenpath_core::id::{ConnectionId, EffectId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Mono, Now, Wall};
 use goldenpath_core::wire::{AuthMethod, ClientBody, CloseCode, Credential, Secret};
 use goldenpath_models::prove;
+use goldenpath_simulator::identity;
 use stateright::{Model, Property};
 use std::sync::Arc;
 
@@ -135,14 +136,7 @@ impl Process {
     }
 
     fn advance(&mut self, at: usize) -> Option<()> {
-        let verdict = || {
-            Ok(Identity {
-                user_id: UserId::new("ada").expect("a name"),
-                session_id: SessionId(1),
-                expires_at: None,
-                demo: false,
-            })
-        };
+        let verdict = || Ok(identity("ada", Wall(u64::MAX >> 12)));
         let input = match self.sockets[at].steps {
             0 => Input::Upgraded,
             1 => Input::Verdict { effect: EffectId(0), verdict: verdict() },

@@ -43,4 +43,4 @@ pub use reader::Reader;
 pub use seat::{Seat, Socket};
 pub use task::{Task, Work};
 pub use team::{Team, ToolEnd};
-pub use world::{HOME, Setup, World, message, points, user};
+pub use world::{HOME, Setup, World, identity, message, points, scope_of};

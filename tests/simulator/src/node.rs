@@ -3,7 +3,7 @@
 use crate::invariant::{Invariant, Witness};
 use crate::task::{Task, Work};
 use crate::team::Team;
-use crate::world::{World, user};
+use crate::world::{World, owner};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{Batch, Committed, Hub, Input, Load, Loaded, Output};
 use goldenpath_core::id::{ConnectionId, EffectId, Fence, RunId, ToolCallId};
@@ -77,7 +77,7 @@ pub struct Node {
 impl Node {
     pub(crate) fn new(at: usize, limits: Arc<Limits>) -> Self {
         Self {
-            hub: Some(Hub::new(user(), limits, hub_seed(at, 0))),
+            hub: Some(Hub::new(owner(), limits, hub_seed(at, 0))),
             pending: Vec::new(),
             tasks: BTreeMap::new(),
             ghosts: Vec::new(),
@@ -172,8 +172,8 @@ impl World {
             Output::Mark { connection_id, mark } => self.marked(connection_id, mark),
             Output::Record { effect, .. } => self.nodes[at].pending.push(Pending::Record(effect)),
             Output::Retire => self.retires(at),
-            Output::StartRun { assignment, fence, user_id } => {
-                if user_id != user() {
+            Output::StartRun { assignment, fence, scope } => {
+                if scope != owner() {
                     self.breaks(Invariant::OnlyWhatAsked, "a run of somebody else is started");
                 }
                 self.start_task(at, assignment, fence);
@@ -516,7 +516,7 @@ impl World {
         }
         let node = &mut self.nodes[at];
         node.starts += 1;
-        node.hub = Some(Hub::new(user(), self.limits.clone(), hub_seed(at, node.starts)));
+        node.hub = Some(Hub::new(owner(), self.limits.clone(), hub_seed(at, node.starts)));
         if self.lease == Some(at) {
             self.recover(at);
         }

@@ -3,7 +3,7 @@
 
 use crate::invariant::{Invariant, Witness};
 use crate::reader::Reader;
-use crate::world::{World, user};
+use crate::world::{World, owner};
 use goldenpath_core::client::{
     Client, DialFailure, Ended, Event, Input, Link, MessageState, Output, Snapshot,
 };
@@ -217,7 +217,7 @@ impl World {
     pub(crate) fn seat_attached(&mut self, connection_id: ConnectionId, ready: HubReady) {
         let frame = ServerFrame::Ready(ReadyFrame {
             connection_id,
-            user_id: user(),
+            user_id: owner().user_id().clone(),
             session_id: SessionId(1),
             auth_method: AuthMethod::Demo,
             mode: "demo",

@@ -6,9 +6,11 @@ use crate::reader::Reader;
 use crate::seat::Seat;
 use crate::store::Store;
 use crate::task::Work;
+use goldenpath_core::auth::{Claims, Policy, Scope, check_claims};
 use goldenpath_core::client::Config;
+use goldenpath_core::connection::Identity;
 use goldenpath_core::hub::{Batch, Input};
-use goldenpath_core::id::{ClientMsgId, ConnectionId, Epoch, EventId, Fence, ThreadId, UserId};
+use goldenpath_core::id::{ClientMsgId, ConnectionId, Epoch, EventId, Fence, SessionId, ThreadId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::{Millis, Mono, Now, Wall, earliest};
 use goldenpath_core::wire::{
@@ -82,10 +84,32 @@ pub struct World {
     pub(crate) next_connection: u128,
 }
 
-/// Whose world it is.
+/// The right of this user.
+///
+/// # Panics
+/// When `user` is no name.
 #[must_use]
-pub fn user() -> UserId {
-    UserId::new("ada").expect("a short text is a name")
+pub fn scope_of(user: &str) -> Scope {
+    identity(user, Wall(u64::MAX >> 12)).scope()
+}
+
+/// Whose world it is.
+pub(crate) fn owner() -> Scope {
+    scope_of("ada")
+}
+
+/// The verdict on a token of this user; whole seconds of `expires_at` count.
+///
+/// # Panics
+/// When `user` is no name.
+#[must_use]
+pub fn identity(user: &str, expires_at: Wall) -> Identity {
+    let iss = Some(String::from("simulator"));
+    let (sub, exp, sid) = (user.to_owned(), expires_at.0 / 1000, Some(SessionId(1)));
+    let claims = Claims { sub, exp, iss, sid, ..Claims::default() };
+    let (issuer, leeway) = (String::from("simulator"), Millis(0));
+    let policy = Policy { issuer, audience: None, leeway, max_age: None };
+    check_claims(&claims, &policy, Wall(0)).expect("a short text is a name")
 }
 
 impl World {

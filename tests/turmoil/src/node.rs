@@ -6,10 +6,9 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, pending, ready};
 use futures_util::stream::BoxStream;
-use goldenpath_core::auth::Claims;
+use goldenpath_core::auth::{Claims, Scope};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::fault::Fault;
-use goldenpath_core::id::UserId;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Wall};
@@ -171,7 +170,7 @@ impl identity::Entropy for Plain {
 impl Usage for Plain {
     fn import(
         &self,
-        _: &UserId,
+        _: &Scope,
         _: ImportRequest,
         _: BoxStream<'static, IoResult<Bytes>>,
     ) -> BoxFuture<'static, Imported> {
@@ -179,7 +178,7 @@ impl Usage for Plain {
         ready(Imported::Failed(ErrorCode::ValidationFailed, words)).boxed()
     }
 
-    fn summary(&self, _: &UserId) -> Answer<Json> {
+    fn summary(&self, _: &Scope) -> Answer<Json> {
         ready(Err(Fault::Unavailable)).boxed()
     }
 }

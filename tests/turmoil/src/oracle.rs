@@ -10,7 +10,7 @@ use goldenpath_core::wire::{
     AckFrame, CloseCode, Entry, EntryBody, Event, Resumed, Said as Says, ServerEvent,
 };
 use goldenpath_runtime::ports::Store as _;
-use goldenpath_simulator::{Broken, Invariant};
+use goldenpath_simulator::{Broken, Invariant, scope_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
@@ -78,13 +78,15 @@ impl Logs {
 
 fn threads(ground: &Ground, user: &UserId) -> BTreeMap<ThreadId, Vec<EntryBody>> {
     let memory = ground.disk.memory.snapshot();
-    let Loaded::Threads(threads) = memory.load(user, &Load::Threads { limit: u32::MAX }) else {
+    let Loaded::Threads(threads) =
+        memory.load(&scope_of(user.as_str()), &Load::Threads { limit: u32::MAX })
+    else {
         return BTreeMap::new();
     };
     let log = |thread_id| {
         let to_seq = Seq(u64::MAX);
         let load = Load::Entries { thread_id, after_seq: Seq::ZERO, to_seq, limit: u64::MAX };
-        match memory.load(user, &load) {
+        match memory.load(&scope_of(user.as_str()), &load) {
             Loaded::Entries(entries) => entries.into_iter().map(|(_, body)| body).collect(),
             _ => Vec::new(),
         }
@@ -256,7 +258,7 @@ fn acknowledged(
     let told = (ack.message_id, ack.thread_id, ack.run_id, ack.seq);
     let memory = ground.disk.memory.snapshot();
     let load = Load::Message { client_msg_id: ack.client_msg_id.clone() };
-    let stored = match memory.load(user, &load) {
+    let stored = match memory.load(&scope_of(user.as_str()), &load) {
         Loaded::Message(Some((_, outcome))) => outcome,
         _ => {
             return found.push(not(Invariant::Kept, format!("{name} is acknowledged, not stored")));

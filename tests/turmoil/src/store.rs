@@ -3,9 +3,9 @@
 use crate::plan::{Fate, Point};
 use futures_util::FutureExt as _;
 use futures_util::future::pending;
+use goldenpath_core::auth::{Scope, Unfinished};
 use goldenpath_core::fault::Fault;
-use goldenpath_core::hub::{Batch, Committed, Load, Loaded, Record, StoredRun};
-use goldenpath_core::id::UserId;
+use goldenpath_core::hub::{Batch, Committed, Load, Loaded, Record};
 use goldenpath_runtime::memory::{Failure, MemoryStore};
 use goldenpath_runtime::ports::{Answer, Store};
 use std::collections::{BTreeMap, VecDeque};
@@ -214,15 +214,15 @@ impl Store for Disk {
         answered.map(|answered| answered.unwrap_or(Err(Fault::Unknown))).boxed()
     }
 
-    fn load(&self, user: &UserId, load: Load) -> Answer<Loaded> {
+    fn load(&self, user: &Scope, load: Load) -> Answer<Loaded> {
         self.memory.load(user, load)
     }
 
-    fn record(&self, user: &UserId, record: Record) -> Answer<bool> {
+    fn record(&self, user: &Scope, record: Record) -> Answer<bool> {
         self.memory.record(user, record)
     }
 
-    fn unfinished_runs(&self) -> Answer<Vec<(UserId, Vec<StoredRun>)>> {
+    fn unfinished_runs(&self) -> Answer<Vec<Unfinished>> {
         self.memory.unfinished_runs()
     }
 

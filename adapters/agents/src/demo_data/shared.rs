@@ -2,8 +2,8 @@
 
 use super::{DAYS, IMPORT_ID, seed_tenant};
 use crate::cost::prices::PriceTable;
+use goldenpath_core::auth::DEMO_USER_PREFIX;
 use goldenpath_runtime::Clock;
-use goldenpath_runtime::identity::DEMO_USER_PREFIX;
 use goldenpath_runtime::usage::{
     Answer, Coverage, Day, ImportRecord, ImportSpec, ImportWriter, LeverGroup, LeverLimits, Period,
     Query, Table, Tenant, UsageError, UsageResult, UsageStore,

@@ -5,7 +5,7 @@ use super::team::Team;
 use crate::clock::Clock;
 use crate::ports::Artifacts;
 use crate::shard::{RunControl, RunSink, Runs};
-use goldenpath_core::id::UserId;
+use goldenpath_core::auth::Scope;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::run::{Assignment, CancelReason};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl AgentRuns {
     /// Dropping the control lets the run go on.
     pub fn start_with(
         &self,
-        user_id: UserId,
+        user: Scope,
         assignment: Assignment,
         log: impl Log,
     ) -> Box<dyn RunControl> {
@@ -40,15 +40,15 @@ impl AgentRuns {
         // The machine is made inside the task: a panic there must not reach the shard (F24).
         let around = self.0.clone();
         let task = tokio::spawn(async move {
-            RunTask::new(around, user_id, assignment, log).work(control).await;
+            RunTask::new(around, user, assignment, log).work(control).await;
         });
         Box::new(Control { cancel, task: task.abort_handle() })
     }
 }
 
 impl Runs for AgentRuns {
-    fn start(&self, user_id: UserId, assignment: Assignment, sink: RunSink) -> Box<dyn RunControl> {
-        self.start_with(user_id, assignment, sink)
+    fn start(&self, user: Scope, assignment: Assignment, sink: RunSink) -> Box<dyn RunControl> {
+        self.start_with(user, assignment, sink)
     }
 }
 

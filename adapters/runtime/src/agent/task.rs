@@ -9,7 +9,8 @@ use crate::ports::Artifacts;
 use crate::shard::RunSink;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use goldenpath_core::id::{AgentRunId, Name, RunId, ThreadId, ToolCallId, UserId};
+use goldenpath_core::auth::Scope;
+use goldenpath_core::id::{AgentRunId, Name, RunId, ThreadId, ToolCallId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::run::{
     AgentSays, Assignment, CancelReason, Input, Output, Run, Task, ToolOutcome,
@@ -91,11 +92,11 @@ pub(super) struct RunTask<L> {
 }
 
 impl<L: Log> RunTask<L> {
-    pub(super) fn new(around: Around, user_id: UserId, assignment: Assignment, log: L) -> Self {
+    pub(super) fn new(around: Around, user: Scope, assignment: Assignment, log: L) -> Self {
         let (run_id, thread_id) = (assignment.run_id, assignment.thread_id);
         let started_at = assignment.started_at;
         let shelf =
-            Shelf { artifacts: around.artifacts.clone(), clock: around.clock, run_id, user_id };
+            Shelf { artifacts: around.artifacts.clone(), clock: around.clock, run_id, user };
         let now = around.clock.now();
         // Each attempt draws ids of its own; a simulation gets the same ones again.
         let bits = run_id.0 as u64 ^ (run_id.0 >> 64) as u64;

@@ -8,7 +8,8 @@ use crate::ports::{Answer, Artifact, ArtifactInfo, Artifacts};
 use crate::shard::RunControl;
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
-use goldenpath_core::id::{Epoch, MessageId, RunId, Seq, ThreadId, UserId};
+use goldenpath_core::auth::Scope;
+use goldenpath_core::id::{Epoch, MessageId, RunId, Seq, ThreadId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::run::{Assignment, CancelReason, Grammar};
 use goldenpath_core::time::Wall;
@@ -29,7 +30,7 @@ pub struct Stage {
     /// The clock of the runs.
     pub clock: Clock,
     /// Who asks.
-    pub user_id: UserId,
+    pub user: Scope,
     /// What the runs keep.
     pub shelves: Arc<Shelves>,
 }
@@ -56,9 +57,9 @@ impl Played {
 impl Stage {
     /// A stage with default limits and the system's clock; needs a tokio runtime.
     #[must_use]
-    pub fn new(team: Arc<Team>, user_id: UserId) -> Self {
+    pub fn new(team: Arc<Team>, user: Scope) -> Self {
         let (limits, clock) = (Limits::default(), Clock::system());
-        Self { team, limits, clock, user_id, shelves: Arc::default() }
+        Self { team, limits, clock, user, shelves: Arc::default() }
     }
 
     /// Asks, and waits for the end.
@@ -113,7 +114,7 @@ impl Stage {
         let artifacts = self.shelves.clone() as Arc<dyn Artifacts>;
         let limits = Arc::new(self.limits.clone());
         let runs = AgentRuns::new(self.team.clone(), limits, self.clock, artifacts);
-        runs.start_with(self.user_id.clone(), assignment, log)
+        runs.start_with(self.user.clone(), assignment, log)
     }
 
     async fn play(
@@ -225,7 +226,7 @@ impl Log for Recorder {
     }
 }
 
-type Key = (UserId, RunId, String);
+type Key = (Scope, RunId, String);
 
 /// Artifacts in memory, for any run.
 #[derive(Debug, Default)]
@@ -252,17 +253,17 @@ impl Shelves {
 }
 
 impl Artifacts for Shelves {
-    fn put(&self, user: &UserId, run_id: RunId, artifact: Artifact) -> Answer<bool> {
+    fn put(&self, user: &Scope, run_id: RunId, artifact: Artifact) -> Answer<bool> {
         self.lock().insert((user.clone(), run_id, artifact.name.clone()), artifact);
         ready(Ok(true)).boxed()
     }
 
-    fn get(&self, user: &UserId, run_id: RunId, name: &str) -> Answer<Option<Artifact>> {
+    fn get(&self, user: &Scope, run_id: RunId, name: &str) -> Answer<Option<Artifact>> {
         let found = self.lock().get(&(user.clone(), run_id, name.into())).cloned();
         ready(Ok(found)).boxed()
     }
 
-    fn list(&self, user: &UserId, run_id: RunId) -> Answer<Vec<ArtifactInfo>> {
+    fn list(&self, user: &Scope, run_id: RunId) -> Answer<Vec<ArtifactInfo>> {
         let shelves = self.lock();
         let of_run = shelves.iter().filter(|((of, run, _), _)| of == user && *run == run_id);
         let info = of_run.map(|(_, artifact)| ArtifactInfo {

@@ -6,8 +6,9 @@ use crate::ports::{Artifact, Artifacts};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use goldenpath_core::auth::Scope;
 use goldenpath_core::fault::Fault;
-use goldenpath_core::id::{RunId, ThreadId, ToolCallId, UserId};
+use goldenpath_core::id::{RunId, ThreadId, ToolCallId};
 use goldenpath_core::run::{StoredResult, ToolOutcome, ToolPolicy, ToolResult};
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{AgentRef, ErrorCode, ErrorInfo, Json, Progress};
@@ -126,8 +127,8 @@ pub struct ToolCx {
 impl ToolCx {
     /// Whose data the tool may touch.
     #[must_use]
-    pub const fn user_id(&self) -> &UserId {
-        &self.shelf.user_id
+    pub const fn user(&self) -> &Scope {
+        &self.shelf.user
     }
 
     /// The run.
@@ -196,7 +197,7 @@ pub struct Shelf {
     pub(super) artifacts: Arc<dyn Artifacts>,
     pub(super) clock: Clock,
     pub(super) run_id: RunId,
-    pub(super) user_id: UserId,
+    pub(super) user: Scope,
 }
 
 /// Something on the shelf.
@@ -225,7 +226,7 @@ impl Shelf {
         let kept = Kept { name: name.into(), url: self.url(name), bytes: bytes.len() as u64 };
         let at = self.clock.now().wall;
         let artifact = Artifact { name: name.into(), media_type: media_type.into(), bytes, at };
-        if self.artifacts.put(&self.user_id, self.run_id, artifact).await? {
+        if self.artifacts.put(&self.user, self.run_id, artifact).await? {
             Ok(kept)
         } else {
             Err(ToolError::fatal("the run is no longer there"))
@@ -237,7 +238,7 @@ impl Shelf {
     /// # Errors
     /// When the store does not answer, or there is no such thing.
     pub async fn get(&self, name: &str) -> Result<Bytes, ToolError> {
-        let found = self.artifacts.get(&self.user_id, self.run_id, name).await?;
+        let found = self.artifacts.get(&self.user, self.run_id, name).await?;
         found
             .map(|artifact| artifact.bytes)
             .ok_or_else(|| ToolError::fatal(format!("there is no artifact {name}")))

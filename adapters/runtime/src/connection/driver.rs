@@ -166,7 +166,7 @@ impl Driver {
                     self.entry.authenticated(identity.session_id);
                     if let Some(outbox) = self.sender.take() {
                         let shards = &self.around.shards;
-                        let link = shards.attach(&identity.user_id, id, resume, true, outbox).await;
+                        let link = shards.attach(&identity.scope(), id, resume, true, outbox).await;
                         self.hub = Some(Attachment { link, connection_id: id });
                     }
                 }

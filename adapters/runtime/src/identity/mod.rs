@@ -61,9 +61,6 @@ pub trait Entropy: Send + Sync + 'static {
     fn draw(&self) -> Result<[u8; 32], Fault>;
 }
 
-/// How the id of every demo user begins.
-pub const DEMO_USER_PREFIX: &str = "demo-user-";
-
 /// What somebody gets who logged in.
 #[derive(Clone, Debug)]
 pub struct LoggedIn {
@@ -345,11 +342,10 @@ impl Identities {
             return Err(ErrorCode::Forbidden);
         }
         let seed = &mut self.state().seed;
-        let user_id = format!("{DEMO_USER_PREFIX}{}-{:012x}", wall.0, seed.draw() >> 16);
-        let user_id = UserId::new(&user_id).map_err(|_| ErrorCode::Internal)?;
-        let session_id = SessionId::draw(seed, wall);
-        tracing::warn!(user = %user_id, "demo mode let a visitor in");
-        Ok(Identity { user_id, session_id, expires_at: None, demo: true })
+        let number = seed.draw() >> 16;
+        let visitor = Identity::visitor(number, SessionId::draw(seed, wall), wall);
+        tracing::warn!(user = %visitor.user_id, "demo mode let a visitor in");
+        Ok(visitor)
     }
 
     fn may_try(&self, name: &str, allowance: Allowance, now: Now) -> Result<(), Denied> {

@@ -68,11 +68,11 @@ impl Tickets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use goldenpath_core::id::{SessionId, UserId};
+    use goldenpath_core::id::SessionId;
+    use goldenpath_core::time::Wall;
 
     fn identity() -> Identity {
-        let user_id = UserId::new("ada").unwrap();
-        Identity { user_id, session_id: SessionId(1), expires_at: None, demo: false }
+        Identity::visitor(1, SessionId(1), Wall(0))
     }
 
     //= specs/auth.md#auth-11

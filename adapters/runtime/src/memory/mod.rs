@@ -10,9 +10,9 @@ use crate::ports::{Answer, Store};
 use core::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::ready;
+use goldenpath_core::auth::{Scope, Unfinished};
 use goldenpath_core::fault::Fault;
-use goldenpath_core::hub::{Batch, Committed, Load, Loaded, Record, StoredRun};
-use goldenpath_core::id::UserId;
+use goldenpath_core::hub::{Batch, Committed, Load, Loaded, Record};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -130,17 +130,17 @@ impl Store for MemoryStore {
         shared.carried_out(failure, |memory| memory.apply(&batch))
     }
 
-    fn load(&self, user: &UserId, load: Load) -> Answer<Loaded> {
+    fn load(&self, user: &Scope, load: Load) -> Answer<Loaded> {
         let mut shared = self.shared();
         let failure = shared.loads.pop_front().unwrap_or(Failure::None);
         shared.carried_out(failure, |memory| Ok(memory.load(user, &load)))
     }
 
-    fn record(&self, user: &UserId, record: Record) -> Answer<bool> {
+    fn record(&self, user: &Scope, record: Record) -> Answer<bool> {
         self.shared().carried_out(Failure::None, |memory| Ok(memory.record(user, &record)))
     }
 
-    fn unfinished_runs(&self) -> Answer<Vec<(UserId, Vec<StoredRun>)>> {
+    fn unfinished_runs(&self) -> Answer<Vec<Unfinished>> {
         self.shared().carried_out(Failure::None, |memory| Ok(memory.unfinished_runs()))
     }
 

@@ -1,6 +1,7 @@
 //! The rules of a store as plain data: no locks, no time, no failures.
 
 use crate::ports::{Account, Artifact, FeedbackView, Role};
+use goldenpath_core::auth::{Scope, Unfinished};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{
     Batch, Committed, FirstOutcome, Load, Loaded, Record, RunAt, RunChange, StoredRun,
@@ -147,7 +148,7 @@ impl Memory {
         let head = match self.threads.get(&batch.thread_id) {
             None if batch.new_thread.is_some() => Seq::ZERO,
             None => return Err(Committed::NoThread.into()),
-            Some(thread) if thread.user_id != batch.user_id => {
+            Some(thread) if thread.user_id != *batch.scope.user_id() => {
                 return Err(Committed::NoThread.into());
             }
             Some(thread) => {
@@ -161,7 +162,7 @@ impl Memory {
             }
         };
         if let Some(message) = message
-            && let Some(first) = self.first_outcome(&batch.user_id, &message.client_msg_id)
+            && let Some(first) = self.first_outcome(batch.scope.user_id(), &message.client_msg_id)
         {
             let (digest, outcome) = first;
             let same = digest == message.digest;
@@ -194,7 +195,7 @@ impl Memory {
         if let Some(message) = &batch.message {
             let run = Run {
                 n: self.runs_made,
-                user_id: batch.user_id.clone(),
+                user_id: batch.scope.user_id().clone(),
                 thread_id: batch.thread_id,
                 message_id: message.message_id,
                 message_seq: head.plus(u64::from(message.entry) + 1),
@@ -244,7 +245,7 @@ impl Memory {
     fn write(&mut self, batch: &Batch, head: Seq, runs: BTreeMap<RunId, Run>) {
         let at = |entry: u32| head.plus(u64::from(entry) + 1);
         let thread = self.threads.entry(batch.thread_id).or_insert_with(|| Thread {
-            user_id: batch.user_id.clone(),
+            user_id: batch.scope.user_id().clone(),
             epoch: batch.epoch,
             title: batch.new_thread.as_ref().map(|new| new.title.clone()).unwrap_or_default(),
             created_at: batch.at,
@@ -261,10 +262,10 @@ impl Memory {
         thread.entries.extend(batch.entries.iter().cloned());
         if let Some(message) = &batch.message {
             self.runs_made += 1;
-            let key = (batch.user_id.clone(), message.client_msg_id.clone());
+            let key = (batch.scope.user_id().clone(), message.client_msg_id.clone());
             self.client_ids.insert(key, message.message_id);
             let row = Message {
-                user_id: batch.user_id.clone(),
+                user_id: batch.scope.user_id().clone(),
                 thread_id: batch.thread_id,
                 seq: at(message.entry),
                 run_id: message.run_id,
@@ -275,7 +276,7 @@ impl Memory {
         }
         for answer in &batch.answers {
             let row = Message {
-                user_id: batch.user_id.clone(),
+                user_id: batch.scope.user_id().clone(),
                 thread_id: batch.thread_id,
                 seq: at(answer.entry),
                 run_id: answer.run_id,
@@ -304,7 +305,8 @@ impl Memory {
 
     /// Reads.
     #[must_use]
-    pub fn load(&self, user: &UserId, load: &Load) -> Loaded {
+    pub fn load(&self, user: &Scope, load: &Load) -> Loaded {
+        let user = user.user_id();
         match load {
             Load::Thread { thread_id } => {
                 let Some(thread) = self.thread_of(user, *thread_id) else {
@@ -352,7 +354,8 @@ impl Memory {
     }
 
     /// Keeps something beside the logs; `false`: what it is about does not exist for this user.
-    pub fn record(&mut self, user: &UserId, record: &Record) -> bool {
+    pub fn record(&mut self, user: &Scope, record: &Record) -> bool {
+        let user = user.user_id();
         match record {
             Record::DeleteThread { thread_id } => self.delete(user, *thread_id),
             Record::Feedback { feedback, at } => {
@@ -390,11 +393,11 @@ impl Memory {
 
     /// All runs that have not ended, by user, each user's oldest first.
     #[must_use]
-    pub fn unfinished_runs(&self) -> Vec<(UserId, Vec<StoredRun>)> {
+    pub fn unfinished_runs(&self) -> Vec<Unfinished> {
         let mut by_user: BTreeMap<UserId, Vec<StoredRun>> = BTreeMap::new();
         for (run_id, run) in self.open_runs() {
             by_user.entry(run.user_id.clone()).or_default().push(run.stored(run_id));
         }
-        by_user.into_iter().collect()
+        by_user.into_iter().map(|(owner, runs)| Unfinished::new(owner, runs)).collect()
     }
 }

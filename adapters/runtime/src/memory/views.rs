@@ -9,6 +9,7 @@ use crate::ports::{
 use core::cmp::Reverse;
 use futures_util::FutureExt;
 use futures_util::future::ready;
+use goldenpath_core::auth::Scope;
 use goldenpath_core::id::{MessageId, RunId, Seq, SessionId, ThreadId, UserId};
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::RunStatus;
@@ -103,42 +104,46 @@ fn answered<T: Send + 'static>(value: T) -> Answer<T> {
 impl Directory for MemoryStore {
     fn threads(
         &self,
-        user: &UserId,
+        user: &Scope,
         after: Option<ThreadCursor>,
         limit: u32,
     ) -> Answer<Page<ThreadView, ThreadCursor>> {
-        answered(self.memory().threads_page(user, after, limit))
+        answered(self.memory().threads_page(user.user_id(), after, limit))
     }
 
-    fn thread(&self, user: &UserId, thread_id: ThreadId) -> Answer<Option<ThreadView>> {
+    fn thread(&self, user: &Scope, thread_id: ThreadId) -> Answer<Option<ThreadView>> {
         let memory = self.memory();
-        answered(memory.thread_of(user, thread_id).map(|t| memory.thread_view(thread_id, t)))
+        answered(
+            memory.thread_of(user.user_id(), thread_id).map(|t| memory.thread_view(thread_id, t)),
+        )
     }
 
     fn messages(
         &self,
-        user: &UserId,
+        user: &Scope,
         thread_id: ThreadId,
         range: MessageRange,
     ) -> Answer<Option<Vec<MessageView>>> {
-        answered(self.memory().messages_of(user, thread_id, range))
+        answered(self.memory().messages_of(user.user_id(), thread_id, range))
     }
 
-    fn run(&self, user: &UserId, run_id: RunId) -> Answer<Option<RunView>> {
-        answered(self.memory().run_of(user, run_id).map(|run| Memory::run_view(run_id, run)))
+    fn run(&self, user: &Scope, run_id: RunId) -> Answer<Option<RunView>> {
+        answered(
+            self.memory().run_of(user.user_id(), run_id).map(|run| Memory::run_view(run_id, run)),
+        )
     }
 
-    fn runs(&self, user: &UserId, limit: u32) -> Answer<Vec<RunView>> {
-        answered(self.memory().runs_of(user, limit))
+    fn runs(&self, user: &Scope, limit: u32) -> Answer<Vec<RunView>> {
+        answered(self.memory().runs_of(user.user_id(), limit))
     }
 
-    fn position(&self, user: &UserId, thread_id: ThreadId) -> Answer<Option<Seq>> {
-        answered(self.memory().thread_of(user, thread_id).map(|thread| thread.position))
+    fn position(&self, user: &Scope, thread_id: ThreadId) -> Answer<Option<Seq>> {
+        answered(self.memory().thread_of(user.user_id(), thread_id).map(|thread| thread.position))
     }
 
-    fn feedback(&self, user: &UserId, message_id: MessageId) -> Answer<Option<FeedbackView>> {
+    fn feedback(&self, user: &Scope, message_id: MessageId) -> Answer<Option<FeedbackView>> {
         let memory = self.memory();
-        let own = memory.messages.get(&message_id).is_some_and(|m| m.user_id == *user);
+        let own = memory.messages.get(&message_id).is_some_and(|m| m.user_id == *user.user_id());
         answered(memory.feedback.get(&message_id).filter(|_| own).cloned())
     }
 }
@@ -176,24 +181,24 @@ impl Accounts for MemoryStore {
 }
 
 impl Artifacts for MemoryStore {
-    fn put(&self, user: &UserId, run_id: RunId, artifact: Artifact) -> Answer<bool> {
+    fn put(&self, user: &Scope, run_id: RunId, artifact: Artifact) -> Answer<bool> {
         let mut memory = self.memory();
-        let own = memory.run_of(user, run_id).is_some();
+        let own = memory.run_of(user.user_id(), run_id).is_some();
         if own {
             memory.artifacts.insert((run_id, artifact.name.clone()), artifact);
         }
         answered(own)
     }
 
-    fn get(&self, user: &UserId, run_id: RunId, name: &str) -> Answer<Option<Artifact>> {
+    fn get(&self, user: &Scope, run_id: RunId, name: &str) -> Answer<Option<Artifact>> {
         let memory = self.memory();
-        let own = memory.run_of(user, run_id).is_some();
+        let own = memory.run_of(user.user_id(), run_id).is_some();
         answered(memory.artifacts.get(&(run_id, name.to_owned())).filter(|_| own).cloned())
     }
 
-    fn list(&self, user: &UserId, run_id: RunId) -> Answer<Vec<ArtifactInfo>> {
+    fn list(&self, user: &Scope, run_id: RunId) -> Answer<Vec<ArtifactInfo>> {
         let memory = self.memory();
-        let own = memory.run_of(user, run_id).is_some();
+        let own = memory.run_of(user.user_id(), run_id).is_some();
         let of_run = memory.artifacts.iter().filter(|((run, _), _)| own && *run == run_id);
         let info = of_run.map(|(_, artifact)| ArtifactInfo {
             name: artifact.name.clone(),

@@ -2,20 +2,21 @@
 
 use super::Answer;
 use bytes::Bytes;
-use goldenpath_core::id::{RunId, UserId};
+use goldenpath_core::auth::Scope;
+use goldenpath_core::id::RunId;
 use goldenpath_core::time::Wall;
 
 /// Keeps artifacts. They belong to a run and go with its thread.
 pub trait Artifacts: Send + Sync + 'static {
     /// Keeps an artifact; one of the same run and name is replaced, so a step that is repeated after
     /// a crash leaves one. `false`: there is no such run for this user, nothing was written.
-    fn put(&self, user: &UserId, run_id: RunId, artifact: Artifact) -> Answer<bool>;
+    fn put(&self, user: &Scope, run_id: RunId, artifact: Artifact) -> Answer<bool>;
 
     /// Reads one; `None`: there is none for this user.
-    fn get(&self, user: &UserId, run_id: RunId, name: &str) -> Answer<Option<Artifact>>;
+    fn get(&self, user: &Scope, run_id: RunId, name: &str) -> Answer<Option<Artifact>>;
 
     /// What a run has kept, by name; empty for a run of another user.
-    fn list(&self, user: &UserId, run_id: RunId) -> Answer<Vec<ArtifactInfo>>;
+    fn list(&self, user: &Scope, run_id: RunId) -> Answer<Vec<ArtifactInfo>>;
 }
 
 /// Bytes with a name.

@@ -1,7 +1,8 @@
 //! Views of what the store holds, for lists and pages; nothing here changes a log.
 
 use super::Answer;
-use goldenpath_core::id::{Epoch, MessageId, RunId, Seq, ThreadId, UserId};
+use goldenpath_core::auth::Scope;
+use goldenpath_core::id::{Epoch, MessageId, RunId, Seq, ThreadId};
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{Entry, EntryBody, Event, Feedback, Json, RunStatus};
 
@@ -10,33 +11,33 @@ pub trait Directory: Send + Sync + 'static {
     /// A page of the user's threads, the last changed first; `limit` is raised to 1.
     fn threads(
         &self,
-        user: &UserId,
+        user: &Scope,
         after: Option<ThreadCursor>,
         limit: u32,
     ) -> Answer<Page<ThreadView, ThreadCursor>>;
 
     /// One thread.
-    fn thread(&self, user: &UserId, thread_id: ThreadId) -> Answer<Option<ThreadView>>;
+    fn thread(&self, user: &Scope, thread_id: ThreadId) -> Answer<Option<ThreadView>>;
 
     /// Messages of a thread, always oldest first.
     fn messages(
         &self,
-        user: &UserId,
+        user: &Scope,
         thread_id: ThreadId,
         range: MessageRange,
     ) -> Answer<Option<Vec<MessageView>>>;
 
     /// One run.
-    fn run(&self, user: &UserId, run_id: RunId) -> Answer<Option<RunView>>;
+    fn run(&self, user: &Scope, run_id: RunId) -> Answer<Option<RunView>>;
 
     /// The user's runs, the newest first.
-    fn runs(&self, user: &UserId, limit: u32) -> Answer<Vec<RunView>>;
+    fn runs(&self, user: &Scope, limit: u32) -> Answer<Vec<RunView>>;
 
     /// How far the user has read; 0 where nothing was recorded.
-    fn position(&self, user: &UserId, thread_id: ThreadId) -> Answer<Option<Seq>>;
+    fn position(&self, user: &Scope, thread_id: ThreadId) -> Answer<Option<Seq>>;
 
     /// The user's rating of a message.
-    fn feedback(&self, user: &UserId, message_id: MessageId) -> Answer<Option<FeedbackView>>;
+    fn feedback(&self, user: &Scope, message_id: MessageId) -> Answer<Option<FeedbackView>>;
 }
 
 /// A part of a list.

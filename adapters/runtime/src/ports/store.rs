@@ -1,8 +1,8 @@
 //! The truth: every thread's log, and the runs.
 
 use super::Answer;
-use goldenpath_core::hub::{Batch, Committed, Load, Loaded, Record, StoredRun};
-use goldenpath_core::id::UserId;
+use goldenpath_core::auth::{Scope, Unfinished};
+use goldenpath_core::hub::{Batch, Committed, Load, Loaded, Record};
 
 /// Keeps logs. Every implementation passes the suite `tests/store`.
 ///
@@ -28,14 +28,14 @@ pub trait Store: Send + Sync + 'static {
     fn commit(&self, batch: Batch) -> Answer<Committed>;
 
     /// Reads. It sees every commit that was answered before the call.
-    fn load(&self, user: &UserId, load: Load) -> Answer<Loaded>;
+    fn load(&self, user: &Scope, load: Load) -> Answer<Loaded>;
 
     /// Keeps something beside the logs; `false`: what it is about does not exist for this user. A
     /// position beyond the head is kept as the head.
-    fn record(&self, user: &UserId, record: Record) -> Answer<bool>;
+    fn record(&self, user: &Scope, record: Record) -> Answer<bool>;
 
     /// All runs that have not ended, by user, each user's oldest first: what a restart has to go on with.
-    fn unfinished_runs(&self) -> Answer<Vec<(UserId, Vec<StoredRun>)>>;
+    fn unfinished_runs(&self) -> Answer<Vec<Unfinished>>;
 
     /// Whether it would accept a commit now.
     fn ping(&self) -> Answer<()>;

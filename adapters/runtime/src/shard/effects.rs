@@ -3,14 +3,15 @@
 use crate::ports::Answer;
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt as _};
-use goldenpath_core::hub::{Committed, Input, Loaded, StoredRun};
-use goldenpath_core::id::{EffectId, UserId};
+use goldenpath_core::auth::{Scope, Unfinished};
+use goldenpath_core::hub::{Committed, Input, Loaded};
+use goldenpath_core::id::EffectId;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// What came back, for which hub.
 pub(super) struct Done {
-    pub(super) user: UserId,
+    pub(super) user: Scope,
     /// The hub that asked; a later one of the same user counts its effects anew.
     pub(super) generation: u64,
     pub(super) input: Input,
@@ -18,7 +19,7 @@ pub(super) struct Done {
 
 /// A call under way.
 pub(super) struct Call {
-    pub(super) user: UserId,
+    pub(super) user: Scope,
     pub(super) generation: u64,
     pub(super) effect: EffectId,
     pub(super) answer: Asked,
@@ -30,7 +31,7 @@ pub(super) enum Asked {
     Load(Answer<Loaded>),
     Record(Answer<bool>),
     /// After a hub was lost: what its user's runs are.
-    Unfinished(Answer<Vec<(UserId, Vec<StoredRun>)>>),
+    Unfinished(Answer<Vec<Unfinished>>),
 }
 
 impl Future for Call {
@@ -52,8 +53,10 @@ impl Future for Call {
                 let answer = answer.poll_unpin(context);
                 let user = &self.user;
                 answer.map(|result| {
-                    let mine = result.unwrap_or_default().into_iter().find(|(of, _)| of == user);
-                    Input::Recover { runs: mine.map(|(_, runs)| runs).unwrap_or_default() }
+                    let all = result.unwrap_or_default();
+                    let mine = all.into_iter().find(|runs| runs.owner() == user.user_id());
+                    let runs = mine.and_then(Unfinished::take_up).map(|(_, runs)| runs);
+                    Input::Recover { runs: runs.unwrap_or_default() }
                 })
             }
         };

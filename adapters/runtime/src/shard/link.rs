@@ -1,6 +1,7 @@
 //! The way to one user's hub, for connections.
 
 use super::{Inbox, ToShard};
+use goldenpath_core::auth::Scope;
 use goldenpath_core::hub::Input;
 use goldenpath_core::id::{ConnectionId, UserId};
 use goldenpath_core::wire::{ClientBody, Reply};
@@ -8,19 +9,19 @@ use goldenpath_core::wire::{ClientBody, Reply};
 /// Reaches the hub of one user and no other (invariant 9); cheap to clone.
 #[derive(Clone, Debug)]
 pub struct HubLink {
-    user: UserId,
+    user: Scope,
     inbox: Inbox,
 }
 
 impl HubLink {
-    pub(super) const fn new(user: UserId, inbox: Inbox) -> Self {
+    pub(super) const fn new(user: Scope, inbox: Inbox) -> Self {
         Self { user, inbox }
     }
 
     /// Whose hub it is.
     #[must_use]
     pub const fn user(&self) -> &UserId {
-        &self.user
+        self.user.user_id()
     }
 
     /// Forwards a command of a connection; waits while the shard has too many to handle.

@@ -13,7 +13,8 @@ pub use runs::{RunControl, RunSink, Runs};
 
 use crate::Clock;
 use crate::ports::Store;
-use goldenpath_core::hub::{self, HubReady, StoredRun};
+use goldenpath_core::auth::{Scope, Unfinished};
+use goldenpath_core::hub::{self, HubReady};
 use goldenpath_core::id::{ConnectionId, UserId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::outbox;
@@ -91,14 +92,14 @@ impl Load {
 pub(crate) enum ToShard {
     /// A connection of a user is authenticated.
     Attach {
-        user: UserId,
+        user: Scope,
         connection_id: ConnectionId,
         resume: Vec<ResumePoint>,
         reader: bool,
         outbox: outbox::Sender<Delivery>,
     },
     /// Something for a user's hub.
-    Input { user: UserId, input: hub::Input },
+    Input { user: Scope, input: hub::Input },
     /// Nothing new is begun from now on (RUN-13).
     Drain,
     /// Drop all run tasks: their logs are their checkpoints.
@@ -138,15 +139,15 @@ impl Shards {
 
     /// The way to one user's hub.
     #[must_use]
-    pub fn link(&self, user: &UserId) -> HubLink {
-        HubLink::new(user.clone(), self.inbox(user).clone())
+    pub fn link(&self, user: &Scope) -> HubLink {
+        HubLink::new(user.clone(), self.inbox(user.user_id()).clone())
     }
 
     /// Hands a connection to its user's hub; what the hub says to it goes through `outbox`, first
     /// [`Delivery::Attached`]. A reader follows logs, others attach for the time of one command.
     pub async fn attach(
         &self,
-        user: &UserId,
+        user: &Scope,
         connection_id: ConnectionId,
         resume: Vec<ResumePoint>,
         reader: bool,
@@ -154,13 +155,13 @@ impl Shards {
     ) -> HubLink {
         let attach = ToShard::Attach { user: user.clone(), connection_id, resume, reader, outbox };
         // A shard ends with the process only; then nobody is left to be told.
-        let _ = self.inbox(user).commands.send(attach).await;
+        let _ = self.inbox(user.user_id()).commands.send(attach).await;
         self.link(user)
     }
 
     /// Hands the runs that a restart left behind to their users' hubs, which go on with them.
-    pub fn recover(&self, unfinished: Vec<(UserId, Vec<StoredRun>)>) {
-        for (user, runs) in unfinished {
+    pub fn recover(&self, unfinished: Vec<Unfinished>) {
+        for (user, runs) in unfinished.into_iter().filter_map(Unfinished::take_up) {
             self.link(&user).tell(hub::Input::Recover { runs });
         }
     }

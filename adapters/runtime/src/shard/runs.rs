@@ -1,8 +1,9 @@
 //! Between a shard and the tasks of its runs.
 
 use super::ToShard;
+use goldenpath_core::auth::Scope;
 use goldenpath_core::hub::Input;
-use goldenpath_core::id::{Fence, RunId, UserId};
+use goldenpath_core::id::{Fence, RunId};
 use goldenpath_core::run::{Assignment, CancelReason};
 use goldenpath_core::wire::{Draft, Frame};
 use tokio::sync::mpsc;
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 pub trait Runs: Send + Sync + 'static {
     /// Starts one. What it has to say goes to `sink`; when its task ends, however it ends, dropping
     /// the sink tells the hub.
-    fn start(&self, user_id: UserId, assignment: Assignment, sink: RunSink) -> Box<dyn RunControl>;
+    fn start(&self, user: Scope, assignment: Assignment, sink: RunSink) -> Box<dyn RunControl>;
 }
 
 /// The shard's hand on a run's task.
@@ -28,7 +29,7 @@ pub trait RunControl: Send {
 #[derive(Debug)]
 pub struct RunSink {
     answers: mpsc::UnboundedSender<ToShard>,
-    user: UserId,
+    user: Scope,
     run_id: RunId,
     fence: Fence,
 }
@@ -36,7 +37,7 @@ pub struct RunSink {
 impl RunSink {
     pub(super) const fn new(
         answers: mpsc::UnboundedSender<ToShard>,
-        user: UserId,
+        user: Scope,
         run_id: RunId,
         fence: Fence,
     ) -> Self {

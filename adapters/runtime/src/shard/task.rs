@@ -4,8 +4,9 @@ use super::effects::{Asked, Call, Calls, Done};
 use super::timers::Timers;
 use super::user::{Settled, User};
 use super::{Load, Surroundings, ToShard};
+use goldenpath_core::auth::Scope;
 use goldenpath_core::hub::{Hub, Input};
-use goldenpath_core::id::{EffectId, RequestId, UserId};
+use goldenpath_core::id::{EffectId, RequestId};
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Now;
 use std::collections::BTreeMap;
@@ -26,11 +27,11 @@ pub(super) struct Shard {
     number: usize,
     around: Surroundings,
     seed: Seed,
-    users: BTreeMap<UserId, User>,
+    users: BTreeMap<Scope, User>,
     timers: Timers,
     calls: Calls,
     /// Users whose hubs have something to say.
-    touched: Vec<UserId>,
+    touched: Vec<Scope>,
     next_generation: u64,
     draining: bool,
     /// To give to runs; weak, so that the shard ends when everybody else has gone.
@@ -125,7 +126,7 @@ impl Shard {
             }
             ToShard::Drain => {
                 self.draining = true;
-                let users: Vec<UserId> = self.users.keys().cloned().collect();
+                let users: Vec<Scope> = self.users.keys().cloned().collect();
                 for user in users {
                     self.input(now, &user, Input::Drain);
                 }
@@ -150,7 +151,7 @@ impl Shard {
     }
 
     /// The user, made on first use.
-    fn user(&mut self, id: &UserId, now: Now) -> &mut User {
+    fn user(&mut self, id: &Scope, now: Now) -> &mut User {
         self.users.entry(id.clone()).or_insert_with(|| {
             self.next_generation += 1;
             let hub = Hub::new(id.clone(), self.around.limits.clone(), self.seed.fork());
@@ -162,20 +163,20 @@ impl Shard {
         })
     }
 
-    fn input(&mut self, now: Now, id: &UserId, input: Input) {
+    fn input(&mut self, now: Now, id: &Scope, input: Input) {
         let user = self.user(id, now);
         let handled = catch_unwind(AssertUnwindSafe(|| user.handle_input(now, input)));
         self.after(id, handled.is_ok());
     }
 
-    fn timeout(&mut self, now: Now, id: UserId) {
+    fn timeout(&mut self, now: Now, id: Scope) {
         let Some(user) = self.users.get_mut(&id) else { return };
         user.deadline = None;
         let handled = catch_unwind(AssertUnwindSafe(|| user.handle_timeout(now)));
         self.after(&id, handled.is_ok());
     }
 
-    fn after(&mut self, id: &UserId, well: bool) {
+    fn after(&mut self, id: &Scope, well: bool) {
         if !well {
             return self.lost(id);
         }
@@ -209,7 +210,7 @@ impl Shard {
     /// A hub panicked: a bug of ours. Its user starts anew from the store; no other user notices.
     //= specs/isolation.md#iso-06
     //# A failure inside one user's hub MUST NOT disturb another user.
-    fn lost(&mut self, id: &UserId) {
+    fn lost(&mut self, id: &Scope) {
         let request_id = RequestId::draw(&mut self.seed, self.around.clock.now().wall);
         tracing::error!(%request_id, shard = self.number, "a hub failed; its user starts anew");
         let Some(mut user) = self.users.remove(id) else { return };

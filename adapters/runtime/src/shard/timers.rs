@@ -1,16 +1,16 @@
 //! The deadlines of a shard's hubs.
 
-use goldenpath_core::id::UserId;
+use goldenpath_core::auth::Scope;
 use goldenpath_core::time::Mono;
 use std::collections::BTreeSet;
 
 /// One deadline per hub at most.
 #[derive(Debug, Default)]
-pub(super) struct Timers(BTreeSet<(Mono, UserId)>);
+pub(super) struct Timers(BTreeSet<(Mono, Scope)>);
 
 impl Timers {
     /// Replaces a hub's deadline.
-    pub(super) fn set(&mut self, user: &UserId, old: Option<Mono>, new: Option<Mono>) {
+    pub(super) fn set(&mut self, user: &Scope, old: Option<Mono>, new: Option<Mono>) {
         if old == new {
             return;
         }
@@ -28,7 +28,7 @@ impl Timers {
     }
 
     /// Takes out one that is over.
-    pub(super) fn take_due(&mut self, now: Mono) -> Option<UserId> {
+    pub(super) fn take_due(&mut self, now: Mono) -> Option<Scope> {
         if self.next()? > now {
             return None;
         }
@@ -39,10 +39,14 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use goldenpath_core::connection::Identity;
+    use goldenpath_core::id::SessionId;
+    use goldenpath_core::time::Wall;
 
     #[test]
     fn deadlines_come_in_their_order_and_once() {
-        let (a, b) = (UserId::new("a").unwrap(), UserId::new("b").unwrap());
+        let user = |n| Identity::visitor(n, SessionId(1), Wall(0)).scope();
+        let (a, b) = (user(1), user(2));
         let mut timers = Timers::default();
         timers.set(&a, None, Some(Mono(20)));
         timers.set(&b, None, Some(Mono(10)));

@@ -4,7 +4,7 @@ use super::effects::{Asked, Call, Calls};
 use super::{Delivery, RunControl, RunSink, Surroundings, ToShard};
 use crate::connection::weight_of;
 use goldenpath_core::hub::{Hub, Input, Output};
-use goldenpath_core::id::{ConnectionId, Fence, RunId, UserId};
+use goldenpath_core::id::{ConnectionId, Fence, RunId};
 use goldenpath_core::outbox::{Sender, Weight};
 use goldenpath_core::time::{Mono, Now};
 use goldenpath_core::wire::CloseCode;
@@ -115,23 +115,23 @@ impl User {
                     }
                 }
                 Output::Load { effect, load } => {
-                    let answer = around.store.load(self.hub.user_id(), load);
+                    let answer = around.store.load(self.hub.scope(), load);
                     calls.push(self.call(effect, Asked::Load(answer)));
                 }
                 Output::Mark { connection_id, mark } => {
                     self.push(connection_id, Delivery::Mark(mark));
                 }
                 Output::Record { effect, record } => {
-                    let answer = around.store.record(self.hub.user_id(), record);
+                    let answer = around.store.record(self.hub.scope(), record);
                     calls.push(self.call(effect, Asked::Record(answer)));
                 }
                 Output::Retire => return Settled::Retired,
-                Output::StartRun { assignment, fence, user_id } => {
+                Output::StartRun { assignment, fence, scope } => {
                     // Without an inbox the process is ending; the run is continued by the next one.
                     if let Some(answers) = answers.upgrade() {
                         let run_id = assignment.run_id;
-                        let sink = RunSink::new(answers, user_id.clone(), run_id, fence);
-                        let run = around.runs.start(user_id, assignment, sink);
+                        let sink = RunSink::new(answers, scope.clone(), run_id, fence);
+                        let run = around.runs.start(scope, assignment, sink);
                         if let Some((_, older)) = self.runs.insert(run_id, (fence, run)) {
                             older.kill();
                         }
@@ -162,7 +162,7 @@ impl User {
     }
 
     fn call(&self, effect: goldenpath_core::id::EffectId, answer: Asked) -> Call {
-        let user: UserId = self.hub.user_id().clone();
+        let user = self.hub.scope().clone();
         Call { user, generation: self.generation, effect, answer }
     }
 }

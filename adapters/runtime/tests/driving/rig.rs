@@ -2,16 +2,15 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
+use goldenpath_core::auth::{Claims, Policy, Scope, check_claims};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::handshake::{Accepted, Dialect, Presented};
-use goldenpath_core::id::{
-    AgentRunId, ClientMsgId, ConnectionId, EventId, FrameRef, MessageId, SessionId, UserId,
-};
+use goldenpath_core::id::{ClientMsgId, ConnectionId, EventId, FrameRef, MessageId, SessionId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::outbox::{self, Received as FromOutbox, Receiver};
 use goldenpath_core::run::{Assignment, CancelReason};
 use goldenpath_core::seed::Seed;
-use goldenpath_core::time::Wall;
+use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{
     AuthMethod, ClientBody, Credential, Draft, ErrorCode, Event, Frame, MultitaskStrategy,
     OnDisconnect, Reply, RunScope, RunStatus, Secret, Usage, UserMessage,
@@ -59,10 +58,6 @@ pub(crate) fn rig_on(store: MemoryStore, limits: Limits, seed: u64) -> Rig {
     Rig { connections, store, runs }
 }
 
-pub(crate) fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
-}
-
 pub(crate) fn message(id: &str, content: &str) -> ClientBody {
     ClientBody::UserMessage(UserMessage {
         client_msg_id: ClientMsgId::new(id).unwrap(),
@@ -87,7 +82,8 @@ impl Rig {
     pub(crate) async fn reader(&self, name: &str) -> Reader {
         let (sender, receiver) = outbox::channel(1000, 1_000_000);
         let id = self.connections.draw_id();
-        let link = self.connections.shards.attach(&user(name), id, vec![], true, sender).await;
+        let link =
+            self.connections.shards.attach(&identity(name).scope(), id, vec![], true, sender).await;
         Reader { id, link, receiver, waiting: Vec::new() }
     }
 }
@@ -146,7 +142,7 @@ pub(crate) struct Obedient {
 }
 
 impl Runs for Obedient {
-    fn start(&self, _: UserId, assignment: Assignment, sink: RunSink) -> Box<dyn RunControl> {
+    fn start(&self, _: Scope, assignment: Assignment, sink: RunSink) -> Box<dyn RunControl> {
         assert!(!assignment.question.contains("explode") || assignment.attempt > 1, "as asked");
         self.started.lock().unwrap().push(assignment.clone());
         if assignment.question.contains("vanish") && assignment.attempt == 1 {
@@ -228,8 +224,11 @@ impl Verifier for Names {
 }
 
 fn identity(name: &str) -> Identity {
-    let session_id = SessionId(AgentRunId(name.len() as u128).0);
-    Identity { user_id: user(name), session_id, expires_at: None, demo: false }
+    let (iss, sid) = (Some(String::from("rig")), Some(SessionId(name.len() as u128)));
+    let claims = Claims { sub: name.into(), exp: u64::MAX >> 20, iss, sid, ..Claims::default() };
+    let (issuer, leeway) = (String::from("rig"), Millis(0));
+    check_claims(&claims, &Policy { issuer, audience: None, leeway, max_age: None }, Wall(0))
+        .unwrap()
 }
 
 pub(crate) fn accepted(token: &str) -> Accepted {

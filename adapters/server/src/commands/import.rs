@@ -126,13 +126,13 @@ fn is_refused(report: &ImportReport) -> bool {
 
 async fn tenant(database: &Database, args: &ImportArgs) -> Result<Tenant, Failed> {
     if let Some(user) = &args.user {
-        return Ok(Tenant::of(user.as_str()));
+        return Ok(Tenant::at_the_machine(user.as_str()));
     }
     let address = args.email.as_deref().unwrap_or_default();
     let email: Email = address.parse().map_err(|error| format!("--email {address}: {error}"))?;
     let account = database.accounts().by_email(&email).await?;
     let account = account.ok_or_else(|| format!("there is no account for {email}"))?;
-    Ok(Tenant::of(account.user_id.as_str()))
+    Ok(Tenant::at_the_machine(account.user_id.as_str()))
 }
 
 /// To a running server, as a stream: the file may be larger than memory.

@@ -39,7 +39,7 @@ async fn main(config: &Config) -> Result<ExitCode, Failed> {
     let store = database.store();
     let recovered = tokio::select! {
         unfinished = unfinished(&*store) => {
-            let runs: usize = unfinished.iter().map(|(_, runs)| runs.len()).sum();
+            let runs: usize = unfinished.iter().map(|of| of.runs().len()).sum();
             connections.shards.recover(unfinished);
             condition.set(Phase::Serving);
             tracing::info!(%address, runs, "serving: {}", config.in_words());
@@ -72,7 +72,7 @@ async fn main(config: &Config) -> Result<ExitCode, Failed> {
 /// What a restart has to go on with; there is no serving before it is known.
 async fn unfinished(
     store: &dyn goldenpath_runtime::ports::Store,
-) -> Vec<(goldenpath_core::id::UserId, Vec<goldenpath_core::hub::StoredRun>)> {
+) -> Vec<goldenpath_core::auth::Unfinished> {
     loop {
         match store.unfinished_runs().await {
             Ok(unfinished) => return unfinished,

@@ -6,8 +6,8 @@ use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use goldenpath_agents::cost::prices::PriceTable;
 use goldenpath_agents::import::{Format, ImportError, ImportOptions, Mapping, Verdict, import};
+use goldenpath_core::auth::Scope;
 use goldenpath_core::fault::Fault;
-use goldenpath_core::id::UserId;
 use goldenpath_core::wire::{ErrorCode, Json};
 use goldenpath_runtime::Clock;
 use goldenpath_runtime::ports::Answer;
@@ -34,12 +34,12 @@ impl UsageOverHttp {
 impl Usage for UsageOverHttp {
     fn import(
         &self,
-        user: &UserId,
+        user: &Scope,
         request: ImportRequest,
         file: BoxStream<'static, IoResult<Bytes>>,
     ) -> BoxFuture<'static, Imported> {
         let (usage, prices) = (self.usage.clone(), self.prices.clone());
-        let tenant = Tenant::of(user.as_str());
+        let tenant = Tenant::of(user);
         let now_us = i64::try_from(self.clock.now().wall.0.saturating_mul(1000)).unwrap_or(0);
         let options = match options(request, now_us) {
             Ok(options) => options,
@@ -67,9 +67,9 @@ impl Usage for UsageOverHttp {
         .boxed()
     }
 
-    fn summary(&self, user: &UserId) -> Answer<Json> {
+    fn summary(&self, user: &Scope) -> Answer<Json> {
         let usage = self.usage.clone();
-        let tenant = Tenant::of(user.as_str());
+        let tenant = Tenant::of(user);
         async move {
             let coverage = usage.coverage(&tenant).await.map_err(|_| Fault::Unavailable)?.value;
             let imports = usage.imports(&tenant).await.map_err(|_| Fault::Unavailable)?;

@@ -136,7 +136,9 @@ impl Group {
             //= specs/isolation.md#iso-04
             //# A write to what belongs to another user MUST change nothing and MUST be answered as
             //# for what does not exist.
-            Some(thread) if thread.user_id != batch.user_id => Err(Committed::NoThread.into()),
+            Some(thread) if thread.user_id != *batch.scope.user_id() => {
+                Err(Committed::NoThread.into())
+            }
             Some(thread) => {
                 //= specs/storage.md#stor-04
                 //# A batch that is sent again MUST be answered as the first time, also after a
@@ -157,7 +159,7 @@ impl Group {
     //# The same `client_msg_id` MUST return the first outcome and MUST NOT start a second run,
     //# restarts included.
     fn unused(&self, batch: &Batch, message: &NewMessage) -> Result<(), Not> {
-        let key = (batch.user_id.clone(), message.client_msg_id.clone());
+        let key = (batch.scope.user_id().clone(), message.client_msg_id.clone());
         let Some(first) = self.firsts.get(&key) else { return Ok(()) };
         //= specs/delivery.md#dlv-17
         //# The same `client_msg_id` with other content MUST be refused as `idempotency_conflict`.
@@ -210,7 +212,7 @@ impl Group {
         RunRow {
             n: self.next_run,
             thread_id: batch.thread_id,
-            user_id: batch.user_id.clone(),
+            user_id: batch.scope.user_id().clone(),
             message_id: message.message_id,
             message_seq: place_of(head, message.entry),
             status: RunStatus::Queued,
@@ -227,7 +229,7 @@ impl Group {
     fn accept(&mut self, place: usize, batch: &Batch, head: Seq, runs: BTreeMap<RunId, RunRow>) {
         let thread_id = batch.thread_id;
         let thread = self.threads.entry(thread_id).or_insert_with(|| ThreadRow {
-            user_id: batch.user_id.clone(),
+            user_id: batch.scope.user_id().clone(),
             epoch: batch.epoch,
             head,
             title: batch.new_thread.as_ref().map(|new| new.title.clone()).unwrap_or_default(),
@@ -262,7 +264,8 @@ impl Group {
             };
             //= specs/storage.md#stor-15
             //# A message that waits twice in one group MUST make one run.
-            self.firsts.insert((batch.user_id.clone(), message.client_msg_id.clone()), first);
+            self.firsts
+                .insert((batch.scope.user_id().clone(), message.client_msg_id.clone()), first);
         }
         for (run_id, run) in runs {
             let same = self.runs.get(&run_id).is_some_and(|old| {
@@ -307,7 +310,7 @@ fn messages(batch: &Batch, head: Seq) -> impl Iterator<Item = MessageRow> {
     let row = move |message_id, run_id, entry, role, client| MessageRow {
         message_id,
         thread_id: batch.thread_id,
-        user_id: batch.user_id.clone(),
+        user_id: batch.scope.user_id().clone(),
         seq: place_of(head, entry),
         run_id,
         role,

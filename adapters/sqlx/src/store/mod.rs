@@ -14,9 +14,9 @@ pub(crate) use writer::{Job, Writer};
 
 use futures_util::FutureExt;
 use futures_util::future::ready;
+use goldenpath_core::auth::{Scope, Unfinished};
 use goldenpath_core::fault::Fault;
-use goldenpath_core::hub::{Batch, Committed, Load, Loaded, Record, StoredRun};
-use goldenpath_core::id::UserId;
+use goldenpath_core::hub::{Batch, Committed, Load, Loaded, Record};
 use goldenpath_runtime::ports::{Answer, Store};
 use sqlx::SqlitePool;
 use tokio::sync::{mpsc, oneshot};
@@ -65,19 +65,19 @@ impl Store for SqliteStore {
         self.hand_over(|answer| Job::Commit(batch, answer))
     }
 
-    fn load(&self, user: &UserId, load: Load) -> Answer<Loaded> {
+    fn load(&self, user: &Scope, load: Load) -> Answer<Loaded> {
         let (pool, user) = (self.readers.clone(), user.clone());
         async move { read::load(&pool, &user, load).await.map_err(|e| crate::columns::read_fault(&e)) }
             .boxed()
     }
 
-    fn record(&self, user: &UserId, record: Record) -> Answer<bool> {
+    fn record(&self, user: &Scope, record: Record) -> Answer<bool> {
         self.write(Side::Record(user.clone(), record))
             .map(|wrote| wrote.map(|wrote| wrote == Wrote::Done))
             .boxed()
     }
 
-    fn unfinished_runs(&self) -> Answer<Vec<(UserId, Vec<StoredRun>)>> {
+    fn unfinished_runs(&self) -> Answer<Vec<Unfinished>> {
         let pool = self.readers.clone();
         async move { read::unfinished(&pool).await.map_err(|e| crate::columns::read_fault(&e)) }
             .boxed()

@@ -2,6 +2,7 @@
 
 use super::segment;
 use crate::columns::{Column, get, get_optional};
+use goldenpath_core::auth::{Scope, Unfinished};
 use goldenpath_core::hub::{
     FirstOutcome, Load, Loaded, RunAt, StoredRun, StoredThread, ThreadSummary,
 };
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 //# Another user's thread, run or message MUST be answered exactly as if it did not exist.
 pub(super) async fn load(
     pool: &SqlitePool,
-    user: &UserId,
+    user: &Scope,
     load: Load,
 ) -> Result<Loaded, sqlx::Error> {
     match load {
@@ -37,7 +38,7 @@ pub(super) async fn load(
 
 async fn thread(
     pool: &SqlitePool,
-    user: &UserId,
+    user: &Scope,
     thread_id: ThreadId,
 ) -> Result<Option<StoredThread>, sqlx::Error> {
     let rows = sqlx::query(
@@ -47,7 +48,7 @@ async fn thread(
          WHERE t.thread_id = ? AND t.user_id = ? ORDER BY r.n",
     )
     .bind(thread_id.stored())
-    .bind(user.stored())
+    .bind(user.user_id().stored())
     .fetch_all(pool)
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
@@ -66,7 +67,7 @@ async fn thread(
 //# A log MUST be read whole and in order, whatever the size of the pages.
 async fn entries(
     pool: &SqlitePool,
-    user: &UserId,
+    user: &Scope,
     thread_id: ThreadId,
     after: Seq,
     last: Seq,
@@ -80,7 +81,7 @@ async fn entries(
          WHERE t.thread_id = ?1 AND t.user_id = ?2 ORDER BY s.first_seq",
     )
     .bind(thread_id.stored())
-    .bind(user.stored())
+    .bind(user.user_id().stored())
     .bind(Seq(after.0.min(i64::MAX.cast_unsigned() - 1)).stored())
     .bind(last.stored())
     .fetch_all(pool)
@@ -100,7 +101,7 @@ async fn entries(
 
 async fn first_outcome(
     pool: &SqlitePool,
-    user: &UserId,
+    user: &Scope,
     client_msg_id: &ClientMsgId,
 ) -> Result<Option<(u64, FirstOutcome)>, sqlx::Error> {
     let row = sqlx::query(
@@ -108,7 +109,7 @@ async fn first_outcome(
          FROM message m JOIN run r ON r.run_id = m.run_id
          WHERE m.user_id = ? AND m.client_msg_id = ?",
     )
-    .bind(user.stored())
+    .bind(user.user_id().stored())
     .bind(client_msg_id.stored())
     .fetch_optional(pool)
     .await?;
@@ -123,14 +124,10 @@ async fn first_outcome(
     Ok(Some((row.try_get::<i64, _>("digest")?.cast_unsigned(), outcome)))
 }
 
-async fn run(
-    pool: &SqlitePool,
-    user: &UserId,
-    run_id: RunId,
-) -> Result<Option<RunAt>, sqlx::Error> {
+async fn run(pool: &SqlitePool, user: &Scope, run_id: RunId) -> Result<Option<RunAt>, sqlx::Error> {
     let row = sqlx::query("SELECT thread_id, status FROM run WHERE run_id = ? AND user_id = ?")
         .bind(run_id.stored())
-        .bind(user.stored())
+        .bind(user.user_id().stored())
         .fetch_optional(pool)
         .await?;
     let at = |row: SqliteRow| {
@@ -141,14 +138,14 @@ async fn run(
 
 async fn threads(
     pool: &SqlitePool,
-    user: &UserId,
+    user: &Scope,
     limit: u32,
 ) -> Result<Vec<ThreadSummary>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT thread_id, title, head, updated_at FROM thread WHERE user_id = ?
          ORDER BY updated_at DESC, thread_id DESC LIMIT ?",
     )
-    .bind(user.stored())
+    .bind(user.user_id().stored())
     .bind(i64::from(limit))
     .fetch_all(pool)
     .await?;
@@ -166,15 +163,13 @@ async fn threads(
 /// The one read over all users: what a restart has to go on with.
 //= specs/storage.md#stor-08
 //# A restart MUST find every run that has not ended, with its user and in its order.
-pub(super) async fn unfinished(
-    pool: &SqlitePool,
-) -> Result<Vec<(UserId, Vec<StoredRun>)>, sqlx::Error> {
+pub(super) async fn unfinished(pool: &SqlitePool) -> Result<Vec<Unfinished>, sqlx::Error> {
     let rows = sqlx::query("SELECT * FROM run WHERE ended_at IS NULL ORDER BY n");
     let mut by_user: BTreeMap<UserId, Vec<StoredRun>> = BTreeMap::new();
     for row in rows.fetch_all(pool).await? {
         by_user.entry(get(&row, "user_id")?).or_default().push(stored_run(&row)?);
     }
-    Ok(by_user.into_iter().collect())
+    Ok(by_user.into_iter().map(|(owner, runs)| Unfinished::new(owner, runs)).collect())
 }
 
 fn stored_run(row: &SqliteRow) -> Result<StoredRun, sqlx::Error> {

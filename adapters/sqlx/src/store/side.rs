@@ -1,6 +1,7 @@
 //! Writes beside the logs: one statement each, no failing one in ordinary life.
 
 use crate::columns::Column;
+use goldenpath_core::auth::Scope;
 use goldenpath_core::hub::Record;
 use goldenpath_core::id::{RunId, SessionId, UserId};
 use goldenpath_core::time::Wall;
@@ -12,11 +13,11 @@ pub(crate) enum Side {
     /// A new account.
     Account(Account),
     /// An artifact of a run of this user.
-    Artifact(UserId, RunId, Artifact),
+    Artifact(Scope, RunId, Artifact),
     /// Nothing; shows that the writer works.
     Ping,
     /// A record of this user.
-    Record(UserId, Record),
+    Record(Scope, Record),
     /// A session of this user that ends early.
     Revoke(UserId, SessionId, Wall),
 }
@@ -91,7 +92,7 @@ async fn revoke(
 
 async fn put(
     conn: &mut SqliteConnection,
-    user: &UserId,
+    user: &Scope,
     run_id: RunId,
     artifact: &Artifact,
 ) -> Result<Wrote, sqlx::Error> {
@@ -102,7 +103,7 @@ async fn put(
          SET media_type = excluded.media_type, at = excluded.at, bytes = excluded.bytes",
     )
     .bind(run_id.stored())
-    .bind(user.stored())
+    .bind(user.user_id().stored())
     .bind(artifact.name.clone())
     .bind(artifact.media_type.clone())
     .bind(artifact.at.stored())
@@ -114,7 +115,7 @@ async fn put(
 
 async fn record(
     conn: &mut SqliteConnection,
-    user: &UserId,
+    user: &Scope,
     record: &Record,
 ) -> Result<Wrote, sqlx::Error> {
     let statement = match record {
@@ -128,12 +129,12 @@ async fn record(
                  AND run_id IN (SELECT run_id FROM message WHERE thread_id = ?1 AND user_id = ?2)",
             )
             .bind(thread_id.stored())
-            .bind(user.stored())
+            .bind(user.user_id().stored())
             .execute(&mut *conn)
             .await?;
             sqlx::query("DELETE FROM thread WHERE thread_id = ? AND user_id = ?")
                 .bind(thread_id.stored())
-                .bind(user.stored())
+                .bind(user.user_id().stored())
         }
         Record::Feedback { feedback, at } => sqlx::query(
             "INSERT INTO feedback (message_id, rating, comment, at)
@@ -143,7 +144,7 @@ async fn record(
              SET rating = excluded.rating, comment = excluded.comment, at = excluded.at",
         )
         .bind(feedback.message_id.stored())
-        .bind(user.stored())
+        .bind(user.user_id().stored())
         .bind(i64::from(feedback.rating))
         .bind(feedback.comment.clone())
         .bind(at.stored()),
@@ -154,7 +155,7 @@ async fn record(
              WHERE thread_id = ?1 AND user_id = ?2",
         )
         .bind(thread_id.stored())
-        .bind(user.stored())
+        .bind(user.user_id().stored())
         .bind(seq.stored()),
     };
     Ok(if_any(statement.execute(conn).await?.rows_affected()))

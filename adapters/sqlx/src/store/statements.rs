@@ -103,7 +103,9 @@ impl Statements {
         }
         let names: Vec<_> = batches
             .iter()
-            .filter_map(|batch| Some((&batch.user_id, &batch.message.as_ref()?.client_msg_id)))
+            .filter_map(|batch| {
+                Some((batch.scope.user_id(), &batch.message.as_ref()?.client_msg_id))
+            })
             .collect();
         let firsts = self
             .firsts

@@ -214,7 +214,7 @@ mod tests {
                 dimension: Dimension::Team,
                 condition: Condition::In(vec![nasty.clone()]),
             }]);
-        let compiled = compile(&Tenant::of("o'hara"), &query).unwrap();
+        let compiled = compile(&Tenant::at_the_machine("o'hara"), &query).unwrap();
         assert!(
             !compiled.sql.contains("DROP") && !compiled.sql.contains("hara"),
             "{}",
@@ -227,6 +227,9 @@ mod tests {
     #[test]
     fn a_query_without_a_metric_is_refused() {
         let query = Query::of("q", Period::of_days(Day(1), Day(2)), &[]);
-        assert!(matches!(compile(&Tenant::of("a"), &query), Err(UsageError::Refused(_))));
+        assert!(matches!(
+            compile(&Tenant::at_the_machine("a"), &query),
+            Err(UsageError::Refused(_))
+        ));
     }
 }

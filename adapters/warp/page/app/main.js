@@ -7,7 +7,7 @@ import { isActive } from './machine/conversation.js';
 import { announcement, closeWords } from './machine/words.js';
 import { Api } from './port/api.js';
 import { Wire } from './port/socket.js';
-import { instanceId, loadLogin, outboxStore, saveLogin } from './port/storage.js';
+import { loadLogin, outboxStore, saveLogin } from './port/storage.js';
 import { Announcer } from './view/announcer.js';
 import { Composer } from './view/composer.js';
 import { ConversationView } from './view/conversation.js';
@@ -29,7 +29,6 @@ let place = { thread: null, draft: null };
 
 const api = new Api({ token: () => login?.token ?? null, onUnauthorized: (problem) => signOut(problem.text) });
 const connection = new Connection({
-  client: { name: 'goldenpath-page', version: '1', instance: instanceId() },
   resumePoints: () => session?.resumePoints() ?? [],
 });
 const wire = new Wire(connection, {

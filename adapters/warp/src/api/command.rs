@@ -51,7 +51,7 @@ pub(super) async fn ask(
     let (sender, mut receiver) = outbox::channel(limits.outbox_frames, limits.outbox_bytes);
     let link = connections
         .shards
-        .attach(&identity.user_id, connection_id, Vec::new(), false, sender)
+        .attach(&identity.scope(), connection_id, Vec::new(), false, sender)
         .await;
     let visit = Visit { link, connection_id };
     let name = "http";

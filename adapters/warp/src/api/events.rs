@@ -105,7 +105,7 @@ async fn follow(
     let limits = &connections.limits;
     let (sender, receiver) = outbox::channel(limits.outbox_frames, limits.outbox_bytes);
     let entry = connections.registry.enter_reader(connection_id, who.session_id, sender.clone());
-    let link = connections.shards.attach(&who.user_id, connection_id, resume, true, sender).await;
+    let link = connections.shards.attach(&who.scope(), connection_id, resume, true, sender).await;
     // Nothing is delivered on a credential that has ended (invariant 11); the client asks with a new one.
     let over_at = who.expires_at.map(|at| {
         let now = connections.clock.now();

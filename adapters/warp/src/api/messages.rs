@@ -104,7 +104,7 @@ async fn list(
         limit: query.limit.unwrap_or(50).clamp(1, PAGE),
         newest: query.after_seq.is_none(),
     };
-    let found = app.0.directory.messages(&who.user_id, thread_id, range).await?;
+    let found = app.0.directory.messages(&who.scope(), thread_id, range).await?;
     let messages: Vec<Value> = found.ok_or_else(missing)?.iter().map(view).collect();
     Ok(json(StatusCode::OK, &value!({ "thread_id": thread_id, "messages": messages })))
 }

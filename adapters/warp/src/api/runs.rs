@@ -63,8 +63,8 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
 
 async fn one(app: &App, who: &Identity, run: &str) -> Result<Reply, Problem> {
     let run_id = run_id(run)?;
-    let found = app.0.directory.run(&who.user_id, run_id).await?.ok_or_else(missing)?;
-    let artifacts = app.0.artifacts.list(&who.user_id, run_id).await?;
+    let found = app.0.directory.run(&who.scope(), run_id).await?.ok_or_else(missing)?;
+    let artifacts = app.0.artifacts.list(&who.scope(), run_id).await?;
     let artifacts: Vec<Value> = artifacts
         .iter()
         .map(|a| value!({ "name": a.name, "media_type": a.media_type, "bytes": a.len }))
@@ -82,7 +82,7 @@ async fn cancel(app: &App, who: &Identity, run: &str) -> Result<Reply, Problem> 
 
 async fn fact(app: &App, who: &Identity, run: &str, name: &str) -> Result<Reply, Problem> {
     let nothing = || Problem::of(ErrorCode::RunNotFound, "this run has no such fact");
-    let facts = app.0.artifacts.get(&who.user_id, run_id(run)?, FACTS).await?;
+    let facts = app.0.artifacts.get(&who.scope(), run_id(run)?, FACTS).await?;
     let facts = facts.ok_or_else(nothing)?;
     let facts: Value = serde_json::from_slice(&facts.bytes)
         .map_err(|_| Problem::of(ErrorCode::Internal, "the facts cannot be read"))?;
@@ -95,7 +95,7 @@ async fn fact(app: &App, who: &Identity, run: &str, name: &str) -> Result<Reply,
 }
 
 async fn artifact(app: &App, who: &Identity, run: &str, name: &str) -> Result<Reply, Problem> {
-    let found = app.0.artifacts.get(&who.user_id, run_id(run)?, name).await?;
+    let found = app.0.artifacts.get(&who.scope(), run_id(run)?, name).await?;
     let nothing = || Problem::of(ErrorCode::RunNotFound, "this run has no such artifact");
     let Artifact { media_type, bytes, .. } = found.ok_or_else(nothing)?;
     let mut reply = Response::new(bytes.into());

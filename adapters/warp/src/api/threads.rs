@@ -133,7 +133,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
 async fn list(app: &App, who: &Identity, query: ListQuery) -> Result<Reply, Problem> {
     let after = query.cursor.as_deref().map(cursor).transpose()?;
     let limit = query.limit.unwrap_or(30).clamp(1, PAGE);
-    let page = app.0.directory.threads(&who.user_id, after, limit).await?;
+    let page = app.0.directory.threads(&who.scope(), after, limit).await?;
     let next = page.next.map(|c| format!("{}-{}", c.updated_at.0, c.thread_id));
     let threads: Vec<Value> = page.items.iter().map(view).collect();
     Ok(json(StatusCode::OK, &value!({ "threads": threads, "next_cursor": next })))
@@ -152,7 +152,7 @@ async fn create(app: &App, who: &Identity, body: Titled) -> Result<Reply, Proble
 
 async fn one(app: &App, who: &Identity, thread: &str) -> Result<Reply, Problem> {
     let thread_id = thread_id(thread)?;
-    let found = app.0.directory.thread(&who.user_id, thread_id).await?;
+    let found = app.0.directory.thread(&who.scope(), thread_id).await?;
     let found = found.ok_or_else(missing)?;
     Ok(json(StatusCode::OK, &view(&found)))
 }
@@ -175,7 +175,7 @@ async fn delete(app: &App, who: &Identity, thread: &str) -> Result<Reply, Proble
 async fn log(app: &App, who: &Identity, thread: &str, query: LogQuery) -> Result<Reply, Problem> {
     let thread_id = thread_id(thread)?;
     let store = &app.0.store;
-    let loaded = store.load(&who.user_id, Load::Thread { thread_id }).await?;
+    let loaded = store.load(&who.scope(), Load::Thread { thread_id }).await?;
     let Loaded::Thread(head) = loaded else { return Err(missing()) };
     let (after_seq, to_seq) = (Seq(query.after_seq), head.head);
     if after_seq > to_seq {
@@ -183,7 +183,7 @@ async fn log(app: &App, who: &Identity, thread: &str, query: LogQuery) -> Result
     }
     let limit = query.limit.unwrap_or(200).clamp(1, LOG_PAGE);
     let load = Load::Entries { thread_id, after_seq, to_seq, limit };
-    let Loaded::Entries(entries) = store.load(&who.user_id, load).await? else {
+    let Loaded::Entries(entries) = store.load(&who.scope(), load).await? else {
         return Err(missing());
     };
     // The entries' own bytes are put in as they are: the same as on a socket (invariant 6).

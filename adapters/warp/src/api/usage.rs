@@ -60,7 +60,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
 }
 
 async fn summary(app: &App, who: &Identity) -> Result<Reply, Problem> {
-    let summary = app.0.usage.summary(&who.user_id).await?;
+    let summary = app.0.usage.summary(&who.scope()).await?;
     Ok(raw_json(StatusCode::OK, bytes_of(&summary)))
 }
 
@@ -80,7 +80,7 @@ async fn import(
     let broken = Arc::new(Mutex::new(None));
     let silence = Duration::from_millis(limits.body_timeout.0);
     let file = bounded(body, limits.import_bytes, silence, broken.clone());
-    let imported = app.0.usage.import(&who.user_id, request, file).await;
+    let imported = app.0.usage.import(&who.scope(), request, file).await;
     if let Some(problem) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(problem);
     }

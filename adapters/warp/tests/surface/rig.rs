@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::{BoxStream, StreamExt as _};
-use goldenpath_core::auth::{Claims, Policy};
+use goldenpath_core::auth::{Claims, Policy, Scope};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::id::UserId;
@@ -253,7 +253,7 @@ struct Counted;
 impl Usage for Counted {
     fn import(
         &self,
-        _: &UserId,
+        _: &Scope,
         request: ImportRequest,
         mut file: BoxStream<'static, IoResult<Bytes>>,
     ) -> BoxFuture<'static, Imported> {
@@ -273,7 +273,7 @@ impl Usage for Counted {
         .boxed()
     }
 
-    fn summary(&self, _: &UserId) -> Answer<Json> {
+    fn summary(&self, _: &Scope) -> Answer<Json> {
         ready(Ok(Json::parse(r#"{"rows":0}"#).unwrap())).boxed()
     }
 }

@@ -8,7 +8,7 @@ use crate::connection::{Identity, Input, Output};
 use crate::fault::PeerFault;
 use crate::handshake::{Accepted, Dialect, Presented};
 use crate::hub::HubReady;
-use crate::id::{ThreadId, UserId};
+use crate::id::{SessionId, ThreadId, UserId};
 use crate::limits::Limits;
 use crate::time::Millis;
 use crate::wire::ErrorCode;
@@ -113,6 +113,35 @@ fn in_demo_mode_who_says_anything_else_or_nothing_becomes_a_demo_user() {
     let mut late = Rig::upgraded(demo());
     let said = late.wait(Limits::default().auth_timeout);
     assert!(!said.iter().any(|line| line == "make demo user"), "its time is over: {said:?}");
+}
+
+/// F17: somebody who is logged in never goes on as a visitor, however slow the line.
+//= specs/auth.md#auth-21
+//= type=test
+//# A client whose `auth` comes after it was made a demo user MUST NOT go on as that user: the
+//# connection MUST be closed with 4408.
+#[test]
+fn f17_who_says_too_late_who_it_is_does_not_go_on_as_a_visitor() {
+    let visitor = Identity::visitor(1, SessionId(1), START.wall);
+    let said = |rig: &mut Rig| {
+        let said = rig.text(AUTH).join("; ");
+        assert!(said.contains("user_mismatch") && said.contains("close 4408"), "{said}");
+        assert!(!said.contains("verify"), "{said}");
+    };
+    let mut being_made = Rig::upgraded(demo());
+    being_made.wait_for_deadline();
+    said(&mut being_made);
+
+    let mut attaching = Rig::upgraded(demo());
+    attaching.wait_for_deadline();
+    attaching.verdict(Ok(visitor.clone()));
+    said(&mut attaching);
+
+    let mut ready = Rig::upgraded(demo());
+    ready.wait_for_deadline();
+    ready.verdict(Ok(visitor));
+    ready.input(Input::Attached(HubReady::default()));
+    said(&mut ready);
 }
 
 #[test]

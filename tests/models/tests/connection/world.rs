@@ -6,7 +6,7 @@ use goldenpath_core::connection::{Connection, Identity, Input, Opening, Output};
 use goldenpath_core::fault::PeerFault;
 use goldenpath_core::handshake::{Accepted, Refusal};
 use goldenpath_core::hub::HubReady;
-use goldenpath_core::id::{ConnectionId, EffectId, SessionId, UserId};
+use goldenpath_core::id::{ConnectionId, EffectId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Mono, Now, Wall};
@@ -105,12 +105,7 @@ pub(crate) fn identity(answer: Answer) -> Option<Identity> {
         Answer::Eve => ("eve", 40),
         Answer::No => return None,
     };
-    Some(Identity {
-        user_id: UserId::new(user).ok()?,
-        session_id: SessionId(1),
-        expires_at: Some(START.wall.after(Millis::from_secs(seconds))),
-        demo: false,
-    })
+    Some(goldenpath_simulator::identity(user, START.wall.after(Millis::from_secs(seconds))))
 }
 
 pub(crate) fn limits() -> Limits {

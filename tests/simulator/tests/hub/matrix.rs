@@ -10,7 +10,7 @@ use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Now};
 use goldenpath_core::wire::{ClientBody, Level, MultitaskStrategy, Reply, ResumePoint};
 use goldenpath_simulator::store::Store;
-use goldenpath_simulator::{World, message, user};
+use goldenpath_simulator::{World, message, scope_of};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Stage {
     fn new() -> Self {
         let now = World::with(Limits::default()).now;
         Self {
-            hub: Hub::new(user(), Arc::new(Limits::default()), Seed::new(7)),
+            hub: Hub::new(scope_of("ada"), Arc::new(Limits::default()), Seed::new(7)),
             now,
             reader: ConnectionId(1),
             thread_id: ThreadId(404),

@@ -32,9 +32,8 @@ export function verdictOf(code) {
 }
 
 export class Connection {
-  /** `client` is what `auth` says about us; `resumePoints()` says where we were. */
-  constructor({ client, resumePoints = () => [], random = Math.random }) {
-    this.client = client;
+  /** `resumePoints()` says where we were. */
+  constructor({ resumePoints = () => [], random = Math.random }) {
     this.resumePoints = resumePoints;
     this.backoff = new Backoff({ random });
     this.state = 'idle';
@@ -51,6 +50,8 @@ export class Connection {
     this.readyAt = null;
     this.silence = DEFAULT_SILENCE;
     this.replaying = new Set();
+    /** Asked for at the opening, before the connection was ready. */
+    this.resumed = new Set();
     this.farewell = null;
     this.lastError = null;
     this.authTimeouts = 0;
@@ -106,7 +107,10 @@ export class Connection {
     this.lastError = null;
     this.#to('authenticating', null);
     this.timer = now + AUTH_TIMEOUT;
-    this.#write('auth', { token: this.token, client: this.client, resume: { threads: this.resumePoints() } });
+    // The token went with the upgrade: a first frame that comes late would find a demo visitor here.
+    const threads = this.resumePoints();
+    this.resumed = new Set(threads.map((point) => point.thread_id));
+    if (threads.length) this.#write('resume', { threads });
   }
 
   /** A text frame came. */
@@ -134,6 +138,9 @@ export class Connection {
         break;
       case 'ping':
         this.#write('pong', payload.nonce === undefined ? {} : { nonce: payload.nonce });
+        break;
+      case 'resumed':
+        for (const point of payload.threads ?? []) if (!point.recovered) this.#replayed(point.thread_id);
         break;
       case 'replay_complete':
         this.#replayed(payload.thread_id ?? frame.thread_id);
@@ -212,8 +219,7 @@ export class Connection {
     this.authTimeouts = 0;
     const timeout = payload.heartbeat?.timeout_ms;
     this.silence = Number.isFinite(timeout) && timeout > 0 ? timeout : DEFAULT_SILENCE;
-    const points = Array.isArray(payload.resume?.threads) ? payload.resume.threads : [];
-    this.replaying = new Set(points.filter((p) => p.recovered).map((p) => p.thread_id));
+    this.replaying = this.resumed;
     this.#to(this.replaying.size ? 'resuming' : 'ready', null);
     if (this.replaying.size) this.timer = now + RESUME_TIMEOUT;
   }
@@ -236,7 +242,7 @@ export class Connection {
     this.replaying.clear();
     this.#to('connecting', this.why);
     this.timer = now + DIAL_TIMEOUT;
-    this.effects.push({ do: 'dial', protocols: [SUBPROTOCOL] });
+    this.effects.push({ do: 'dial', protocols: [SUBPROTOCOL, `jwt.${this.token}`] });
   }
 
   #lost(now, reason) {

@@ -1,0 +1,136 @@
+//! The right to what one user owns: every call of a store takes one.
+
+use crate::connection::Identity;
+use crate::hub::StoredRun;
+use crate::id::{SessionId, UserId};
+use crate::time::Wall;
+use alloc::format;
+use alloc::vec::Vec;
+
+/// How the id of every demo user begins.
+pub const DEMO_USER_PREFIX: &str = "demo-user-";
+
+/// The right to read and write what one user owns, and nothing else.
+///
+/// It cannot be written down, only got: from an [`Identity`], which only a verdict makes, or from the
+/// [`Unfinished`] runs that a store found. So a query on behalf of whoever a request names does not
+/// compile:
+///
+/// ```compile_fail,E0423
+/// use goldenpath_core::auth::Scope;
+/// use goldenpath_core::id::UserId;
+///
+/// let named_in_a_request = UserId::new("ada").unwrap();
+/// let scope = Scope(named_in_a_request);
+/// ```
+///
+/// An identity cannot be written down either:
+///
+/// ```compile_fail,E0639
+/// use goldenpath_core::connection::Identity;
+/// use goldenpath_core::id::{SessionId, UserId};
+///
+/// let user_id = UserId::new("ada").unwrap();
+/// let forged = Identity { user_id, session_id: SessionId(1), expires_at: None, demo: false };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope(UserId);
+
+impl Scope {
+    pub(crate) const fn of(user_id: UserId) -> Self {
+        Self(user_id)
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn user_id(&self) -> &UserId {
+        &self.0
+    }
+}
+
+impl Identity {
+    /// The right to what this user owns.
+    //= specs/isolation.md#iso-10
+    //# The right to a user's data MUST come from a verdict on a credential or from the store's own
+    //# record of unfinished runs, and from nothing a request says.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope::of(self.user_id.clone())
+    }
+
+    /// A visitor who exists on one connection only, without a token to come back with.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        self.demo && self.expires_at.is_none()
+    }
+
+    /// The verdict of demo mode: somebody who was nobody before. `number` tells visitors of the same
+    /// millisecond apart; the id begins with [`DEMO_USER_PREFIX`], so a visitor is never a user with an
+    /// account.
+    #[must_use]
+    pub fn visitor(number: u64, session_id: SessionId, at: Wall) -> Self {
+        let name = format!("{DEMO_USER_PREFIX}{}-{:012x}", at.0, number & 0xFFFF_FFFF_FFFF);
+        Self { user_id: UserId::of_visitor(&name), session_id, expires_at: None, demo: true }
+    }
+}
+
+/// The runs of one user that a store found unfinished at the start: the one right that is not asked
+/// for by somebody, but by work that was accepted from them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    owner: UserId,
+    runs: Vec<StoredRun>,
+}
+
+impl Unfinished {
+    /// As the rows say; the owner of a run is a column of it (F43).
+    #[must_use]
+    pub const fn new(owner: UserId, runs: Vec<StoredRun>) -> Self {
+        Self { owner, runs }
+    }
+
+    /// Whose runs they are.
+    #[must_use]
+    pub const fn owner(&self) -> &UserId {
+        &self.owner
+    }
+
+    /// The runs, the oldest first.
+    #[must_use]
+    pub fn runs(&self) -> &[StoredRun] {
+        &self.runs
+    }
+
+    /// The right to go on with them; none without any.
+    #[must_use]
+    pub fn take_up(self) -> Option<(Scope, Vec<StoredRun>)> {
+        (!self.runs.is_empty()).then(|| (Scope::of(self.owner), self.runs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_visitor_is_nobody_who_has_an_account() {
+        let at = Wall(1_800_000_000_000);
+        let one = Identity::visitor(u64::MAX, SessionId(1), at);
+        assert_eq!(one.user_id.as_str(), "demo-user-1800000000000-ffffffffffff");
+        assert_eq!((one.demo, one.expires_at), (true, None));
+        assert_ne!(one.scope(), Identity::visitor(1, SessionId(1), at).scope());
+    }
+
+    /// ISO-10.
+    //= specs/isolation.md#iso-10
+    //= type=test
+    //# The right to a user's data MUST come from a verdict on a credential or from the store's own
+    //# record of unfinished runs, and from nothing a request says.
+    #[test]
+    fn a_right_comes_from_a_verdict_or_from_unfinished_runs() {
+        let nothing = Unfinished::new(UserId::new("ada").unwrap(), Vec::new());
+        assert_eq!(nothing.take_up(), None, "a name without runs is no right");
+        let visitor = Identity::visitor(7, SessionId(1), Wall(1));
+        assert_eq!(visitor.scope().user_id(), &visitor.user_id);
+    }
+}
