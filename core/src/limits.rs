@@ -13,7 +13,8 @@ pub struct Limits {
     pub content_bytes: usize,
     /// From the upgrade to a valid credential (CONN-04).
     pub auth_timeout: Millis,
-    /// In demo mode, how long a silent client is given to send `auth` before it becomes a demo user.
+    /// In demo mode, how long a client without a credential is given to send `auth` before it becomes a
+    /// demo user; what it says meanwhile is held.
     pub demo_wait: Millis,
     /// How often the server pings.
     pub heartbeat_interval: Millis,

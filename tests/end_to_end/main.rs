@@ -7,6 +7,7 @@ mod conversation;
 mod endings;
 mod handshake;
 mod input;
+mod isolation;
 mod resume;
 mod runs;
 mod surface;

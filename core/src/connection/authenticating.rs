@@ -113,13 +113,8 @@ impl Authenticating {
                 let message = "too many frames before connection_ready";
                 context.refuse(&frame.reply, ErrorCode::Overloaded, message);
             }
-            (body, step) => {
-                self.held.push(ClientFrame { body, ..frame });
-                // It did not begin with `auth`, so it is content to be a demo user.
-                if let Step::Awaiting { demo_at: Some(_) } = step {
-                    self = self.make_demo_user(context);
-                }
-            }
+            // In demo mode, too, `auth` may still be on its way behind it.
+            (body, _) => self.held.push(ClientFrame { body, ..frame }),
         }
         State::Authenticating(self)
     }
