@@ -7,6 +7,14 @@ use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{Entry, EntryBody, Event, Feedback, Json, RunStatus};
 
 /// Reads what one user may see. `None` stands for "no such thing for this user" (ISO-02).
+///
+/// ```compile_fail,E0308
+/// # use goldenpath_core::id::{ThreadId, UserId};
+/// # use goldenpath_runtime::ports::Directory;
+/// fn peek(directory: &dyn Directory, user: &UserId, thread_id: ThreadId) {
+///     let answer = directory.thread(user, thread_id);
+/// }
+/// ```
 pub trait Directory: Send + Sync + 'static {
     /// A page of the user's threads, the last changed first; `limit` is raised to 1.
     fn threads(

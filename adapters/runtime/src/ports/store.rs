@@ -22,6 +22,28 @@ use goldenpath_core::hub::{Batch, Committed, Load, Loaded, Record};
 ///
 /// In all cases but the last nothing is written. `Fault::Unavailable` means so too; after
 /// `Fault::Unknown` the same batch may be sent again, and only the same.
+///
+/// Every call takes the [`Scope`] of its user (ISO-10); an id is not enough:
+///
+/// ```
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::hub::Load;
+/// # use goldenpath_core::id::UserId;
+/// # use goldenpath_runtime::ports::Store;
+/// fn threads_of(store: &dyn Store, user: &Scope) {
+///     let answer = store.load(user, Load::Threads { limit: 1 });
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::hub::Load;
+/// # use goldenpath_core::id::UserId;
+/// # use goldenpath_runtime::ports::Store;
+/// fn threads_of(store: &dyn Store, user: &UserId) {
+///     let answer = store.load(user, Load::Threads { limit: 1 });
+/// }
+/// ```
 pub trait Store: Send + Sync + 'static {
     /// Makes a batch durable, or says why not. Batches of one caller that are handed over in order
     /// are decided in that order.
