@@ -226,3 +226,33 @@ fn decisions_are_numbered_without_holes() {
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=numbers.len() as u32).collect::<Vec<_>>());
 }
+
+/// ISO-10: the two ways to a user's data that do not begin with a verdict are used where they are meant
+/// to be, and nowhere that hears from a wire.
+#[test]
+fn nobody_gets_a_right_from_a_name_but_commands_and_stores() {
+    let files = files();
+    let found = |what: &str| -> BTreeSet<String> {
+        let sources = with_extension(&files, &["rs"]).filter(|(file, _)| {
+            let inside = |part: &str| file.components().any(|c| c.as_os_str() == part);
+            inside("src") && (file.starts_with("adapters") || file.starts_with("core"))
+        });
+        let mut found = BTreeSet::new();
+        for (file, text) in sources {
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            if code.contains(what) {
+                found.insert(file.to_str().unwrap().to_owned());
+            }
+        }
+        found
+    };
+    let named = |files: &[&str]| files.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    assert_eq!(
+        found("Tenant::at_the_machine("),
+        named(&["adapters/server/src/commands/import.rs"])
+    );
+    assert_eq!(
+        found("Unfinished::new("),
+        named(&["adapters/runtime/src/memory/state.rs", "adapters/sqlx/src/store/read.rs"])
+    );
+}
