@@ -44,7 +44,7 @@ static BY_SECRET: LazyLock<Tokens> = LazyLock::new(|| {
 static BY_PAIR: LazyLock<Tokens> = LazyLock::new(|| {
     let body = STANDARD.encode(private_key());
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
-    Tokens::new(Keys::new(Key::eddsa_pem(&pem).expect("a key")), policy())
+    Tokens::new(Keys::new(Key::from_pem(&pem).expect("a key")), policy())
 });
 
 static OLDER_ID: LazyLock<String> =
@@ -56,6 +56,7 @@ fn policy() -> Policy {
         audience: Some("goldenpath".into()),
         leeway: LEEWAY,
         max_age: None,
+        older_issuer: None,
     }
 }
 

@@ -16,6 +16,7 @@
 //!     audience: Some("goldenpath".into()),
 //!     leeway: Millis::from_secs(5),
 //!     max_age: None,
+//!     older_issuer: None,
 //! };
 //! let tokens = Tokens::new(Keys::new(key), policy);
 //! let now = Wall(1_800_000_000_000);
@@ -27,7 +28,8 @@
 //! ```
 
 mod key;
+mod once;
 mod tokens;
 
-pub use key::{Key, KeyError, Keys, MIN_SECRET_BYTES};
+pub use key::{Key, KeyError, Keys, MIN_SECRET_BYTES, VerifyingKey};
 pub use tokens::{Grant, IssueError, Issued, Tokens, Verified};

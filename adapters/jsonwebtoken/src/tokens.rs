@@ -1,6 +1,7 @@
 //! Issue and verify.
 
 use crate::key::Keys;
+use crate::once::says_everything_once;
 use core::fmt;
 use goldenpath_core::auth::{Claims, MAX_TOKEN_BYTES, Policy, check_claims};
 use goldenpath_core::connection::Identity;
@@ -121,7 +122,7 @@ impl Tokens {
     //= specs/auth.md#auth-13
     //# A token whose signature, header or shape is not as agreed MUST be refused as `unauthorized`.
     pub fn verify(&self, token: &str, wall: Wall) -> Result<Verified, ErrorCode> {
-        if token.len() > MAX_TOKEN_BYTES {
+        if token.len() > MAX_TOKEN_BYTES || !says_everything_once(token) {
             return Err(ErrorCode::Unauthorized);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| ErrorCode::Unauthorized)?;

@@ -61,6 +61,8 @@ pub struct Policy {
     pub leeway: Millis,
     /// The oldest token accepted, by `iat`, whatever its `exp` says; `None`: not checked.
     pub max_age: Option<Millis>,
+    /// Another `iss` accepted, whose tokens may lack `aud`: what the replaced system made.
+    pub older_issuer: Option<String>,
 }
 
 /// Compares claims with the policy at an instant. The signature has been checked before.
@@ -72,12 +74,17 @@ pub struct Policy {
 //# policy.
 pub fn check_claims(claims: &Claims, policy: &Policy, wall: Wall) -> Result<Identity, ErrorCode> {
     let user_id = UserId::new(&claims.sub).map_err(|_| ErrorCode::Unauthorized)?;
-    let issued_here = claims.iss.as_deref() == Some(policy.issuer.as_str());
-    let meant_for_us = policy.audience.as_ref().is_none_or(|ours| claims.aud.contains(ours));
+    let issuer = claims.iss.as_deref();
+    let issued_here = issuer == Some(policy.issuer.as_str());
+    //= specs/auth.md#auth-63
+    //# A token of the older issuer MUST NOT be accepted unless that issuer is configured.
+    let issued_before = issuer.is_some() && issuer == policy.older_issuer.as_deref();
+    let meant_for_us = policy.audience.as_ref().is_none_or(|ours| claims.aud.contains(ours))
+        || (issued_before && claims.aud.is_empty());
     let is_access = claims.token_type.as_deref().is_none_or(|kind| kind == "access");
     let soon = wall.after(policy.leeway);
     let began = [claims.nbf, claims.iat].into_iter().flatten().all(|at| wall_of(at) <= soon);
-    if !issued_here || !meant_for_us || !is_access || !began {
+    if !(issued_here || issued_before) || !meant_for_us || !is_access || !began {
         return Err(ErrorCode::Unauthorized);
     }
     if let Some(max_age) = policy.max_age {
@@ -182,6 +189,7 @@ mod tests {
             audience: Some("goldenpath".into()),
             leeway: Millis::from_secs(5),
             max_age: None,
+            older_issuer: None,
         }
     }
 
@@ -267,6 +275,32 @@ mod tests {
             p.audience = None;
         });
         assert!(unchecked.is_ok());
+    }
+
+    //= specs/auth.md#auth-63
+    //= type=test
+    //# A token of the older issuer MUST NOT be accepted unless that issuer is configured.
+    #[test]
+    fn a_token_of_the_older_issuer_counts_only_where_it_is_expected() {
+        let older = |aud: &[&str], expected: Option<&str>| {
+            verdict(|c, p| {
+                c.iss = Some("netra-auth-service".into());
+                c.aud = aud.iter().map(|&aud| aud.into()).collect();
+                p.older_issuer = expected.map(Into::into);
+            })
+        };
+        let expected = Some("netra-auth-service");
+        assert!(older(&[], expected).is_ok());
+        assert!(older(&["goldenpath"], expected).is_ok());
+        assert_eq!(older(&["other"], expected), Err(ErrorCode::Unauthorized));
+        assert_eq!(older(&[], Some("another")), Err(ErrorCode::Unauthorized));
+        assert_eq!(older(&["goldenpath"], None), Err(ErrorCode::Unauthorized));
+        // Our own tokens name their audience all the same.
+        let ours = verdict(|c, p| {
+            c.aud.clear();
+            p.older_issuer = expected.map(Into::into);
+        });
+        assert_eq!(ours, Err(ErrorCode::Unauthorized));
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Ground {
             // Longer than the clock jumps.
             leeway: Millis::from_secs(900),
             max_age: None,
+            older_issuer: None,
         };
         let seat = |device| Mutex::new(Seat { user: device / devices, ..Seat::default() });
         Self {

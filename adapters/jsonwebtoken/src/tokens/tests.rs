@@ -18,6 +18,7 @@ fn policy() -> Policy {
         audience: Some("goldenpath".into()),
         leeway: Millis::from_secs(5),
         max_age: None,
+        older_issuer: None,
     }
 }
 
@@ -27,7 +28,7 @@ fn hs256() -> Tokens {
 }
 
 fn eddsa(pem: &str) -> Tokens {
-    Tokens::new(Keys::new(Key::eddsa_pem(pem).unwrap()), policy())
+    Tokens::new(Keys::new(Key::from_pem(pem).unwrap()), policy())
 }
 
 fn grant() -> Grant {
@@ -256,7 +257,8 @@ fn a_public_key_is_no_secret() {
     let pem = Key::generate_eddsa_pem().unwrap();
     let tokens = eddsa(&pem);
     let issued = tokens.issue(grant(), NOW).unwrap().token.0;
-    let public = tokens.keys().signing().verifying().try_get_as_bytes().unwrap().to_vec();
+    let public =
+        tokens.keys().named(None).unwrap().verifying().try_get_as_bytes().unwrap().to_vec();
     let kid = tokens.keys().signing().fingerprint();
     for secret in [public.as_slice(), pem.as_bytes(), SECRET] {
         for header in [json!({"alg": "HS256", "kid": kid}), plain(), json!({"alg": "EdDSA"})] {

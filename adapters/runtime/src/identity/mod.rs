@@ -40,6 +40,11 @@ pub trait Tokens: Send + Sync + 'static {
     /// # Errors
     /// `unauthorized` or `token_expired`.
     fn check(&self, token: &Secret, now: Wall) -> Result<Identity, ErrorCode>;
+
+    /// The public keys as a JSON Web Key Set; none where a shared secret signs.
+    fn published(&self) -> String {
+        r#"{"keys":[]}"#.to_owned()
+    }
 }
 
 /// Hashes passwords, away from the event loop.
@@ -165,6 +170,12 @@ impl Identities {
     #[must_use]
     pub fn registration(&self) -> bool {
         self.sources.registration
+    }
+
+    /// The public keys of our tokens as a JSON Web Key Set.
+    #[must_use]
+    pub fn published_keys(&self) -> String {
+        self.sources.tokens.published()
     }
 
     /// A demo user with a token.

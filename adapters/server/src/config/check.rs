@@ -1,6 +1,6 @@
 //! What can only be judged on the whole: production's rules (SAFE-01) and the chain of timeouts (F30).
 
-use super::{Agents, Config, Finding, Findings};
+use super::{Agents, Config, Finding, Findings, keys, oidc};
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::Secret;
 
@@ -15,8 +15,13 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         production(config, findings);
     }
     if let Some(key) = &config.jwt_secret_key {
-        strength(key, config.environment.is_production(), findings);
+        strength("JWT_SECRET_KEY", key, config.environment.is_production(), findings);
     }
+    for key in &config.jwt_previous_keys {
+        strength("JWT_PREVIOUS_KEYS", key, config.environment.is_production(), findings);
+    }
+    keys::check(config, findings);
+    oidc::check(config, findings);
     stores(config, findings);
     timeouts(config, findings);
 }
@@ -61,7 +66,7 @@ fn production(config: &Config, findings: &mut Findings) {
     }
     //= specs/safety.md#safe-02
     //# A configuration without a key or without origins MUST NOT start in production.
-    if config.jwt_secret_key.is_none() {
+    if config.jwt_secret_key.is_none() && config.jwt_private_key_file.is_none() {
         findings.push(Finding::new(
             "JWT_SECRET_KEY",
             "is missing in production",
@@ -77,12 +82,12 @@ fn production(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn strength(key: &Secret, production: bool, findings: &mut Findings) {
+fn strength(name: &str, key: &Secret, production: bool, findings: &mut Findings) {
     let bytes = key.0.as_bytes();
     let remedy = "Set at least 32 random bytes, for example from `openssl rand -base64 48`";
     if bytes.len() < KEY_BYTES {
         let problem = format!("has {} bytes, fewer than {KEY_BYTES}", bytes.len());
-        return findings.push(Finding::new("JWT_SECRET_KEY", problem, remedy));
+        return findings.push(Finding::new(name, problem, remedy));
     }
     let mut seen = [false; 256];
     bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
@@ -93,7 +98,7 @@ fn strength(key: &Secret, production: bool, findings: &mut Findings) {
             .iter()
             .any(|word| lower.contains(word));
     if production && (variety < KEY_VARIETY || guessable) {
-        findings.push(Finding::new("JWT_SECRET_KEY", "can be guessed", remedy));
+        findings.push(Finding::new(name, "can be guessed", remedy));
     }
 }
 

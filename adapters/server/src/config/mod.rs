@@ -5,7 +5,9 @@
 
 mod check;
 mod finding;
+mod keys;
 mod layers;
+mod oidc;
 mod secret;
 mod setting;
 mod value;
@@ -18,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub(crate) use finding::{Finding, Findings};
+pub(crate) use keys::keys;
 pub(crate) use layers::Layers;
 pub(crate) use setting::describe;
 
@@ -91,9 +94,31 @@ pub(crate) enum LogFormat {
 pub(crate) struct Config {
     /// `ENVIRONMENT`.
     pub(crate) environment: Environment,
+    /// `JWT_PRIVATE_KEY_FILE`: signs in place of `JWT_SECRET_KEY`.
+    pub(crate) jwt_private_key_file: Option<PathBuf>,
+    /// `JWT_PREVIOUS_KEYS`: secrets that still verify.
+    pub(crate) jwt_previous_keys: Vec<Secret>,
+    /// `JWT_PREVIOUS_KEY_FILES`: keys that still verify.
+    pub(crate) jwt_previous_key_files: Vec<PathBuf>,
+    /// `JWT_LEEWAY`.
+    pub(crate) jwt_leeway: Millis,
+    /// `JWT_MAX_AGE`; unset: not checked.
+    pub(crate) jwt_max_age: Option<Millis>,
+    /// `JWT_OLDER_ISSUER`.
+    pub(crate) jwt_older_issuer: Option<String>,
+    /// `OIDC_ISSUER`; unset: no log-in through another provider.
+    pub(crate) oidc_issuer: Option<String>,
+    /// `OIDC_CLIENT_ID`.
+    pub(crate) oidc_client_id: Option<String>,
+    /// `OIDC_CLIENT_SECRET`.
+    pub(crate) oidc_client_secret: Option<Secret>,
+    /// `OIDC_REDIRECT_URL`.
+    pub(crate) oidc_redirect_url: Option<String>,
+    /// `OIDC_NAME`: what the page calls the provider.
+    pub(crate) oidc_name: Option<String>,
     /// `DEMO_MODE`; unset: on outside production.
     pub(crate) demo_mode: Option<bool>,
-    /// `JWT_SECRET_KEY`; after [`Config::load`] always there.
+    /// `JWT_SECRET_KEY`; after [`Config::load`] there unless a private key signs.
     pub(crate) jwt_secret_key: Option<Secret>,
     /// `JWT_ISSUER`.
     pub(crate) jwt_issuer: String,
@@ -153,6 +178,17 @@ impl Default for Config {
             environment: Environment::Development,
             demo_mode: None,
             jwt_secret_key: None,
+            jwt_private_key_file: None,
+            jwt_previous_keys: Vec::new(),
+            jwt_previous_key_files: Vec::new(),
+            jwt_leeway: Millis::from_secs(30),
+            jwt_max_age: None,
+            jwt_older_issuer: None,
+            oidc_issuer: None,
+            oidc_client_id: None,
+            oidc_client_secret: None,
+            oidc_redirect_url: None,
+            oidc_name: None,
             jwt_issuer: "goldenpath".into(),
             jwt_audience: "goldenpath".into(),
             token_lifetime: Millis::from_secs(3600),
@@ -189,7 +225,7 @@ impl Config {
     /// All findings at once; none of them shows a secret.
     pub(crate) fn load(layers: &Layers) -> Result<Self, Findings> {
         let mut config = Self::check(layers)?;
-        if config.jwt_secret_key.is_none() {
+        if config.jwt_secret_key.is_none() && config.jwt_private_key_file.is_none() {
             let made = secret::stored_or_made(&config.data);
             config.jwt_secret_key = Some(made.map_err(Findings::of)?);
         }

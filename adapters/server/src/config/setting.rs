@@ -111,10 +111,32 @@ settings! {
         => |c, v| { c.jwt_audience = v.trim().to_owned(); Ok(()) };
     "JWT_ISSUER": "The issuer tokens must name. Default: goldenpath."
         => |c, v| { c.jwt_issuer = value::filled(v)?; Ok(()) };
+    "JWT_LEEWAY": "How far the clocks of those who make tokens may differ, in seconds. Default: 30."
+        => |c, v| span(v, &mut c.jwt_leeway);
+    "JWT_MAX_AGE": "The oldest token accepted, by its iat, in seconds, whatever its exp says. Default: not checked."
+        => |c, v| { let mut age = Millis::ZERO; span(v, &mut age)?; c.jwt_max_age = Some(age); Ok(()) };
+    "JWT_OLDER_ISSUER": "Another issuer whose tokens are accepted, even without an audience, like netra-auth-service. Default: none."
+        => |c, v| { c.jwt_older_issuer = Some(value::filled(v)?); Ok(()) };
+    "JWT_PREVIOUS_KEYS" secret: "Secrets that signed before and still verify, separated by commas. Default: none."
+        => |c, v| { c.jwt_previous_keys = secrets(v); Ok(()) };
+    "JWT_PREVIOUS_KEY_FILES": "PEM files of keys, private or public, that signed before and still verify, separated by commas. Default: none."
+        => |c, v| { c.jwt_previous_key_files = files(v); Ok(()) };
+    "JWT_PRIVATE_KEY_FILE": "A PEM file of the private key that signs in place of JWT_SECRET_KEY: RSA (RS256), P-256 (ES256) or Ed25519 (EdDSA). Default: none."
+        => |c, v| { c.jwt_private_key_file = Some(PathBuf::from(value::filled(v)?)); Ok(()) };
     "JWT_SECRET_KEY" secret: "Signs access tokens, at least 32 bytes. Required in production; elsewhere made once and kept in the data folder."
         => |c, v| { c.jwt_secret_key = Some(Secret(value::filled(v)?)); Ok(()) };
     "LOG_LEVEL": "error, warn, info, debug, trace, or a filter like info,goldenpath_runtime=debug. Default: info."
         => |c, v| { c.log_level = log_level(v)?; Ok(()) };
+    "OIDC_CLIENT_ID": "What this server is called at the OpenID Connect provider. Required with OIDC_ISSUER."
+        => |c, v| { c.oidc_client_id = Some(value::filled(v)?); Ok(()) };
+    "OIDC_CLIENT_SECRET" secret: "Proves this server to the OpenID Connect provider. Required with OIDC_ISSUER."
+        => |c, v| { c.oidc_client_secret = Some(Secret(value::filled(v)?)); Ok(()) };
+    "OIDC_ISSUER": "The OpenID Connect provider through which users may log in, like https://login.example. Default: none."
+        => |c, v| { c.oidc_issuer = Some(value::filled(v)?); Ok(()) };
+    "OIDC_NAME": "What the page calls the OpenID Connect provider. Default: the host of OIDC_ISSUER."
+        => |c, v| { c.oidc_name = Some(value::filled(v)?); Ok(()) };
+    "OIDC_REDIRECT_URL": "Where the OpenID Connect provider sends users back to: this server's address as browsers see it, and /api/auth/oidc/callback. Required with OIDC_ISSUER."
+        => |c, v| { c.oidc_redirect_url = Some(value::filled(v)?); Ok(()) };
     "PORT": "Replaces the port of GOLDENPATH_LISTEN. Default: none."
         => |c, v| { c.port = Some(v.parse().map_err(|_| "is no port".to_owned())?); Ok(()) };
     "REDIS_URL": "Refused by this version, which runs on one node. Default: none."
@@ -148,6 +170,18 @@ fn count(text: &str, least: u64, most: u64, into: &mut usize) -> Result<(), Stri
 fn optional_count(text: &str, into: &mut Option<u32>) -> Result<(), String> {
     *into = u32::try_from(value::whole(text, 1, 100_000_000)?).ok();
     Ok(())
+}
+
+fn secrets(text: &str) -> Vec<Secret> {
+    listed(text).map(|one| Secret(one.to_owned())).collect()
+}
+
+fn files(text: &str) -> Vec<PathBuf> {
+    listed(text).map(PathBuf::from).collect()
+}
+
+fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|one| !one.is_empty())
 }
 
 fn environment(text: &str) -> Result<Environment, String> {

@@ -40,6 +40,10 @@ impl identity::Tokens for Jwt {
     fn check(&self, token: &Secret, now: Wall) -> Result<Identity, ErrorCode> {
         self.0.verify(&token.0, now).map(|verified| verified.identity)
     }
+
+    fn published(&self) -> String {
+        self.0.keys().published()
+    }
 }
 
 /// Randomness of the operating system.

@@ -5,15 +5,14 @@ mod team;
 mod usage;
 
 use crate::commands::Failed;
-use crate::config::{Agents, Config, Durability};
+use crate::config::{self, Agents, Config, Durability, Findings};
 use goldenpath_agents::cost::prices::PriceTable;
 use goldenpath_agents::cost::result_cache::ResultCache;
 use goldenpath_agents::demo_data::Demonstration;
 use goldenpath_core::auth::Policy;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
-use goldenpath_core::time::Millis;
-use goldenpath_jsonwebtoken::{Key, Keys, Tokens};
+use goldenpath_jsonwebtoken::Tokens;
 use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::AgentRuns;
 use goldenpath_runtime::connection::Connections;
@@ -24,9 +23,6 @@ use goldenpath_sqlx::usage::SqliteUsage;
 use goldenpath_sqlx::{Database, Durability as Survives, Options};
 use goldenpath_warp::{About, App, Condition, HttpLimits, Origins, Parts};
 use std::sync::Arc;
-
-/// How far the clocks of issuers and of this machine may differ.
-const LEEWAY: Millis = Millis::from_secs(30);
 
 /// A node, ready to serve.
 pub(crate) struct Node {
@@ -64,7 +60,8 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
         Shards::start(config.shards.unwrap_or_else(|| config.threads()), &around, &mut seed);
 
     let tokens = tokens(config)?;
-    tracing::info!(key = tokens.keys().signing().fingerprint(), "tokens are signed");
+    let older: Vec<&str> = tokens.keys().older().collect();
+    tracing::info!(key = tokens.keys().signing().fingerprint(), ?older, "tokens are signed");
     let sources = Sources {
         accounts: database.accounts(),
         clock,
@@ -133,13 +130,16 @@ pub(crate) fn database_options(config: &Config) -> Options {
 
 /// The keys and what is demanded of a token.
 pub(crate) fn tokens(config: &Config) -> Result<Tokens, Failed> {
-    let secret = config.jwt_secret_key.as_ref().ok_or("JWT_SECRET_KEY is missing")?;
-    let key =
-        Key::hs256(secret.0.as_bytes()).map_err(|error| format!("JWT_SECRET_KEY: {error}"))?;
+    let keys = config::keys(config).map_err(Findings::of)?;
     let audience = Some(config.jwt_audience.clone()).filter(|audience| !audience.is_empty());
-    let policy =
-        Policy { issuer: config.jwt_issuer.clone(), audience, leeway: LEEWAY, max_age: None };
-    Ok(Tokens::new(Keys::new(key), policy))
+    let policy = Policy {
+        issuer: config.jwt_issuer.clone(),
+        audience,
+        leeway: config.jwt_leeway,
+        max_age: config.jwt_max_age,
+        older_issuer: config.jwt_older_issuer.clone(),
+    };
+    Ok(Tokens::new(keys, policy))
 }
 
 /// From the operating system, so that no two processes draw the same ids.

@@ -4,6 +4,7 @@ mod auth;
 mod command;
 mod events;
 mod health;
+mod keys;
 mod messages;
 mod runs;
 mod threads;
@@ -25,6 +26,8 @@ use warp::reply::Response as Reply;
 pub(crate) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
     health::routes(app)
         .or(auth::routes(app))
+        .unify()
+        .or(keys::routes(app))
         .unify()
         .or(threads::routes(app))
         .unify()

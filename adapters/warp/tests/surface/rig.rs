@@ -98,6 +98,7 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
         audience: Some("goldenpath".into()),
         leeway: Millis::from_secs(5),
         max_age: None,
+        older_issuer: None,
     };
     let identities = Identities::new(
         Sources {
