@@ -5,6 +5,7 @@
 
 mod conversation;
 mod endings;
+mod expiry;
 mod handshake;
 mod input;
 mod isolation;

@@ -55,14 +55,23 @@ impl Server {
 
     /// Starts `goldenpath serve` with more arguments and environment variables.
     pub async fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let settings: Vec<(String, String)> = settings.iter().map(own).collect();
+        Self::start_at(arguments, |_| settings).await
+    }
+
+    /// The same for settings that name the server's own port.
+    pub async fn start_at(
+        arguments: &[&str],
+        settings: impl FnOnce(u16) -> Vec<(String, String)>,
+    ) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
-        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut server = Self {
             child: None,
             data: TempDir::new().expect("a folder for data"),
-            settings: settings.iter().map(own).collect(),
+            settings: settings(port),
             arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
             port,
             http: Client::new(),

@@ -9,6 +9,7 @@ mod differential;
 mod directory;
 mod files;
 mod isolation;
+mod links;
 mod reads;
 mod world;
 

@@ -6,7 +6,7 @@ use goldenpath_core::hub::{Batch, Committed, Load, Loaded, StoredThread};
 use goldenpath_core::id::{Seq, ThreadId};
 use goldenpath_core::wire::EntryBody;
 use goldenpath_runtime::memory::MemoryStore;
-use goldenpath_runtime::ports::{Accounts, Artifacts, Directory, Store};
+use goldenpath_runtime::ports::{Accounts, Artifacts, Directory, Links, Store};
 use goldenpath_sqlx::{Database, Options};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -17,6 +17,7 @@ pub(crate) struct World {
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) artifacts: Arc<dyn Artifacts>,
+    pub(crate) links: Arc<dyn Links>,
     behind: Behind,
 }
 
@@ -32,7 +33,8 @@ impl World {
             store: store.clone(),
             directory: store.clone(),
             accounts: store.clone(),
-            artifacts: store,
+            artifacts: store.clone(),
+            links: store,
             behind: Behind::Memory,
         }
     }
@@ -51,6 +53,7 @@ impl World {
             directory: database.directory(),
             accounts: database.accounts(),
             artifacts: database.artifacts(),
+            links: database.links(),
             behind: Behind::Sqlite { database, options, _dir: dir },
         }
     }
@@ -64,6 +67,7 @@ impl World {
             self.directory = database.directory();
             self.accounts = database.accounts();
             self.artifacts = database.artifacts();
+            self.links = database.links();
         }
     }
 

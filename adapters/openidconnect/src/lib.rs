@@ -126,6 +126,10 @@ impl Provider for OpenIdConnect {
         &self.0.settings.name
     }
 
+    fn returns_over_tls(&self) -> bool {
+        self.0.settings.redirect_url.starts_with("https:")
+    }
+
     fn begin(&self) -> BoxFuture<'static, Result<Begun, ProviderFault>> {
         let inner = self.0.clone();
         async move { inner.begin().await }.boxed()

@@ -7,7 +7,7 @@ use crate::chaos::Chaos;
 use crate::store::{CACHED_STATEMENTS, SqliteStore, Writer};
 use core::fmt;
 use core::time::Duration;
-use goldenpath_runtime::ports::{Accounts, Artifacts, Directory, Store};
+use goldenpath_runtime::ports::{Accounts, Artifacts, Directory, Links, Store};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlitePool};
@@ -193,6 +193,12 @@ impl Database {
     /// Accounts and revoked sessions.
     #[must_use]
     pub fn accounts(&self) -> Arc<dyn Accounts> {
+        Arc::new(self.store.clone())
+    }
+
+    /// Users whom another provider knows.
+    #[must_use]
+    pub fn links(&self) -> Arc<dyn Links> {
         Arc::new(self.store.clone())
     }
 

@@ -9,6 +9,7 @@ mod chaos;
 mod columns;
 mod database;
 mod directory;
+mod links;
 mod store;
 pub mod usage;
 

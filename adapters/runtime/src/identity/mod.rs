@@ -1,5 +1,8 @@
 //! Who somebody is: log-ins, demo users, tickets, log-outs; one verdict for HTTP and WebSocket (F07).
 
+mod foreign;
+mod once;
+mod provider;
 mod revoked;
 mod throttle;
 mod tickets;
@@ -7,6 +10,8 @@ mod tickets;
 use crate::Clock;
 use crate::connection::{Registry, Verifier};
 use crate::ports::{Account, Accounts, Answer, Created, Email};
+use foreign::Foreign;
+pub use foreign::{AWAY, Arrival, Departure};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use goldenpath_core::auth::Claims;
@@ -16,6 +21,7 @@ use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Now, Wall};
 use goldenpath_core::wire::{Credential, ErrorCode, Secret};
+pub use provider::{Begun, ForeignUser, Provider, ProviderFault, Returned};
 use revoked::Revoked;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use throttle::{Allowance, Throttle};
@@ -138,6 +144,7 @@ pub struct Sources {
 pub struct Identities {
     sources: Arc<Sources>,
     state: Arc<Mutex<State>>,
+    foreign: Option<Arc<Foreign>>,
 }
 
 struct State {
@@ -157,7 +164,7 @@ impl Identities {
             throttle: Throttle::default(),
             revoked: Revoked::default(),
         };
-        Self { sources: Arc::new(sources), state: Arc::new(Mutex::new(state)) }
+        Self { sources: Arc::new(sources), state: Arc::new(Mutex::new(state)), foreign: None }
     }
 
     /// Whether visitors get in without an account.
@@ -282,15 +289,17 @@ impl Identities {
     /// `storage_unavailable`.
     pub async fn profile(&self, identity: &Identity) -> Result<Profile, Denied> {
         let account = self.sources.accounts.by_id(&identity.user_id).await?;
-        Ok(account.map_or_else(
-            || Profile {
-                user_id: identity.user_id.clone(),
-                name: if identity.demo { "Demo visitor" } else { identity.user_id.as_str() }.into(),
-                email: None,
-                demo: identity.demo,
-            },
-            |account| profile(&account),
-        ))
+        let foreign = match account {
+            Some(_) => None,
+            None => self.foreign_profile(&identity.scope()).await?,
+        };
+        let known = account.as_ref().map(profile).or(foreign);
+        Ok(known.unwrap_or_else(|| Profile {
+            user_id: identity.user_id.clone(),
+            name: if identity.demo { "Demo visitor" } else { identity.user_id.as_str() }.into(),
+            email: None,
+            demo: identity.demo,
+        }))
     }
 
     /// A ticket for one upgrade from this origin within [`TICKET_LIFETIME`].

@@ -1,6 +1,6 @@
 //! The rules of a store as plain data: no locks, no time, no failures.
 
-use crate::ports::{Account, Artifact, FeedbackView, Role};
+use crate::ports::{Account, Artifact, FeedbackView, Link, Role};
 use goldenpath_core::auth::{Scope, Unfinished};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{
@@ -24,6 +24,7 @@ pub struct Memory {
     pub(super) feedback: BTreeMap<MessageId, FeedbackView>,
     pub(super) accounts: BTreeMap<UserId, Account>,
     pub(super) revoked: BTreeMap<(UserId, SessionId), Wall>,
+    pub(super) links: BTreeMap<(String, String), Link>,
     pub(super) artifacts: BTreeMap<(RunId, String), Artifact>,
     runs_made: u64,
 }

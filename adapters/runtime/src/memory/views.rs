@@ -4,7 +4,7 @@ use super::MemoryStore;
 use super::state::{Memory, Run, Thread};
 use crate::ports::{
     Account, Accounts, Answer, Artifact, ArtifactInfo, Artifacts, Created, Directory, Email,
-    FeedbackView, MessageRange, MessageView, Page, RunView, ThreadCursor, ThreadView,
+    FeedbackView, Link, Links, MessageRange, MessageView, Page, RunView, ThreadCursor, ThreadView,
 };
 use core::cmp::Reverse;
 use futures_util::FutureExt;
@@ -177,6 +177,23 @@ impl Accounts for MemoryStore {
 
     fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool> {
         answered(self.memory().revoked.contains_key(&(user.clone(), session_id)))
+    }
+}
+
+impl Links for MemoryStore {
+    fn link(&self, link: Link) -> Answer<Link> {
+        let mut memory = self.memory();
+        let key = (link.issuer.clone(), link.subject.clone());
+        let (name, email) = (link.name.clone(), link.email.clone());
+        let known = memory.links.entry(key).or_insert(link);
+        (known.name, known.email) = (name, email);
+        answered(known.clone())
+    }
+
+    fn linked(&self, scope: &Scope) -> Answer<Option<Link>> {
+        let memory = self.memory();
+        let own = memory.links.values().find(|link| link.user_id == *scope.user_id());
+        answered(own.cloned())
     }
 }
 

@@ -8,6 +8,7 @@
 mod accounts;
 mod artifacts;
 mod directory;
+mod links;
 mod store;
 
 pub use accounts::{Account, Accounts, Created, Email, NotAnEmail};
@@ -16,6 +17,7 @@ pub use directory::{
     Directory, FeedbackView, MessageRange, MessageView, Page, Role, RunView, ThreadCursor,
     ThreadView,
 };
+pub use links::{Link, Links};
 pub use store::Store;
 
 use futures_util::future::BoxFuture;

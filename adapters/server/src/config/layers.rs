@@ -14,6 +14,7 @@ const PREFIX: &str = "GOLDENPATH_";
 /// What commands and test suites read themselves.
 const NOT_OURS: &[&str] = &[
     "GOLDENPATH_BIN",
+    "GOLDENPATH_OIDC",
     "GOLDENPATH_PASSWORD",
     "GOLDENPATH_PYTHON",
     "GOLDENPATH_SEED",

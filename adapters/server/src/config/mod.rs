@@ -114,6 +114,8 @@ pub(crate) struct Config {
     pub(crate) oidc_client_secret: Option<Secret>,
     /// `OIDC_REDIRECT_URL`.
     pub(crate) oidc_redirect_url: Option<String>,
+    /// `OIDC_KEYS_PAUSE`: from one fetch of the provider's keys to the next.
+    pub(crate) oidc_keys_pause: Millis,
     /// `OIDC_NAME`: what the page calls the provider.
     pub(crate) oidc_name: Option<String>,
     /// `DEMO_MODE`; unset: on outside production.
@@ -188,6 +190,7 @@ impl Default for Config {
             oidc_client_id: None,
             oidc_client_secret: None,
             oidc_redirect_url: None,
+            oidc_keys_pause: Millis::from_secs(30),
             oidc_name: None,
             jwt_issuer: "goldenpath".into(),
             jwt_audience: "goldenpath".into(),

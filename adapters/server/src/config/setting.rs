@@ -133,6 +133,8 @@ settings! {
         => |c, v| { c.oidc_client_secret = Some(Secret(value::filled(v)?)); Ok(()) };
     "OIDC_ISSUER": "The OpenID Connect provider through which users may log in, like https://login.example. Default: none."
         => |c, v| { c.oidc_issuer = Some(value::filled(v)?); Ok(()) };
+    "OIDC_KEYS_PAUSE": "From one fetch of the OpenID Connect provider's keys to the next at least, in seconds. Default: 30."
+        => |c, v| span(v, &mut c.oidc_keys_pause);
     "OIDC_NAME": "What the page calls the OpenID Connect provider. Default: the host of OIDC_ISSUER."
         => |c, v| { c.oidc_name = Some(value::filled(v)?); Ok(()) };
     "OIDC_REDIRECT_URL": "Where the OpenID Connect provider sends users back to: this server's address as browsers see it, and /api/auth/oidc/callback. Required with OIDC_ISSUER."

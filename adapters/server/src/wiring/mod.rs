@@ -1,6 +1,7 @@
 //! From a configuration to a running node: which part gets which.
 
 mod identity;
+mod provider;
 mod team;
 mod usage;
 
@@ -72,7 +73,10 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
         token_lifetime: config.token_lifetime,
         tokens: Arc::new(identity::Jwt(tokens)),
     };
-    let identities = Identities::new(sources, &mut seed);
+    let mut identities = Identities::new(sources, &mut seed);
+    if let Some(provider) = provider::of(config, clock)? {
+        identities = identities.with_provider(Arc::new(provider), database.links());
+    }
     let verifier = Arc::new(identities.clone());
     let connections = Connections::new(clock, limits, shards, verifier, &mut seed);
 

@@ -5,7 +5,7 @@ use goldenpath_core::auth::Scope;
 use goldenpath_core::hub::Record;
 use goldenpath_core::id::{RunId, SessionId, UserId};
 use goldenpath_core::time::Wall;
-use goldenpath_runtime::ports::{Account, Artifact};
+use goldenpath_runtime::ports::{Account, Artifact, Link};
 use sqlx::SqliteConnection;
 
 /// A write that is no batch.
@@ -14,6 +14,8 @@ pub(crate) enum Side {
     Account(Account),
     /// An artifact of a run of this user.
     Artifact(Scope, RunId, Artifact),
+    /// A user of another provider.
+    Link(Link),
     /// Nothing; shows that the writer works.
     Ping,
     /// A record of this user.
@@ -40,6 +42,7 @@ impl Side {
         match self {
             Self::Account(account) => create(conn, account).await,
             Self::Artifact(user, run_id, artifact) => put(conn, user, *run_id, artifact).await,
+            Self::Link(known) => link(conn, known).await,
             Self::Ping => Ok(Wrote::Done),
             Self::Record(user, kept) => record(conn, user, kept).await,
             Self::Revoke(user, session_id, until) => revoke(conn, user, *session_id, *until).await,
@@ -71,6 +74,22 @@ async fn create(conn: &mut SqliteConnection, account: &Account) -> Result<Wrote,
         .fetch_optional(conn)
         .await?;
     Ok(if taken.is_some() { Wrote::EmailTaken } else { Wrote::IdTaken })
+}
+
+async fn link(conn: &mut SqliteConnection, link: &Link) -> Result<Wrote, sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO link (issuer, subject, user_id, name, email, at) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, email = excluded.email",
+    )
+    .bind(link.issuer.clone())
+    .bind(link.subject.clone())
+    .bind(link.user_id.stored())
+    .bind(link.name.clone())
+    .bind(link.email.clone())
+    .bind(link.at.stored())
+    .execute(conn)
+    .await?;
+    Ok(Wrote::Done)
 }
 
 async fn revoke(

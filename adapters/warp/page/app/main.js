@@ -4,7 +4,8 @@ import { Outbox } from './machine/outbox.js';
 import { Session } from './machine/session.js';
 import { agentName } from './machine/format.js';
 import { isActive } from './machine/conversation.js';
-import { announcement, closeWords } from './machine/words.js';
+import { returned } from './machine/returned.js';
+import { announcement, closeWords, errorWords } from './machine/words.js';
 import { Api } from './port/api.js';
 import { Wire } from './port/socket.js';
 import { loadLogin, outboxStore, saveLogin } from './port/storage.js';
@@ -307,6 +308,11 @@ async function showUsage() {
   }
 }
 
+/** Why nobody came back from the other provider. */
+function foreignWords(code) {
+  return code === 'unauthorized' ? 'Logging in did not work. Please try again.' : errorWords({ code });
+}
+
 async function boot() {
   byId('sign-out').addEventListener('click', () => {
     // The server forgets the token, too; without it the page does all the same.
@@ -327,6 +333,9 @@ async function boot() {
     const due = session.outbox.deadline();
     if (connection.live && due !== null && due <= Date.now()) session.flush();
   }, TICK);
+  const back = returned(location.hash);
+  // The code is good once; it does not stay in the address.
+  if (back) history.replaceState(null, '', location.pathname);
   if (!login) welcome.open(null);
   for (;;) {
     try {
@@ -338,8 +347,16 @@ async function boot() {
       await new Promise((resolve) => setTimeout(resolve, 2_000));
     }
   }
+  if (back?.code) {
+    try {
+      signIn(await api.pickUp(back.code));
+      return;
+    } catch (problem) {
+      back.failed = problem.code;
+    }
+  }
   if (login) enter();
-  else welcome.open(config);
+  else welcome.open(config, back?.failed ? foreignWords(back.failed) : '');
 }
 
 boot();

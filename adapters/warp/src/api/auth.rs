@@ -133,7 +133,7 @@ fn required(body: Credentials) -> Result<Credentials, Problem> {
     Err(Problem::of(ErrorCode::ValidationFailed, missing))
 }
 
-fn welcome(logged_in: &LoggedIn) -> Reply {
+pub(super) fn welcome(logged_in: &LoggedIn) -> Reply {
     let body = value!({
         "access_token": logged_in.token.0,
         "token_type": "Bearer",

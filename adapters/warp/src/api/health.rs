@@ -110,20 +110,21 @@ fn config(app: &App) -> Reply {
     let parts = &app.0;
     let demo = parts.identities.demo();
     let limits = &parts.connections.limits;
-    json(
-        StatusCode::OK,
-        &value!({
-            "mode": if demo { "demo" } else { "login" },
-            "environment": parts.about.environment,
-            "demo": demo,
-            "registration": parts.identities.registration(),
-            "agents": parts.about.agents,
-            "limits": {
-                "max_message_bytes": limits.message_bytes,
-                "max_content_bytes": limits.content_bytes,
-                "max_import_bytes": parts.limits.import_bytes,
-            },
-            "version": parts.about.version,
-        }),
-    )
+    let mut config = value!({
+        "mode": if demo { "demo" } else { "login" },
+        "environment": parts.about.environment,
+        "demo": demo,
+        "registration": parts.identities.registration(),
+        "agents": parts.about.agents,
+        "limits": {
+            "max_message_bytes": limits.message_bytes,
+            "max_content_bytes": limits.content_bytes,
+            "max_import_bytes": parts.limits.import_bytes,
+        },
+        "version": parts.about.version,
+    });
+    if let Some(name) = parts.identities.provider_name() {
+        config["oidc"] = value!({ "name": name, "login": "/api/auth/oidc/login" });
+    }
+    json(StatusCode::OK, &config)
 }

@@ -6,6 +6,7 @@ mod events;
 mod health;
 mod keys;
 mod messages;
+mod oidc;
 mod runs;
 mod threads;
 mod usage;
@@ -28,6 +29,8 @@ pub(crate) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .or(auth::routes(app))
         .unify()
         .or(keys::routes(app))
+        .unify()
+        .or(oidc::routes(app))
         .unify()
         .or(threads::routes(app))
         .unify()

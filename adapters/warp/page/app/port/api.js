@@ -40,6 +40,11 @@ export class Api {
     return this.#json('POST', '/api/auth/register', { body: credentials, anonymous: true });
   }
 
+  /** Gives the code behind the `#` for a token; the cookie of this browser goes along. */
+  pickUp(code) {
+    return this.#json('POST', '/api/auth/oidc/finish', { body: { code }, anonymous: true, cookies: true });
+  }
+
   logout() {
     return this.#json('POST', '/api/auth/logout', { body: {} });
   }
@@ -96,7 +101,7 @@ export class Api {
     }
   }
 
-  async #request(method, path, { body, file, anonymous = false, timeout = TIMEOUT } = {}) {
+  async #request(method, path, { body, file, anonymous = false, cookies = false, timeout = TIMEOUT } = {}) {
     const headers = { Accept: 'application/json, */*;q=0.5' };
     const token = this.token();
     if (token && !anonymous) headers.Authorization = `Bearer ${token}`;
@@ -111,7 +116,7 @@ export class Api {
         headers,
         body: file ?? (body === undefined ? undefined : JSON.stringify(body)),
         signal: abort.signal,
-        credentials: 'omit',
+        credentials: cookies ? 'same-origin' : 'omit',
         cache: 'no-store',
       });
     } catch (error) {

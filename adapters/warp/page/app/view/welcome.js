@@ -26,6 +26,8 @@ export class Welcome {
     show(this.element, true);
     show(byId('welcome-loading'), config === null);
     show(byId('welcome-demo'), Boolean(config?.demo));
+    show(byId('welcome-provider'), Boolean(config?.oidc));
+    if (config?.oidc) setText(byId('provider-login'), `Log in with ${config.oidc.name}`);
     const login = config !== null && (config.mode === 'login' || !config.demo || config.registration);
     show(this.form, login);
     show(byId('credentials-other-line'), Boolean(config?.registration));

@@ -1,0 +1,27 @@
+//! The provider through which users may log in, if one is configured.
+
+use crate::commands::Failed;
+use crate::config::Config;
+use goldenpath_core::auth::Freshness;
+use goldenpath_openidconnect::{OpenIdConnect, Settings};
+use goldenpath_runtime::Clock;
+
+/// The settings come all or none; that was checked with the configuration.
+pub(super) fn of(config: &Config, clock: Clock) -> Result<Option<OpenIdConnect>, Failed> {
+    let (Some(issuer), Some(client_id), Some(client_secret), Some(redirect_url)) = (
+        config.oidc_issuer.clone(),
+        config.oidc_client_id.clone(),
+        config.oidc_client_secret.clone(),
+        config.oidc_redirect_url.clone(),
+    ) else {
+        return Ok(None);
+    };
+    let host = |issuer: &str| {
+        let rest = issuer.split_once("://").map_or(issuer, |(_, rest)| rest);
+        rest.split('/').next().unwrap_or(rest).to_owned()
+    };
+    let name = config.oidc_name.clone().unwrap_or_else(|| host(&issuer));
+    let freshness = Freshness { pause: config.oidc_keys_pause, ..Freshness::default() };
+    let settings = Settings { issuer, client_id, client_secret, redirect_url, name, freshness };
+    Ok(Some(OpenIdConnect::new(settings, clock)?))
+}
