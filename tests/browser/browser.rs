@@ -44,7 +44,8 @@ where
     tell(server, story).await;
 }
 
-async fn tell<Story, Told>(server: Server, story: Story)
+/// The same with a server of one's own.
+pub(crate) async fn tell<Story, Told>(server: Server, story: Story)
 where
     Story: FnOnce(Arc<Browser>, Arc<Mutex<Server>>) -> Told,
     Told: Future<Output = ()> + Send + 'static,

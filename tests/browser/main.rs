@@ -6,4 +6,8 @@ mod browser;
 mod data;
 mod golden_path;
 mod leaving;
+#[path = "../oidc/provider.rs"]
+#[allow(dead_code, reason = "other suites use the rest of it")]
+mod provider;
+mod provider_login;
 mod refusals;
