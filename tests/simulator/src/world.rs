@@ -108,8 +108,7 @@ pub fn identity(user: &str, expires_at: Wall) -> Identity {
     let (sub, exp, sid) = (user.to_owned(), expires_at.0 / 1000, Some(SessionId(1)));
     let claims = Claims { sub, exp, iss, sid, ..Claims::default() };
     let (issuer, leeway) = (String::from("simulator"), Millis(0));
-    let policy =
-        Policy { issuer, audience: None, leeway, max_age: None, older_issuer: None };
+    let policy = Policy { issuer, audience: None, leeway, max_age: None, older_issuer: None };
     check_claims(&claims, &policy, Wall(0)).expect("a short text is a name")
 }
 

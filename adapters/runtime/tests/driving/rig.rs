@@ -227,8 +227,12 @@ fn identity(name: &str) -> Identity {
     let (iss, sid) = (Some(String::from("rig")), Some(SessionId(name.len() as u128)));
     let claims = Claims { sub: name.into(), exp: u64::MAX >> 20, iss, sid, ..Claims::default() };
     let (issuer, leeway) = (String::from("rig"), Millis(0));
-    check_claims(&claims, &Policy { issuer, audience: None, leeway, max_age: None }, Wall(0))
-        .unwrap()
+    check_claims(
+        &claims,
+        &Policy { issuer, audience: None, leeway, max_age: None, older_issuer: None },
+        Wall(0),
+    )
+    .unwrap()
 }
 
 pub(crate) fn accepted(token: &str) -> Accepted {
