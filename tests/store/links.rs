@@ -49,7 +49,7 @@ on_every_store! {
     }
 
     async fn two_log_ins_at_once_make_one_user(world: &mut World) {
-        let (one, two) = futures_util::join!(
+        let (one, two) = tokio::join!(
             world.links.link(link("u1", "https://a", "7")),
             world.links.link(link("u2", "https://a", "7")),
         );
