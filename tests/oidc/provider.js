@@ -9,6 +9,11 @@ import { createServer } from 'node:http';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+// One line goes to the one who started it; what the library says, elsewhere.
+console.log = console.error;
+console.info = console.error;
+console.warn = console.error;
+
 const library = resolve(process.argv[2], 'node_modules/oidc-provider/lib/index.js');
 const { default: Provider } = await import(pathToFileURL(library));
 
@@ -90,5 +95,5 @@ const server = createServer(async (request, response) => {
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address();
   renew(port, { rotate: true });
-  console.log(JSON.stringify({ port }));
+  process.stdout.write(`${JSON.stringify({ port })}\n`);
 });

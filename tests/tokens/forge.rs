@@ -77,7 +77,7 @@ impl Pair {
         let der: Pkcs8V1Der<'static> = match self {
             Self::Hmac(_) => unreachable!("a secret has no PEM"),
             Self::Rsa(pair) => pair.as_der().unwrap(),
-            Self::Ec(pair) => pair.as_der().unwrap(),
+            Self::Ec(pair) => return pem("PRIVATE KEY", pair.to_pkcs8v1().unwrap().as_ref()),
             Self::Ed(pair) => pair.as_der().unwrap(),
         };
         pem("PRIVATE KEY", der.as_ref())
