@@ -183,7 +183,7 @@ impl Default for Config {
             jwt_private_key_file: None,
             jwt_previous_keys: Vec::new(),
             jwt_previous_key_files: Vec::new(),
-            jwt_leeway: Millis::from_secs(30),
+            jwt_leeway: Millis::from_secs(10),
             jwt_max_age: None,
             jwt_older_issuer: None,
             oidc_issuer: None,
@@ -253,6 +253,8 @@ impl Config {
         if let Some(port) = self.port {
             self.listen.set_port(port);
         }
+        // A socket lives on as long after its token's end as a request would be accepted (F07).
+        self.limits.token_grace = self.jwt_leeway;
         let bench = self.agents == Agents::Bench;
         let unbounded = |given: Option<u32>, usual: u32| match given {
             Some(given) => given,

@@ -111,7 +111,7 @@ settings! {
         => |c, v| { c.jwt_audience = v.trim().to_owned(); Ok(()) };
     "JWT_ISSUER": "The issuer tokens must name. Default: goldenpath."
         => |c, v| { c.jwt_issuer = value::filled(v)?; Ok(()) };
-    "JWT_LEEWAY": "How far the clocks of those who make tokens may differ, in seconds. Default: 30."
+    "JWT_LEEWAY": "How far the clocks of those who make tokens may differ, and how long a socket outlives its token, in seconds. Default: 10."
         => |c, v| span(v, &mut c.jwt_leeway);
     "JWT_MAX_AGE": "The oldest token accepted, by its iat, in seconds, whatever its exp says. Default: not checked."
         => |c, v| { let mut age = Millis::ZERO; span(v, &mut age)?; c.jwt_max_age = Some(age); Ok(()) };
