@@ -52,6 +52,24 @@ mod tests {
         assert!((0..100).all(|_| a.draw() == b.draw()));
     }
 
+    /// The first numbers of the published SplitMix64 for this seed.
+    #[test]
+    fn the_numbers_are_those_of_splitmix64() {
+        let mut seed = Seed::new(1_234_567);
+        let drawn = [seed.draw(), seed.draw(), seed.draw()];
+        assert_eq!(drawn, [6457827717110365317, 3203168211198807973, 9817491932198370423]);
+    }
+
+    #[test]
+    fn an_id_is_48_bits_of_time_and_80_that_were_drawn() {
+        let mut seed = Seed::new(7);
+        let mut twin = seed.clone();
+        let bits = seed.id_bits(Wall(0xFFFF_1234_5678_9ABC));
+        assert_eq!(bits >> 80, 0x1234_5678_9ABC);
+        assert_eq!((bits >> 64) as u64 & 0xFFFF, twin.draw() & 0xFFFF);
+        assert_eq!(bits as u64, twin.draw());
+    }
+
     #[test]
     fn ids_sort_by_time() {
         let mut seed = Seed::new(1);

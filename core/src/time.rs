@@ -91,11 +91,11 @@ impl fmt::Display for Rfc3339 {
             return write!(f, "+{year}-{month:02}-{day:02}T00:00:00.000Z");
         }
         let (hour, minute) = (rest / 3_600_000, rest / 60_000 % 60);
-        let (second, milli) = (rest / 1000 % 60, rest % 1000);
-        // Written digit by digit: every entry of every log has one.
+        let second = rest / 1000 % 60;
+        // Written digit by digit, the last ones of each number: every entry of every log has one.
         let mut text = *b"0000-00-00T00:00:00.000Z";
         let parts = [(0, 4, year), (5, 2, month), (8, 2, day), (11, 2, hour), (14, 2, minute)];
-        for (at, width, mut value) in parts.into_iter().chain([(17, 2, second), (20, 3, milli)]) {
+        for (at, width, mut value) in parts.into_iter().chain([(17, 2, second), (20, 3, rest)]) {
             for digit in text[at..at + width].iter_mut().rev() {
                 *digit = b'0' + (value % 10) as u8;
                 value /= 10;

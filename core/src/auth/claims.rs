@@ -220,6 +220,12 @@ mod tests {
         assert!(!identity.demo);
     }
 
+    #[test]
+    fn a_token_without_a_session_is_named_by_the_fnv_1a_of_what_tells_it_from_others() {
+        let identity = verdict(|claims, _| claims.sid = None).unwrap();
+        assert_eq!(identity.session_id, SessionId(0x89b7_bf2d_46d4_73da_cb63_9f54_f488_66e3));
+    }
+
     //= specs/auth.md#auth-12
     //= type=test
     //# A token MUST NOT be accepted unless its issuer, audience, times and kind are those of the

@@ -36,6 +36,8 @@ mod tools;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod grammar_tests;
+#[cfg(test)]
 mod matrix_tests;
 #[cfg(test)]
 mod result_tests;

@@ -252,7 +252,31 @@ fn agents_may_not_ask_each_other_for_ever() {
     });
     let deep = world.lines().into_iter().filter(|line| line.contains("3 deep")).count();
     assert_eq!(deep, 1);
+    let data = agents(&world).into_iter().filter(|(name, _)| name == "data").count();
+    assert_eq!(data, 4, "three as deep as allowed, and the one that was refused");
     assert_eq!(world.ended, [RunStatus::Completed]);
+}
+
+#[test]
+fn a_run_costs_what_its_agents_cost() {
+    let usage = |n: u64| Usage { input_tokens: n, output_tokens: 10 * n, cost_micro_usd: 100 * n };
+    let costs = |summary: &str, n| {
+        Some(Ok(Finish { summary: summary.into(), usage: usage(n), ..Finish::default() }))
+    };
+    let mut world = ran(Route::Full, |parts| {
+        parts.end("data", costs("data", 3));
+        parts.end("optimization", costs("optimization", 4));
+    });
+    let sum = |world: &World| match world.log.last().unwrap().event {
+        Event::RunCompleted { usage, .. } => usage,
+        ref other => panic!("{other:?}"),
+    };
+    assert_eq!(sum(&world), usage(7));
+    let done = |entry: &crate::wire::Entry| matches!(&entry.event, Event::AgentCompleted { usage: spent, .. } if *spent == usage(3));
+    let keep = world.log.iter().position(done).unwrap() + 1;
+    world.crash(keep);
+    world.finish();
+    assert_eq!(sum(&world), usage(7), "what was spent before the crash counts");
 }
 
 //= specs/runs.md#run-28

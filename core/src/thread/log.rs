@@ -186,3 +186,94 @@ fn pause(limits: &Limits, tries: u32) -> Millis {
     let doubled = limits.store_retry_min.0.saturating_mul(1 << (tries - 1).min(16));
     Millis(doubled.min(limits.store_retry_max.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{EventId, ThreadId, UserId};
+    use crate::time::Wall;
+    use alloc::vec::Vec;
+
+    const NOW: Mono = Mono(1_000);
+    const EFFECT: EffectId = EffectId(1);
+
+    /// A log with a batch on its way.
+    fn busy() -> Log {
+        let mut log = Log::new(Epoch(3), Seq(5));
+        assert!(!log.is_busy());
+        let batch = Batch {
+            id: EventId(9),
+            user_id: UserId::new("ada").unwrap(),
+            thread_id: ThreadId(2),
+            epoch: log.epoch(),
+            at: Wall(0),
+            new_thread: None,
+            title: None,
+            expected_head: None,
+            entries: Vec::new(),
+            message: None,
+            answers: Vec::new(),
+            runs: Vec::new(),
+        };
+        log.begin(EFFECT, batch);
+        assert!(log.is_busy());
+        log
+    }
+
+    fn fails(log: &mut Log, effect: EffectId, fault: Fault) -> Outcome {
+        log.answered(NOW, &Limits::default(), effect, Err(fault))
+    }
+
+    #[test]
+    fn a_log_is_where_and_of_the_epoch_the_store_said() {
+        let log = Log::new(Epoch(3), Seq(5));
+        assert_eq!((log.epoch(), log.head(), log.deadline()), (Epoch(3), Seq(5), None));
+    }
+
+    #[test]
+    fn a_batch_is_tried_again_at_its_time_and_not_before_and_its_tries_are_counted() {
+        let limits = Limits::default();
+        let (mut log, mut effects) = (busy(), EffectId(2));
+        let (mut effect, mut now) = (EFFECT, NOW);
+        for (tries, pause) in [(1, 50), (2, 100), (3, 200), (4, 400)] {
+            let outcome = log.answered(now, &limits, effect, Err(Fault::Unavailable));
+            assert_eq!(outcome, Outcome::Waiting { tries, uncertain: false });
+            let due = now.after(Millis(pause));
+            assert_eq!(log.deadline(), Some(due));
+            assert_eq!(log.retry(Mono(due.0 - 1), &mut effects), None, "too early");
+            let (again, batch) = log.retry(due, &mut effects).unwrap();
+            assert_eq!(batch.id, EventId(9), "under the same name");
+            assert_ne!(again, effect, "an answer to the older try is none");
+            assert_eq!(log.retry(due, &mut effects), None, "it is on its way");
+            (effect, now) = (again, due);
+        }
+        assert_eq!(pause(&limits, u32::MAX), limits.store_retry_max);
+    }
+
+    #[test]
+    fn what_may_have_been_written_once_stays_uncertain_and_is_not_given_up() {
+        let (mut log, mut effects) = (busy(), EffectId(2));
+        assert_eq!(log.give_up(), None, "it is on its way");
+        fails(&mut log, EFFECT, Fault::Unknown);
+        let (effect, _) = log.retry(log.deadline().unwrap(), &mut effects).unwrap();
+        let outcome = fails(&mut log, effect, Fault::Unavailable);
+        assert_eq!(outcome, Outcome::Waiting { tries: 2, uncertain: true });
+        assert_eq!(log.give_up(), None);
+        assert!(log.is_busy());
+
+        let mut certain = busy();
+        fails(&mut certain, EFFECT, Fault::Unavailable);
+        assert!(certain.give_up().is_some());
+        assert!(!certain.is_busy());
+    }
+
+    #[test]
+    fn an_answer_to_another_question_changes_nothing() {
+        let mut log = busy();
+        let before = log.clone();
+        assert_eq!(fails(&mut log, EffectId(7), Fault::Refused), Outcome::Unasked);
+        assert_eq!(log, before);
+        assert!(matches!(fails(&mut log, EFFECT, Fault::Refused), Outcome::Lost { .. }));
+        assert!(!log.is_busy());
+    }
+}

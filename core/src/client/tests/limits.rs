@@ -82,3 +82,97 @@ fn a_thread_of_another_device_is_followed_from_its_first_entry_only() {
     assert_eq!(bench.client.position(ThreadId(9)).unwrap().after_seq, Seq(1));
     assert_eq!(bench.applied(), [1]);
 }
+
+#[test]
+fn a_replay_has_its_time_again_after_each_entry() {
+    let mut bench = Bench::resuming();
+    let time = Config::default().resume_timeout;
+    bench.hear(&resumed(9));
+    bench.wait(Millis(time.0 - 1));
+    bench.entry(5);
+    bench.wait(Millis(time.0 - 1));
+    assert_eq!(bench.client.link(), Link::Resuming, "an entry came in the meantime");
+    bench.entry(9);
+    bench.wait(Millis(1));
+    assert_eq!(bench.client.link(), Link::Ready, "an entry ahead of a hole is no progress");
+}
+
+#[test]
+fn what_is_waited_for_is_looked_at_when_its_time_is_over() {
+    let config = Config::default();
+    let mut hole = Bench::ready();
+    hole.entry(7);
+    assert_eq!(hole.drain(), Some(hole.now.mono.after(config.gap_timeout)));
+    let mut message = Bench::ready();
+    message.send("m1", "hi").unwrap();
+    assert_eq!(message.drain(), Some(message.now.mono.after(config.ack_timeout)));
+    let mut slow = ErrorFrame::new(ErrorCode::RateLimited, "slow");
+    slow.retry_after = Some(Millis(3000));
+    message.hear_reply(&ServerFrame::Error(slow), &last_reference(&message));
+    assert_eq!(message.drain(), Some(message.now.mono.after(Millis(3000))));
+}
+
+#[test]
+fn at_the_end_of_a_pause_the_next_message_goes_at_once() {
+    for (wait, sent) in [(2999, 0), (3000, 1)] {
+        let mut bench = Bench::ready();
+        let mut slow = ErrorFrame::new(ErrorCode::RateLimited, "slow");
+        slow.retry_after = Some(Millis(3000));
+        bench.send("m1", "hi").unwrap();
+        bench.hear_reply(&ServerFrame::Error(slow), &last_reference(&bench));
+        bench.look();
+        bench.now = bench.now.after(Millis(wait));
+        bench.send("m2", "more").unwrap();
+        let said = bench.look();
+        assert_eq!(said.iter().filter(|line| line.starts_with("send user")).count(), sent);
+    }
+}
+
+#[test]
+fn a_thread_is_read_from_its_beginning_when_the_message_opened_it() {
+    let mut bench = Bench::authenticating();
+    bench.hear(&ready());
+    let mut opening = message("m1", "hi");
+    opening.thread_id = None;
+    bench.client.send(bench.now, opening).unwrap();
+    bench.send("m2", "elsewhere").unwrap();
+    bench.hear(&ack("m1", false, 2));
+    assert_eq!(bench.client.position(THREAD).unwrap().after_seq, Seq::ZERO);
+
+    let mut other = Bench::authenticating();
+    other.hear(&ready());
+    other.send("m1", "hi").unwrap();
+    let mut opening = message("m2", "a new one");
+    opening.thread_id = None;
+    other.client.send(other.now, opening).unwrap();
+    other.hear(&ack("m1", false, 41));
+    assert_eq!(other.client.position(THREAD).unwrap().after_seq, Seq(40));
+}
+
+#[test]
+fn once_a_thread_is_followed_again_its_next_load_does_not_wait() {
+    let mut bench = Bench::resuming();
+    let again = |bench: &mut Bench| {
+        bench.closed(None);
+        bench.wait(Config::default().backoff_longest);
+        bench.opened();
+        bench.hear(&ready());
+        bench.look();
+        bench.hear(&not_resumed(ErrorCode::ReplayTooLarge, 1));
+        bench.look().iter().filter(|line| line.starts_with("load")).count()
+    };
+    let load = |bench: &mut Bench, effect| {
+        let snapshot = Snapshot { epoch: Epoch(1), entries: vec![] };
+        bench.input(Input::Snapshot { effect: EffectId(effect), result: Ok(snapshot) });
+    };
+    bench.look();
+    bench.hear(&not_resumed(ErrorCode::ReplayTooLarge, 1));
+    assert_eq!(bench.look(), ["load snapshot after 4", "→ Ready"]);
+    load(&mut bench, 1);
+    assert_eq!(again(&mut bench), 0, "that was just done");
+    bench.wait(Config::default().backoff_longest);
+    assert_eq!(bench.look(), ["load snapshot after 4"]);
+    load(&mut bench, 3);
+    bench.hear(&resumed(4));
+    assert_eq!(again(&mut bench), 1);
+}
