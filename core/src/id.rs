@@ -357,6 +357,11 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_id_is_said_to_be_none() {
+        assert_eq!(NotAnId.to_string(), "not an id of this kind");
+    }
+
+    #[test]
     fn names_of_others_are_bounded() {
         assert!(UserId::new("").is_err());
         assert!(UserId::new(&"x".repeat(129)).is_err());

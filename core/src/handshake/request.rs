@@ -178,3 +178,14 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_follows_a_percent_sign_is_decoded() {
+        assert_eq!(percent_decoded("cab%2Ef+41%zz%4"), "cab.f 41%zz%4");
+        assert_eq!(percent_decoded("plain"), "plain");
+    }
+}

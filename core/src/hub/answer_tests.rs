@@ -449,3 +449,6 @@ fn the_end_of_a_waiting_run_is_written_behind_a_higher_fence() {
     assert_eq!(ended.runs[0].status, crate::wire::RunStatus::Cancelled);
     assert_eq!(ended.runs[0].fence, crate::id::Fence(1));
 }
+
+#[path = "writing_tests.rs"]
+mod writing;

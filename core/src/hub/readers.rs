@@ -509,6 +509,7 @@ fn not_recovered(point: &ResumePoint, head: Option<Head>, code: ErrorCode) -> Re
 mod tests {
     use super::*;
     use crate::id::EventId;
+    use crate::limits::Limits;
     use crate::time::Wall;
     use crate::wire::Draft;
 
@@ -546,5 +547,20 @@ mod tests {
         // An entry larger than the outbox is sent alone: nothing else would ever end the waiting.
         assert_eq!(fitting(&page, nothing, PageWeight { frames: 1, bytes: 1 }).0, 1);
         assert!(!nothing.is_full(nothing));
+    }
+
+    #[test]
+    fn replays_have_one_half_of_an_outbox() {
+        let limits = Limits { outbox_frames: 10, outbox_bytes: 100, ..Limits::default() };
+        assert_eq!(PageWeight::most(&limits), PageWeight { frames: 5, bytes: 50 });
+    }
+
+    #[test]
+    fn a_summary_has_the_conversation_and_not_the_work() {
+        let stored =
+            |text: &'static str| EntryBody::from_stored(bytes::Bytes::from_static(text.as_bytes()));
+        assert!(in_summary(&entries(1)[0].1));
+        assert!(in_summary(&stored(r#"{"type":"run_completed"}"#)));
+        assert!(!in_summary(&stored(r#"{"type":"tool_executing"}"#)));
     }
 }

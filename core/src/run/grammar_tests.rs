@@ -77,6 +77,8 @@ impl Events {
         let mut events = Self(Grammar::new(RUN));
         assert_eq!(events.add(agent(1, None), started()), Ok(()));
         assert_eq!(events.add(agent(2, Some(1)), started()), Ok(()));
+        let open = events.0.open_agents().iter().map(|open| open.agent.agent_run_id.0);
+        assert_eq!(open.collect::<Vec<_>>(), [1, 2]);
         events
     }
 
@@ -123,6 +125,8 @@ fn a_call_is_closed_under_its_own_name_by_its_own_agent_as_the_tool_it_is() {
         let closed = events.add(agent(by, parent), returns(call, tool));
         assert_eq!(closed, Err(Violation::ToolNotOpen), "{by} {call} {tool}");
     }
+    let open = events.0.open_tools().iter().map(|open| open.tool_call_id.0);
+    assert_eq!(open.collect::<Vec<_>>(), [7, 8]);
     assert_eq!(events.add(agent(2, Some(1)), returns(8, "web")), Ok(()));
     assert_eq!(events.add(agent(2, Some(1)), calls(8, "web")), Err(Violation::ToolStartedTwice));
     assert_eq!(events.add(agent(2, Some(1)), ended()), Err(Violation::ToolOpen));
@@ -150,6 +154,9 @@ fn what_recovery_closes_says_which_try_it_was_and_since_when() {
     events.add(agent(2, Some(1)), calls(7, "sql")).unwrap();
     events.add(agent(2, Some(1)), calls(8, "web")).unwrap();
     events.0.tried_again(ToolCallId(8), 3);
+    assert_eq!(events.0.tool(ToolCallId(7)).map(|open| open.attempt), Some(1));
+    assert_eq!(events.0.tool(ToolCallId(8)).map(|open| open.attempt), Some(3));
+    assert_eq!(events.0.tool(ToolCallId(9)), None);
     let drafts = events.close();
     let closed: Vec<_> = drafts
         .iter()

@@ -34,6 +34,8 @@ mod supervise;
 mod tools;
 
 #[cfg(test)]
+mod again_tests;
+#[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
 mod grammar_tests;

@@ -142,8 +142,9 @@ impl Run {
 
     fn make_plan(&mut self, now: Now) {
         let triaged = match self.steps.first() {
-            Some(Step::Done(outcome)) if outcome.has_result() => outcome.finish.route,
-            _ => None,
+            // One that failed has none.
+            Some(Step::Done(outcome)) => outcome.finish.route,
+            Some(Step::Waiting | Step::Open(_)) | None => None,
         };
         let route = triaged.unwrap_or(Route::Fallback);
         self.adopt_plan(route);

@@ -160,6 +160,8 @@ pub(super) struct World {
     pub(super) ended: Vec<RunStatus>,
     /// Tool calls that reached the outside: tool and attempt.
     pub(super) calls: Vec<(ToolCallId, String, u32)>,
+    /// What each agent was asked to do.
+    pub(super) tasks: Vec<(String, Task)>,
     /// Input doubled now and then, as a nervous driver would.
     pub(super) doubling: Option<Seed>,
     coroutines: BTreeMap<AgentRunId, Coroutine>,
@@ -199,6 +201,7 @@ impl World {
             log: vec![],
             ended: vec![],
             calls: vec![],
+            tasks: vec![],
             doubling: None,
             coroutines: BTreeMap::new(),
             pending: vec![],
@@ -281,7 +284,8 @@ impl World {
                     self.pending.push((due, tool_call_id, attempt, outcome));
                 }
                 Output::Progress { .. } => {}
-                Output::StartAgent { agent, .. } => {
+                Output::StartAgent { agent, task } => {
+                    self.tasks.push((agent.name.to_string(), task));
                     let script = self.scripts.get(agent.name.as_str()).cloned();
                     let script = script.unwrap_or_default();
                     let coroutine = Coroutine { script, group: 0, chains: vec![], next: 0 };

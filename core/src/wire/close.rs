@@ -124,4 +124,10 @@ mod tests {
         }
         assert_eq!(CloseCode::from_code(1006), None);
     }
+
+    #[test]
+    fn coming_back_is_wanted_unless_it_is_useless() {
+        assert!(!Reconnect::No.is_wanted());
+        assert!(Reconnect::Once.is_wanted() && Reconnect::WithNewCredential.is_wanted());
+    }
 }

@@ -277,4 +277,10 @@ mod tests {
         assert_eq!((entry.seq, entry.replay, entry.ts), (Seq(12), true, draft.ts));
         assert_eq!(entry.agent, draft.scope.unwrap().agent);
     }
+
+    #[test]
+    fn only_a_frame_without_bytes_is_empty() {
+        assert!(Frame(Bytes::new()).is_empty());
+        assert!(!Frame::encode(&0).is_empty());
+    }
 }

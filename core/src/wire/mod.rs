@@ -21,6 +21,8 @@ mod server;
 #[cfg(test)]
 mod arbitrary;
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod tests;
 
 pub use client::{

@@ -176,3 +176,22 @@ fn once_a_thread_is_followed_again_its_next_load_does_not_wait() {
     bench.hear(&resumed(4));
     assert_eq!(again(&mut bench), 1);
 }
+
+#[test]
+fn after_a_replay_a_hole_is_asked_for_at_once() {
+    let mut bench = Bench::resuming();
+    bench.hear(&resumed(5));
+    bench.entry(5);
+    bench.hear(&ServerFrame::ReplayComplete { thread_id: THREAD, to_seq: Seq(5) });
+    bench.look();
+    bench.entry(8);
+    assert!(bench.look().iter().any(|line| line.starts_with("send gap_request")));
+}
+
+#[test]
+fn an_acknowledgement_of_nothing_is_counted_each_time() {
+    let mut bench = Bench::ready();
+    bench.hear(&ack("m7", false, 5));
+    bench.hear(&ack("m8", false, 6));
+    assert_eq!(bench.client.late_inputs(), 2);
+}

@@ -217,6 +217,25 @@ fn nothing_is_delivered_on_an_ended_token_even_when_the_driver_is_late() {
 }
 
 #[test]
+fn in_the_very_moment_a_token_ends_nothing_more_is_taken() {
+    let mut rig = Rig::ready();
+    rig.now = rig.now.after(TOKEN_LIFE);
+    assert!(rig.text(HELLO).iter().any(|words| words.contains("forward")));
+    rig.now = rig.now.after(Limits::default().token_grace);
+    let said = rig.text(HELLO);
+    assert!(said.contains(&"close 4440".into()), "{said:?}");
+    assert!(said.iter().all(|words| !words.contains("forward")), "{said:?}");
+}
+
+#[test]
+fn no_two_questions_have_the_same_number() {
+    let mut rig = Rig::ready();
+    let first = rig.effect;
+    rig.text(REFRESH);
+    assert_ne!(rig.effect, first);
+}
+
+#[test]
 fn a_refresh_of_the_same_user_prolongs_the_connection() {
     let limits = Limits { heartbeat_timeout: Millis::from_secs(9_999), ..Limits::default() };
     let mut rig = Rig::ready_with(limits);
