@@ -190,6 +190,7 @@ fn pause(limits: &Limits, tries: u32) -> Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Scope;
     use crate::id::{EventId, ThreadId, UserId};
     use crate::time::Wall;
     use alloc::vec::Vec;
@@ -203,7 +204,7 @@ mod tests {
         assert!(!log.is_busy());
         let batch = Batch {
             id: EventId(9),
-            user_id: UserId::new("ada").unwrap(),
+            scope: Scope::of(UserId::new("ada").unwrap()),
             thread_id: ThreadId(2),
             epoch: log.epoch(),
             at: Wall(0),
