@@ -101,7 +101,7 @@ impl Hub {
         // A try that may have been written is repeated until the store says what became of it.
         if !uncertain && open.log.give_up().is_some() {
             open.purpose = None;
-            if !open.stored && open.ops.is_empty() {
+            if !open.stored {
                 self.threads.remove(&thread_id);
             }
         }
@@ -294,7 +294,8 @@ impl Hub {
             }
         }
         match self.threads.get(&thread_id) {
-            Some(Thread::Open(Open { stored: false, ops, .. })) if ops.is_empty() => {
+            // Nothing else waits in it: until it is written nobody can name it.
+            Some(Thread::Open(Open { stored: false, .. })) => {
                 self.threads.remove(&thread_id);
             }
             Some(Thread::Open(Open { stored: true, .. })) if surprised => self.heal(thread_id),

@@ -241,15 +241,17 @@ fn who_writes_into_a_thread_it_does_not_follow_reads_it_from_its_message_on() {
 }
 
 #[test]
-fn who_waits_behind_a_message_that_was_refused_is_not_forgotten() {
+fn a_thread_that_is_not_written_yet_is_nobodys_to_name() {
     let mut asking = Asking::new();
     let outputs = asking.say(question("m1", None));
     let (effect, batch) = commit(&outputs).unwrap();
-    assert_eq!(commit(&asking.say(question("m2", Some(batch.thread_id)))), None);
+    let thread_id = batch.thread_id;
+    let outputs = asking.say(question("m2", Some(thread_id)));
+    assert_eq!(refused(&outputs), "thread_not_found");
+    assert!(asking.open(thread_id).ops.is_empty());
     let outputs = asking.input(Input::Committed { effect, result: Ok(Committed::Conflict) });
     assert_eq!(refused(&outputs), "idempotency_conflict");
-    let (_, batch) = commit(&outputs).expect("now it is its turn");
-    assert_eq!(batch.message.unwrap().client_msg_id, ClientMsgId::new("m2").unwrap());
+    assert!(asking.hub.threads.is_empty());
 }
 
 #[test]
