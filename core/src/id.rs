@@ -351,6 +351,7 @@ mod tests {
     #[test]
     fn a_position_that_is_read_is_one_that_can_be_said_and_counted_on() {
         let read = |seq: u64| serde_json::from_str::<Seq>(&seq.to_string()).ok();
+        assert_eq!(Seq::MAX.0, 9_007_199_254_740_991, "Number.MAX_SAFE_INTEGER");
         assert_eq!(read(Seq::MAX.0), Some(Seq::MAX));
         assert_eq!(read(Seq::MAX.0 + 1), None);
         assert_eq!(read(u64::MAX), None);

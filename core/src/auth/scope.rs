@@ -133,4 +133,30 @@ mod tests {
         let visitor = Identity::visitor(7, SessionId(1), Wall(1));
         assert_eq!(visitor.scope().user_id(), &visitor.user_id);
     }
+
+    #[test]
+    fn only_a_visitor_without_a_token_is_passing() {
+        let visitor = Identity::visitor(7, SessionId(1), Wall(1));
+        assert!(visitor.is_passing());
+        assert!(!Identity { expires_at: Some(Wall(2)), ..visitor.clone() }.is_passing());
+        assert!(!Identity { demo: false, ..visitor }.is_passing());
+    }
+
+    #[test]
+    fn unfinished_runs_are_taken_up_for_their_owner() {
+        let owner = UserId::new("ada").unwrap();
+        let run = StoredRun {
+            run_id: crate::id::RunId(1),
+            thread_id: crate::id::ThreadId(2),
+            message_id: crate::id::MessageId(3),
+            message_seq: crate::id::Seq(1),
+            status: crate::wire::RunStatus::Running,
+            fence: crate::id::Fence(3),
+            on_disconnect: crate::wire::OnDisconnect::Continue,
+        };
+        let unfinished = Unfinished::new(owner.clone(), alloc::vec![run.clone()]);
+        assert_eq!(unfinished.runs(), core::slice::from_ref(&run));
+        let (scope, runs) = unfinished.take_up().unwrap();
+        assert_eq!((scope.user_id(), runs), (&owner, alloc::vec![run]));
+    }
 }
