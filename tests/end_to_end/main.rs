@@ -11,5 +11,6 @@ mod input;
 mod isolation;
 mod resume;
 mod runs;
+mod secrets;
 mod surface;
 mod terminal;

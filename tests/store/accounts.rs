@@ -4,10 +4,15 @@ use crate::batches::{asking, opening, user};
 use crate::on_every_store;
 use crate::world::World;
 use bytes::Bytes;
+use goldenpath_core::auth::Role;
 use goldenpath_core::hub::Record;
-use goldenpath_core::id::{RunId, SessionId, ThreadId};
+use goldenpath_core::id::{RunId, SessionId, ThreadId, UserId};
 use goldenpath_core::time::Wall;
 use goldenpath_runtime::ports::{Account, Artifact, Created};
+
+fn name(id: &str) -> UserId {
+    UserId::new(id).unwrap()
+}
 
 fn account(id: &str, email: &str) -> Account {
     Account {
@@ -15,6 +20,7 @@ fn account(id: &str, email: &str) -> Account {
         email: email.parse().unwrap(),
         name: Some("Ada".into()),
         password_hash: "$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA".into(),
+        roles: vec![Role::Auditor],
         created_at: Wall(5),
     }
 }
@@ -50,21 +56,48 @@ on_every_store! {
         assert_eq!(bob, Ok(None));
     }
 
+    async fn what_a_user_changes_is_kept_and_changes_nobody_else(world: &mut World) {
+        let (ada, bob) = (name("u1"), name("u2"));
+        for (id, email) in [("u1", "ada@example.org"), ("u2", "bob@example.org")] {
+            world.accounts.create(account(id, email)).await.unwrap();
+        }
+        assert_eq!(world.accounts.set_name(&ada, Some("Countess".into())).await, Ok(true));
+        assert_eq!(world.accounts.set_roles(&ada, vec![Role::Admin]).await, Ok(true));
+        let old = account("u1", "x@example.org").password_hash;
+        let set = |old: &str, new: &str| world.accounts.set_password(&ada, old.into(), new.into());
+        assert_eq!(set(&old, "new").await, Ok(true));
+        assert_eq!(set(&old, "newer").await, Ok(false), "the old one is another by now");
+        assert_eq!(world.accounts.set_name(&name("u3"), None).await, Ok(false));
+        assert_eq!(world.accounts.preferences(&ada).await, Ok(None));
+        for json in [r#"{"theme":"dark"}"#, r#"{"theme":"light"}"#] {
+            world.accounts.set_preferences(&ada, json.into(), Wall(9)).await.unwrap();
+        }
+        world.restart().await;
+        let found = world.accounts.by_id(&ada).await.unwrap().unwrap();
+        assert_eq!(found.name.as_deref(), Some("Countess"));
+        assert_eq!((&*found.password_hash, found.roles), ("new", vec![Role::Admin]));
+        let kept = world.accounts.preferences(&ada).await.unwrap();
+        assert_eq!(kept.as_deref(), Some(r#"{"theme":"light"}"#));
+        let other = world.accounts.by_id(&bob).await.unwrap();
+        assert_eq!(other, Some(account("u2", "bob@example.org")));
+        assert_eq!(world.accounts.preferences(&bob).await, Ok(None));
+    }
+
     //= specs/auth.md#auth-20
     //= type=test
     //# A session that was revoked MUST stay revoked after a restart.
     async fn a_revoked_session_stays_revoked_for_its_user_only(world: &mut World) {
-        let (ada, bob) = (user("ada"), user("bob"));
+        let (ada, bob) = (name("ada"), name("bob"));
         let session = SessionId(3);
-        assert_eq!(world.accounts.is_revoked(ada.user_id(), session).await, Ok(false));
+        assert_eq!(world.sessions.is_revoked(&ada, session).await, Ok(false));
         // Revoking twice is revoking.
         for _ in 0..2 {
-            world.accounts.revoke(ada.user_id(), session, Wall(4_000_000_000_000)).await.unwrap();
+            world.sessions.revoke(&ada, session, Wall(4_000_000_000_000)).await.unwrap();
         }
         world.restart().await;
-        assert_eq!(world.accounts.is_revoked(ada.user_id(), session).await, Ok(true));
-        assert_eq!(world.accounts.is_revoked(ada.user_id(), SessionId(4)).await, Ok(false));
-        assert_eq!(world.accounts.is_revoked(bob.user_id(), session).await, Ok(false));
+        assert_eq!(world.sessions.is_revoked(&ada, session).await, Ok(true));
+        assert_eq!(world.sessions.is_revoked(&ada, SessionId(4)).await, Ok(false));
+        assert_eq!(world.sessions.is_revoked(&bob, session).await, Ok(false));
     }
 
     async fn an_artifact_is_replaced_by_a_repeated_step_and_goes_with_its_thread(world: &mut World) {

@@ -11,6 +11,7 @@ mod files;
 mod isolation;
 mod links;
 mod reads;
+mod sessions;
 mod world;
 
 /// Runs a case on every store.

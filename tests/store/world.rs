@@ -6,7 +6,7 @@ use goldenpath_core::hub::{Batch, Committed, Load, Loaded, StoredThread};
 use goldenpath_core::id::{Seq, ThreadId};
 use goldenpath_core::wire::EntryBody;
 use goldenpath_runtime::memory::MemoryStore;
-use goldenpath_runtime::ports::{Accounts, Artifacts, Directory, Links, Store};
+use goldenpath_runtime::ports::{Accounts, Artifacts, AuditLog, Directory, Links, Sessions, Store};
 use goldenpath_sqlx::{Database, Options};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -17,6 +17,8 @@ pub(crate) struct World {
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) artifacts: Arc<dyn Artifacts>,
+    pub(crate) audit: Arc<dyn AuditLog>,
+    pub(crate) sessions: Arc<dyn Sessions>,
     pub(crate) links: Arc<dyn Links>,
     behind: Behind,
 }
@@ -33,6 +35,8 @@ impl World {
             store: store.clone(),
             directory: store.clone(),
             accounts: store.clone(),
+            audit: store.clone(),
+            sessions: store.clone(),
             artifacts: store.clone(),
             links: store,
             behind: Behind::Memory,
@@ -52,6 +56,8 @@ impl World {
             store: database.store(),
             directory: database.directory(),
             accounts: database.accounts(),
+            audit: database.audit(),
+            sessions: database.sessions(),
             artifacts: database.artifacts(),
             links: database.links(),
             behind: Behind::Sqlite { database, options, _dir: dir },
@@ -66,6 +72,8 @@ impl World {
             self.store = database.store();
             self.directory = database.directory();
             self.accounts = database.accounts();
+            self.audit = database.audit();
+            self.sessions = database.sessions();
             self.artifacts = database.artifacts();
             self.links = database.links();
         }

@@ -34,6 +34,8 @@ enum Command {
     Import(commands::import::ImportArgs),
     /// Bring the database up to date
     Migrate,
+    /// Say what an account may do
+    Role(commands::role::RoleArgs),
     /// Serve the chat
     Serve,
     /// Print a token that this configuration accepts (not in production)
@@ -103,6 +105,7 @@ pub(crate) fn run() -> ExitCode {
             configured(settings, |config| commands::import::run(config, &args))
         }
         Command::Migrate => configured(settings, commands::migrate::run),
+        Command::Role(args) => configured(settings, |config| commands::role::run(config, &args)),
         Command::Serve => configured(settings, commands::serve::run),
         Command::Token(args) => configured(settings, |config| commands::token::run(config, &args)),
     }

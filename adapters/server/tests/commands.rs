@@ -26,7 +26,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn every_command_says_what_it_does() {
-    for command in ["", "serve", "import", "chat", "token", "migrate", "check", "bench"] {
+    for command in ["", "serve", "import", "chat", "token", "migrate", "role", "check", "bench"] {
         let arguments: Vec<&str> =
             [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         let output = goldenpath(&arguments, &[]);
@@ -64,6 +64,75 @@ fn f14_all_findings_are_told_at_once_and_the_server_does_not_start() {
         assert!(!said.contains("let me in") && !said.contains("short-and-secret"), "AUTH-05");
         if command == "check" {
             insta::assert_snapshot!("findings", said);
+        }
+    }
+}
+
+/// Every environment with every way to write a switch: what starts, and what it is then.
+#[test]
+fn f19_demo_mode_is_read_once_and_never_on_in_production() {
+    let production = [
+        ("JWT_SECRET_KEY", "pZ4yT8vN1qWc7RbX2mKd9LsF5gHj3UaE"),
+        ("CORS_ORIGINS", "https://chat.example"),
+    ];
+    for environment in ["development", "test", "staging", "production"] {
+        for (written, demo) in [
+            (None, None),
+            (Some("1"), Some(true)),
+            (Some("TRUE"), Some(true)),
+            (Some("on"), Some(true)),
+            (Some("0"), Some(false)),
+            (Some("False"), Some(false)),
+            (Some("no"), Some(false)),
+        ] {
+            let in_production = environment == "production";
+            let mut settings = production.to_vec();
+            settings.push(("ENVIRONMENT", environment));
+            settings.extend(written.map(|written| ("DEMO_MODE", written)));
+            let output = goldenpath(&["check"], &settings);
+            let said = text(&output.stdout);
+            let case = format!("{environment} {written:?}: {said}");
+            if in_production && demo == Some(true) {
+                assert_eq!(output.status.code(), Some(78), "{case}");
+                assert!(said.contains("DEMO_MODE"), "{case}");
+                let serve = goldenpath(&["serve"], &settings);
+                assert_eq!(serve.status.code(), Some(78), "{case}");
+            } else {
+                assert!(output.status.success(), "{case}");
+                let on = demo.unwrap_or(!in_production);
+                assert_eq!(said.contains("demo mode"), on, "{case}");
+                assert_eq!(said.contains("log-in required"), !on, "{case}");
+            }
+        }
+        for unknown in ["maybe", "2", "yess", "tru"] {
+            let mut settings = production.to_vec();
+            settings.extend([("ENVIRONMENT", environment), ("DEMO_MODE", unknown)]);
+            let output = goldenpath(&["check"], &settings);
+            assert_eq!(output.status.code(), Some(78), "{environment} {unknown}");
+        }
+    }
+}
+
+#[test]
+fn f15_the_e2e_key_stops_a_start_in_production_and_wherever_it_is_weak() {
+    let production = [
+        ("JWT_SECRET_KEY", "pZ4yT8vN1qWc7RbX2mKd9LsF5gHj3UaE"),
+        ("CORS_ORIGINS", "https://chat.example"),
+    ];
+    for environment in ["development", "test", "staging", "production"] {
+        for (key, strong) in
+            [(None, true), (Some("let me in"), false), (Some("hT5-kW9-pQ2-zX7-vB4"), true)]
+        {
+            let mut settings = production.to_vec();
+            settings.push(("ENVIRONMENT", environment));
+            settings.extend(key.map(|key| ("E2E_OAUTH_SIMULATION_KEY", key)));
+            let starts = strong && !(environment == "production" && key.is_some());
+            let output = goldenpath(&["check"], &settings);
+            let said = text(&output.stdout);
+            let code = if starts { Some(0) } else { Some(78) };
+            assert_eq!(output.status.code(), code, "{environment} {key:?} {said}");
+            assert_eq!(said.contains("E2E_OAUTH_SIMULATION_KEY"), !starts, "{said}");
+            assert!(key.is_none_or(|key| !said.contains(key)), "{said}");
         }
     }
 }
@@ -165,6 +234,17 @@ fn a_file_is_imported_into_the_data_folder_and_a_broken_one_is_not() {
     assert!(!broken.status.success());
     let broken = report(&broken);
     assert_eq!((&broken["imported"], &broken["problems"][0]["line"]), (&0.into(), &3.into()));
+}
+
+#[test]
+fn a_role_is_given_to_an_account_that_exists() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = run_in(folder.path(), &["role", "--email", "ada@example.org", "auditor"], &[]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(text(&nobody.stderr).contains("ada@example.org"));
+    let unknown = run_in(folder.path(), &["role", "--email", "ada@example.org", "root"], &[]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("admin, auditor"), "{}", text(&unknown.stderr));
 }
 
 #[test]

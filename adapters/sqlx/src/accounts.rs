@@ -1,14 +1,15 @@
-//! Accounts and revoked sessions.
+//! Accounts and preferences.
 
 use crate::columns::{Column, get, read_fault};
 use crate::store::{Side, SqliteStore, Wrote};
 use futures_util::FutureExt;
+use goldenpath_core::auth::Role;
 use goldenpath_core::fault::Fault;
-use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::id::UserId;
 use goldenpath_core::time::Wall;
 use goldenpath_runtime::ports::{Account, Accounts, Answer, Created, Email};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqliteConnection, SqlitePool};
 
 impl Accounts for SqliteStore {
     fn create(&self, account: Account) -> Answer<Created> {
@@ -16,9 +17,11 @@ impl Accounts for SqliteStore {
             Wrote::Done => Ok(Created::Done),
             Wrote::EmailTaken => Ok(Created::EmailTaken),
             Wrote::IdTaken => Ok(Created::IdTaken),
-            Wrote::NotThere => Err(Fault::Refused),
+            Wrote::Forgot(_) | Wrote::NotThere | Wrote::Refreshed(_) | Wrote::Revoked(_) => {
+                Err(Fault::Refused)
+            }
         };
-        self.write(Side::Account(account)).map(move |wrote| wrote.and_then(created)).boxed()
+        self.write(Side::NewAccount(account)).map(move |wrote| wrote.and_then(created)).boxed()
     }
 
     fn by_email(&self, email: &Email) -> Answer<Option<Account>> {
@@ -31,26 +34,94 @@ impl Accounts for SqliteStore {
         find(pool, "SELECT * FROM account WHERE user_id = ?", user)
     }
 
-    fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()> {
-        let revoked = self.write(Side::Revoke(user.clone(), session_id, until));
-        revoked.map(|wrote| wrote.map(|_| ())).boxed()
+    fn set_password(&self, user: &UserId, old_hash: String, new_hash: String) -> Answer<bool> {
+        self.change(user, Change::Password { old_hash, new_hash })
     }
 
-    //= specs/auth.md#auth-20
-    //# A session that was revoked MUST stay revoked after a restart.
-    fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool> {
+    fn set_name(&self, user: &UserId, name: Option<String>) -> Answer<bool> {
+        self.change(user, Change::Name(name))
+    }
+
+    fn set_roles(&self, user: &UserId, roles: Vec<Role>) -> Answer<bool> {
+        self.change(user, Change::Roles(roles))
+    }
+
+    fn preferences(&self, user: &UserId) -> Answer<Option<String>> {
         let (pool, user) = (self.readers.clone(), user.stored());
         async move {
-            let row =
-                sqlx::query("SELECT 1 FROM revoked_session WHERE user_id = ? AND session_id = ?")
-                    .bind(user)
-                    .bind(session_id.stored())
-                    .fetch_optional(&pool)
-                    .await;
-            row.map(|row| row.is_some()).map_err(|error| read_fault(&error))
+            let found = sqlx::query_scalar("SELECT json FROM preference WHERE user_id = ?")
+                .bind(user)
+                .fetch_optional(&pool)
+                .await;
+            found.map_err(|error| read_fault(&error))
         }
         .boxed()
     }
+
+    fn set_preferences(&self, user: &UserId, json: String, at: Wall) -> Answer<()> {
+        let written = self.write(Side::Account(user.clone(), Change::Preferences(json, at)));
+        written.map(|wrote| wrote.map(|_| ())).boxed()
+    }
+}
+
+/// What changes about a user.
+pub(crate) enum Change {
+    /// How they are called.
+    Name(Option<String>),
+    /// The hash of their password, if it is still the old one.
+    Password {
+        /// The one it must be.
+        old_hash: String,
+        /// The one it becomes.
+        new_hash: String,
+    },
+    /// What their pages keep.
+    Preferences(String, Wall),
+    /// What they may do.
+    Roles(Vec<Role>),
+}
+
+impl Change {
+    pub(crate) async fn write(
+        &self,
+        conn: &mut SqliteConnection,
+        user: &UserId,
+    ) -> Result<u64, sqlx::Error> {
+        let statement = match self {
+            Self::Name(name) => sqlx::query("UPDATE account SET name = ?2 WHERE user_id = ?1")
+                .bind(user.stored())
+                .bind(name.clone()),
+            Self::Password { old_hash, new_hash } => sqlx::query(
+                "UPDATE account SET password_hash = ?3 WHERE user_id = ?1 AND password_hash = ?2",
+            )
+            .bind(user.stored())
+            .bind(old_hash.clone())
+            .bind(new_hash.clone()),
+            Self::Preferences(json, at) => sqlx::query(
+                "INSERT OR REPLACE INTO preference (user_id, json, at) VALUES (?, ?, ?)",
+            )
+            .bind(user.stored())
+            .bind(json.clone())
+            .bind(at.stored()),
+            Self::Roles(roles) => sqlx::query("UPDATE account SET roles = ?2 WHERE user_id = ?1")
+                .bind(user.stored())
+                .bind(words_of(roles)),
+        };
+        statement.execute(conn).await.map(|done| done.rows_affected())
+    }
+}
+
+impl SqliteStore {
+    fn change(&self, user: &UserId, change: Change) -> Answer<bool> {
+        self.write(Side::Account(user.clone(), change))
+            .map(|wrote| wrote.map(|wrote| wrote == Wrote::Done))
+            .boxed()
+    }
+}
+
+/// Roles as they stand in their column.
+pub(crate) fn words_of(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 fn find(pool: SqlitePool, sql: &'static str, key: String) -> Answer<Option<Account>> {
@@ -72,6 +143,12 @@ fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
         })?,
         name: row.try_get("name")?,
         password_hash: row.try_get("password_hash")?,
+        // A role of a newer program gives nothing to this one.
+        roles: row
+            .try_get::<String, _>("roles")?
+            .split_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect(),
         created_at: get(row, "created_at")?,
     })
 }

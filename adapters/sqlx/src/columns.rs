@@ -1,12 +1,13 @@
 //! How the core's types stand in columns.
 
+use goldenpath_core::auth::Digest;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::id::{
     ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, SessionId, ThreadId, UserId,
 };
 use goldenpath_core::time::Wall;
-use goldenpath_core::wire::{OnDisconnect, RunStatus};
-use goldenpath_runtime::ports::Role;
+use goldenpath_core::wire::{ErrorCode, OnDisconnect, RunStatus};
+use goldenpath_runtime::ports::{AuditAction, AuditOutcome, Credence, Role};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -115,6 +116,48 @@ macro_rules! texts {
 }
 
 texts! { ClientMsgId UserId }
+
+impl Column for Digest {
+    type Stored = Vec<u8>;
+
+    fn stored(&self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+
+    fn restored(stored: Vec<u8>) -> Option<Self> {
+        stored.try_into().ok().map(Self)
+    }
+}
+
+macro_rules! listed {
+    ($($name:ident)*) => {$(
+        impl Column for $name {
+            type Stored = String;
+
+            fn stored(&self) -> String {
+                self.as_str().to_owned()
+            }
+
+            fn restored(stored: String) -> Option<Self> {
+                Self::of(&stored)
+            }
+        }
+    )*};
+}
+
+listed! { AuditAction AuditOutcome Credence }
+
+impl Column for ErrorCode {
+    type Stored = String;
+
+    fn stored(&self) -> String {
+        self.as_str().to_owned()
+    }
+
+    fn restored(stored: String) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == stored)
+    }
+}
 
 macro_rules! words {
     ($($name:ident: $($variant:ident = $word:literal)*;)*) => {$(

@@ -7,7 +7,7 @@ use crate::chaos::Chaos;
 use crate::store::{CACHED_STATEMENTS, SqliteStore, Writer};
 use core::fmt;
 use core::time::Duration;
-use goldenpath_runtime::ports::{Accounts, Artifacts, Directory, Links, Store};
+use goldenpath_runtime::ports::{Accounts, Artifacts, AuditLog, Directory, Links, Sessions, Store};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlitePool};
@@ -190,7 +190,19 @@ impl Database {
         Arc::new(self.store.clone())
     }
 
-    /// Accounts and revoked sessions.
+    /// Log-ins.
+    #[must_use]
+    pub fn sessions(&self) -> Arc<dyn Sessions> {
+        Arc::new(self.store.clone())
+    }
+
+    /// Who was let in.
+    #[must_use]
+    pub fn audit(&self) -> Arc<dyn AuditLog> {
+        Arc::new(self.store.clone())
+    }
+
+    /// Accounts and preferences.
     #[must_use]
     pub fn accounts(&self) -> Arc<dyn Accounts> {
         Arc::new(self.store.clone())

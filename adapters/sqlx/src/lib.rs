@@ -1,15 +1,18 @@
 //! The stores, on sqlx.
 //!
-//! [`Database`] opens the files of one node and hands out the ports: logs, views, accounts, artifacts.
+//! [`Database`] opens the files of one node and hands out the ports: logs, views, accounts, log-ins,
+//! artifacts, and who was let in.
 //! Usage records have a module of their own, [`usage`].
 
 mod accounts;
 mod artifacts;
+mod audit;
 mod chaos;
 mod columns;
 mod database;
 mod directory;
 mod links;
+mod sessions;
 mod store;
 pub mod usage;
 

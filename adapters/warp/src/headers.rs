@@ -34,7 +34,7 @@ impl Seen {
             has_origin: headers.contains_key(ORIGIN),
             preflight: request.method() == Method::OPTIONS
                 && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
-            api: request.uri().path().starts_with("/api/"),
+            api: ["/api/", "/auth/"].iter().any(|p| request.uri().path().starts_with(p)),
         }
     }
 
@@ -47,7 +47,7 @@ impl Seen {
         *reply.status_mut() = StatusCode::NO_CONTENT;
         if self.allowed_origin.is_some() {
             let headers = reply.headers_mut();
-            let methods = HeaderValue::from_static("GET, POST, PATCH, DELETE");
+            let methods = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
             let names = HeaderValue::from_static("authorization, content-type");
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);

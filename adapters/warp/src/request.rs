@@ -7,8 +7,9 @@ use futures_util::{Stream, StreamExt as _};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::handshake::Presented;
 use goldenpath_core::id::RequestId;
-use goldenpath_core::wire::{Credential, ErrorCode, Secret};
+use goldenpath_core::wire::{AuthMethod, Credential, ErrorCode, Secret};
 use goldenpath_runtime::connection::Verifier as _;
+use goldenpath_runtime::identity::Known;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderMap};
 use serde::de::DeserializeOwned;
@@ -41,6 +42,36 @@ pub(crate) fn signed_in(app: &App) -> BoxedFilter<(Identity,)> {
             let app = app.clone();
             async move { identity(&app, &headers).await.map_err(reject::custom) }
         })
+        .boxed()
+}
+
+/// Who asks, and all their token says.
+pub(crate) fn known(app: &App) -> BoxedFilter<(Known,)> {
+    let app = app.clone();
+    warp::header::headers_cloned()
+        .and_then(move |headers: HeaderMap| {
+            let app = app.clone();
+            async move {
+                let token = token(&headers).map_err(reject::custom)?;
+                let known = app.0.identities.known(&token).await;
+                known.map_err(|code| reject::custom(Problem::from(code)))
+            }
+        })
+        .boxed()
+}
+
+/// Lets those pass whose token says that they may.
+pub(crate) fn permitted(app: &App, permission: &'static str) -> BoxedFilter<()> {
+    known(app)
+        .and_then(move |known: Known| async move {
+            if known.permissions.iter().any(|held| held == permission) {
+                Ok(())
+            } else {
+                let detail = format!("the permission {permission} is missing");
+                Err(reject::custom(Problem::of(ErrorCode::Forbidden, detail)))
+            }
+        })
+        .untuple_one()
         .boxed()
 }
 
@@ -125,9 +156,9 @@ pub(crate) fn too_slow() -> Problem {
 }
 
 /// The first credential of an upgrade, for a check before the 101.
-pub(crate) fn presented(presented: &Presented) -> Option<&Credential> {
+pub(crate) fn presented(presented: &Presented) -> Option<(AuthMethod, &Credential)> {
     match presented {
-        Presented::Credential(_, credential) => Some(credential),
+        Presented::Credential(method, credential) => Some((*method, credential)),
         Presented::Nothing | Presented::Unusable(_) => None,
     }
 }

@@ -1,5 +1,6 @@
 //! `GET /ws`: the decision is the core's, the 101 and the raw stream are made here.
 
+use crate::api::auth::place;
 use crate::app::App;
 use crate::listener::Stream;
 use crate::problem::Problem;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use goldenpath_core::connection::Identity;
 use goldenpath_core::fault::PeerFault;
 use goldenpath_core::handshake::{Accepted, Refusal, ServerCondition, UpgradeRequest, decide};
-use goldenpath_runtime::connection::Verifier as _;
+use goldenpath_runtime::connection::{Sighting, Verifier as _, Whence};
 use http::header::{
     CONNECTION, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
@@ -35,7 +36,7 @@ pub(crate) fn route<S: Stream>(app: &App) -> BoxedFilter<(Reply,)> {
         .then(move |method, headers, query, caller: Caller, on_upgrade| {
             let app = app.clone();
             async move {
-                match upgrade::<S>(&app, &method, &headers, query, on_upgrade).await {
+                match upgrade::<S>(&app, &method, &headers, query, on_upgrade, caller).await {
                     Ok(reply) => reply,
                     Err(refusal) => Problem::from(refusal).reply(Some(caller.request_id)),
                 }
@@ -50,6 +51,7 @@ async fn upgrade<S: Stream>(
     headers: &HeaderMap,
     query: String,
     on_upgrade: Option<OnUpgrade>,
+    caller: Caller,
 ) -> Result<Reply, Refusal> {
     let parts = &app.0;
     let origin = parts.origins.allowed(headers).map(str::to_owned);
@@ -64,7 +66,7 @@ async fn upgrade<S: Stream>(
         demo: parts.identities.demo(),
     };
     let accepted = decide(&request, &server)?;
-    let identity = known_before(app, &accepted, origin.as_deref()).await?;
+    let identity = known_before(app, &accepted, origin.as_deref(), caller).await?;
     let (Some(on_upgrade), Some(key)) = (on_upgrade, headers.get(SEC_WEBSOCKET_KEY)) else {
         // The core saw a request for an upgrade; without these it came over HTTP/2 or worse.
         let fault = "this connection cannot be upgraded";
@@ -74,6 +76,7 @@ async fn upgrade<S: Stream>(
     let reply = switching(&accepted, key);
     // A browser always names the page; the ticket was made for the page that asked for it.
     let page = headers.get(ORIGIN).and_then(|o| o.to_str().ok()).map(str::to_owned);
+    let whence = Whence { origin: page, place: Some(place(caller)) };
     let connections = parts.connections.clone();
     tokio::spawn(async move {
         let Ok(upgraded) = on_upgrade.await else { return };
@@ -85,7 +88,7 @@ async fn upgrade<S: Stream>(
         let frame_bytes = connections.limits.frame_bytes;
         let socket = Socket::new(parts.io.into_inner(), read, frame_bytes).await;
         // A task of its own: the one of the upgrade is larger than what waits for hours.
-        tokio::spawn(connections.serve(socket, accepted, identity, page));
+        tokio::spawn(connections.serve(socket, accepted, identity, whence));
     });
     Ok(reply)
 }
@@ -95,13 +98,16 @@ async fn known_before(
     app: &App,
     accepted: &Accepted,
     origin: Option<&str>,
+    caller: Caller,
 ) -> Result<Option<Identity>, Refusal> {
     if !accepted.verify_before_upgrade {
         return Ok(None);
     }
-    let Some(credential) = presented(&accepted.presented) else { return Ok(None) };
+    let Some((method, credential)) = presented(&accepted.presented) else { return Ok(None) };
     let now = app.0.connections.clock.now().wall;
     let verdict = app.0.identities.verify(credential, origin, now).await;
+    let place = place(caller);
+    app.0.identities.seen(Sighting { method, place: Some(&place), verdict: &verdict });
     verdict.map(Some).map_err(|code| {
         Refusal::unauthenticated(&PeerFault::new(code, "the credential is not accepted"))
     })

@@ -1,12 +1,23 @@
-//! Who is this, and until when: the claims of a token, and the life of a credential on a connection.
+//! Who is this, and until when: the claims of a token, the life of a credential on a connection, the
+//! life of a log-in, and what failing at one costs.
 
+mod bypass;
 mod claims;
 mod jwks;
+mod lockout;
+mod password;
+mod refresh;
+mod role;
 mod scope;
 mod session;
 
+pub use bypass::{BypassRefusal, Environment, check_bypass};
 pub use claims::{Claims, Policy, check_claims};
 pub use jwks::{Decision, Freshness, KeySet, MAX_FOREIGN_KEYS};
+pub use lockout::{Allowance, Allowances, Lockout, Try};
+pub use password::{PASSWORD_MAX, PASSWORD_MIN, check_password};
+pub use refresh::{Digest, Family, Presented, RefreshPolicy, RefreshVerdict};
+pub use role::{ADMIN, AUDIT_READ, NotARole, Role, permissions_of};
 pub use scope::{DEMO_USER_PREFIX, Scope, Unfinished};
 pub use session::{EndReason, Input, Output, Session};
 

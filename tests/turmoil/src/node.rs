@@ -6,8 +6,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, pending, ready};
 use futures_util::stream::BoxStream;
-use goldenpath_core::auth::{Claims, Scope};
-use goldenpath_core::connection::Identity;
+use goldenpath_core::auth::{Claims, Environment, RefreshPolicy, Scope};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
@@ -17,7 +16,7 @@ use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::AgentRuns;
 use goldenpath_runtime::connection::Connections;
 use goldenpath_runtime::drain::drain;
-use goldenpath_runtime::identity::{self, Identities, Sources};
+use goldenpath_runtime::identity::{self, Audit, Identities, Known, Sources};
 use goldenpath_runtime::ports::{Answer, Store as _};
 use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_warp::{
@@ -85,11 +84,16 @@ pub(crate) async fn node(ground: Arc<Ground>) -> turmoil::Result {
     let plain = Plain(ground.clone());
     let sources = Sources {
         accounts: artifacts.clone(),
+        audit: Audit::start(artifacts.clone()),
         clock,
         demo: false,
+        e2e_key: None,
         entropy: Arc::new(plain.clone()),
+        environment: Environment::Test,
         passwords: Arc::new(plain.clone()),
+        refresh: RefreshPolicy::default(),
         registration: false,
+        sessions: artifacts.clone(),
         token_lifetime: Millis::from_secs(600),
         tokens: Arc::new(plain.clone()),
     };
@@ -146,8 +150,9 @@ impl identity::Tokens for Plain {
         Err(Fault::Refused)
     }
 
-    fn check(&self, token: &Secret, now: Wall) -> Result<Identity, ErrorCode> {
-        self.0.check(token, now)
+    fn read(&self, token: &Secret, now: Wall) -> Result<Known, ErrorCode> {
+        let identity = self.0.check(token, now)?;
+        Ok(Known { identity, email: None, permissions: Vec::new() })
     }
 }
 
@@ -158,6 +163,10 @@ impl identity::Passwords for Plain {
 
     fn matches(&self, password: Secret, hash: Option<String>) -> Answer<bool> {
         ready(Ok(hash == Some(password.0))).boxed()
+    }
+
+    fn is_outdated(&self, _: &str) -> bool {
+        false
     }
 }
 

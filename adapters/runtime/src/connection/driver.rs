@@ -2,7 +2,9 @@
 //! writing, deadlines, revocation and overflow are still heard.
 
 use super::registry::Entry;
-use super::{Connections, LAST_WORDS, Lost, Outbox, Received, Transport, finished};
+use super::{
+    Connections, LAST_WORDS, Lost, Outbox, Received, Sighting, Transport, Whence, finished,
+};
 use crate::shard::{Delivery, HubLink};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -11,7 +13,7 @@ use goldenpath_core::fault::End;
 use goldenpath_core::id::EffectId;
 use goldenpath_core::outbox;
 use goldenpath_core::time::Mono;
-use goldenpath_core::wire::{CloseCode, ErrorCode, Frame};
+use goldenpath_core::wire::{AuthMethod, CloseCode, ErrorCode, Frame};
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -24,7 +26,9 @@ const UNSENT: usize = 256;
 /// Steps without a pause after which what was written is flushed anyway.
 const STEPS_UNFLUSHED: u32 = 16;
 
-type Check = BoxFuture<'static, (EffectId, Result<Identity, ErrorCode>)>;
+/// Which question, by which place the credential came, and the verdict.
+type Checked = (EffectId, AuthMethod, Result<Identity, ErrorCode>);
+type Check = BoxFuture<'static, Checked>;
 
 pub(super) struct Driver {
     around: Connections,
@@ -33,7 +37,7 @@ pub(super) struct Driver {
     /// Handed to the hub when the connection is attached.
     sender: Option<Outbox>,
     entry: Entry,
-    origin: Option<String>,
+    whence: Whence,
     hub: Option<Attachment>,
     /// Credentials being checked, one at a time, in order.
     checks: VecDeque<Check>,
@@ -66,7 +70,7 @@ impl Drop for Attachment {
 }
 
 enum Woken<T> {
-    Checked(EffectId, Result<Identity, ErrorCode>),
+    Checked(Checked),
     Delivered,
     Lost,
     Marks,
@@ -82,7 +86,7 @@ impl Driver {
         outbox: outbox::Receiver<Delivery>,
         sender: Outbox,
         entry: Entry,
-        origin: Option<String>,
+        whence: Whence,
     ) -> Self {
         Self {
             around,
@@ -90,7 +94,7 @@ impl Driver {
             outbox,
             sender: Some(sender),
             entry,
-            origin,
+            whence,
             hub: None,
             checks: VecDeque::new(),
             unsent: VecDeque::new(),
@@ -120,7 +124,10 @@ impl Driver {
             .await;
             let now = clock.now();
             match woken {
-                Woken::Checked(effect, verdict) => {
+                Woken::Checked((effect, method, verdict)) => {
+                    let place = self.whence.place.as_deref();
+                    let seen = Sighting { method, place, verdict: &verdict };
+                    self.around.verifier.seen(seen);
                     if let Ok(identity) = &verdict {
                         self.entry.authenticated(identity.session_id);
                     }
@@ -184,13 +191,15 @@ impl Driver {
                 }
                 Output::MakeDemoUser { effect } => {
                     let made = self.around.verifier.demo_user(now.wall);
-                    self.checks.push_back(made.map(move |made| (effect, made)).boxed());
+                    self.checks
+                        .push_back(made.map(move |made| (effect, AuthMethod::Demo, made)).boxed());
                 }
                 Output::Send(frame) => self.unsent.push_back(Unsent::Frame(frame)),
-                Output::Verify { effect, credential, method: _ } => {
+                Output::Verify { effect, credential, method } => {
                     let verifier = &self.around.verifier;
-                    let verdict = verifier.verify(&credential, self.origin.as_deref(), now.wall);
-                    self.checks.push_back(verdict.map(move |v| (effect, v)).boxed());
+                    let origin = self.whence.origin.as_deref();
+                    let verdict = verifier.verify(&credential, origin, now.wall);
+                    self.checks.push_back(verdict.map(move |v| (effect, method, v)).boxed());
                 }
             }
         }
@@ -277,10 +286,10 @@ impl Driver {
         context: &mut Context<'_>,
     ) -> Poll<Woken<T::Text>> {
         if let Some(check) = self.checks.front_mut()
-            && let Poll::Ready((effect, verdict)) = check.poll_unpin(context)
+            && let Poll::Ready(checked) = check.poll_unpin(context)
         {
             self.checks.pop_front();
-            return Poll::Ready(Woken::Checked(effect, verdict));
+            return Poll::Ready(Woken::Checked(checked));
         }
         if writable {
             match self.outbox.poll_recv_many(context, taken, BATCH) {

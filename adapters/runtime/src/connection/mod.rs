@@ -7,7 +7,7 @@ mod verifier;
 
 pub use registry::{Entry, Registry};
 pub use transport::{Lost, Received, Transport};
-pub use verifier::Verifier;
+pub use verifier::{Sighting, Verifier, Whence};
 
 use crate::Clock;
 use crate::shard::{Delivery, Shards};
@@ -61,7 +61,7 @@ impl Connections {
     }
 
     /// Drives a socket whose upgrade is complete, until it is over. `identity` is set when the
-    /// credential was checked before the upgrade; `origin` is the page it comes from.
+    /// credential was checked before the upgrade.
     ///
     /// Ten thousand of these futures wait at a time, so what is only needed to begin is not kept in it.
     pub fn serve<T: Transport>(
@@ -69,7 +69,7 @@ impl Connections {
         mut transport: T,
         accepted: Accepted,
         identity: Option<Identity>,
-        origin: Option<String>,
+        whence: Whence,
     ) -> impl Future<Output = ()> + Send + use<T> {
         let (sender, receiver) =
             outbox::channel(self.limits.outbox_frames, self.limits.outbox_bytes);
@@ -82,7 +82,7 @@ impl Connections {
         let opening = Opening { connection_id, accepted, identity };
         let machine = Connection::new(opening, self.limits.clone(), seed, now);
         let mut driver =
-            Box::new(Driver::new(self.clone(), machine, receiver, sender, entry, origin));
+            Box::new(Driver::new(self.clone(), machine, receiver, sender, entry, whence));
         async move {
             let driven = AssertUnwindSafe(driver.run(&mut transport)).catch_unwind().await;
             if driven.is_err() {

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use goldenpath_core::connection::Identity;
 use goldenpath_core::time::Wall;
-use goldenpath_core::wire::{Credential, ErrorCode};
+use goldenpath_core::wire::{AuthMethod, Credential, ErrorCode};
 
 /// Checks credentials.
 pub trait Verifier: Send + Sync + 'static {
@@ -18,4 +18,27 @@ pub trait Verifier: Send + Sync + 'static {
 
     /// A user of demo mode; `forbidden` where there is none.
     fn demo_user(&self, now: Wall) -> BoxFuture<'static, Result<Identity, ErrorCode>>;
+
+    /// A socket has its verdict; for the record.
+    fn seen(&self, _seen: Sighting<'_>) {}
+}
+
+/// What became of a credential on a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting<'a> {
+    /// In which place it came.
+    pub method: AuthMethod,
+    /// From where.
+    pub place: Option<&'a str>,
+    /// Who it is, or why not.
+    pub verdict: &'a Result<Identity, ErrorCode>,
+}
+
+/// Where a socket comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whence {
+    /// The page, as the browser says it.
+    pub origin: Option<String>,
+    /// The client's address.
+    pub place: Option<String>,
 }

@@ -2,8 +2,8 @@
 
 use super::once::Once;
 use super::provider::{Provider, ProviderFault, Returned};
-use super::{Denied, Identities, LoggedIn, Profile};
-use crate::ports::{Link, Links};
+use super::{Denied, Event, Identities, LoggedIn, Profile};
+use crate::ports::{AuditAction, Credence, Guest, Link, Links};
 use goldenpath_core::auth::Scope;
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::Millis;
@@ -141,14 +141,25 @@ impl Identities {
     ///
     /// # Errors
     /// `unauthorized` for a code that was used, is too old or belongs to another browser.
-    pub fn pick_up(&self, browser: &Secret, code: &Secret) -> Result<LoggedIn, Denied> {
+    pub async fn pick_up(
+        &self,
+        browser: &Secret,
+        code: &Secret,
+        place: &str,
+    ) -> Result<LoggedIn, Denied> {
+        let mut event = Event::new(AuditAction::LogIn, place).by(Credence::Oidc);
         let now = self.now();
         let arrived = lock(&self.foreign()?.arrived).take(code, now.mono);
         let arrived = arrived.filter(|arrived| arrived.browser == *browser).ok_or_else(|| {
             Denied::new(ErrorCode::Unauthorized, "this log-in was used or took too long")
-        })?;
+        });
+        let user = self.noted_if_refused(&event, arrived)?.user;
         let session_id = SessionId::draw(&mut self.state().seed, now.wall);
-        self.token_for(arrived.user, session_id, now)
+        (event.user_id, event.session_id) = (Some(user.user_id.clone()), Some(session_id));
+        let (name, email) = (user.name.clone(), user.email.clone());
+        let guest = Guest { name, email, permissions: Vec::new() };
+        let begun = self.begin(user, session_id, Some(guest), Credence::Oidc, place).await;
+        self.noted(event, begun)
     }
 
     /// A user whom a provider knows, as a page shows one.
@@ -190,6 +201,7 @@ fn profile(link: &Link) -> Profile {
         user_id: link.user_id.clone(),
         name: called.unwrap_or_else(|| link.user_id.as_str().to_owned()),
         email: link.email.clone(),
+        permissions: Vec::new(),
         demo: false,
     }
 }

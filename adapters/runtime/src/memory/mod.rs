@@ -1,6 +1,7 @@
 //! A store that forgets: for tests, simulations and examples, and the oracle the real ones are
 //! compared with. It fails on demand, in the three ways a real one does.
 
+mod people;
 mod state;
 mod views;
 

@@ -1,7 +1,7 @@
 //! The rules of a store as plain data: no locks, no time, no failures.
 
-use crate::ports::{Account, Artifact, FeedbackView, Link, Role};
-use goldenpath_core::auth::{Scope, Unfinished};
+use crate::ports::{Account, Artifact, AuditRow, FeedbackView, Link, LogIn, Role};
+use goldenpath_core::auth::{Digest, Scope, Unfinished};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{
     Batch, Committed, FirstOutcome, Load, Loaded, Record, RunAt, RunChange, StoredRun,
@@ -23,6 +23,10 @@ pub struct Memory {
     client_ids: BTreeMap<(UserId, ClientMsgId), MessageId>,
     pub(super) feedback: BTreeMap<MessageId, FeedbackView>,
     pub(super) accounts: BTreeMap<UserId, Account>,
+    pub(super) preferences: BTreeMap<UserId, String>,
+    pub(super) log_ins: BTreeMap<Digest, LogIn>,
+    pub(super) audit: Vec<AuditRow>,
+    pub(super) audited: u64,
     pub(super) revoked: BTreeMap<(UserId, SessionId), Wall>,
     pub(super) links: BTreeMap<(String, String), Link>,
     pub(super) artifacts: BTreeMap<(RunId, String), Artifact>,

@@ -3,15 +3,14 @@
 use super::MemoryStore;
 use super::state::{Memory, Run, Thread};
 use crate::ports::{
-    Account, Accounts, Answer, Artifact, ArtifactInfo, Artifacts, Created, Directory, Email,
-    FeedbackView, Link, Links, MessageRange, MessageView, Page, RunView, ThreadCursor, ThreadView,
+    Answer, Artifact, ArtifactInfo, Artifacts, Directory, FeedbackView, Link, Links, MessageRange,
+    MessageView, Page, RunView, ThreadCursor, ThreadView,
 };
 use core::cmp::Reverse;
 use futures_util::FutureExt;
 use futures_util::future::ready;
 use goldenpath_core::auth::Scope;
-use goldenpath_core::id::{MessageId, RunId, Seq, SessionId, ThreadId, UserId};
-use goldenpath_core::time::Wall;
+use goldenpath_core::id::{MessageId, RunId, Seq, ThreadId, UserId};
 use goldenpath_core::wire::RunStatus;
 
 impl Memory {
@@ -97,7 +96,7 @@ impl Memory {
     }
 }
 
-fn answered<T: Send + 'static>(value: T) -> Answer<T> {
+pub(super) fn answered<T: Send + 'static>(value: T) -> Answer<T> {
     ready(Ok(value)).boxed()
 }
 
@@ -145,38 +144,6 @@ impl Directory for MemoryStore {
         let memory = self.memory();
         let own = memory.messages.get(&message_id).is_some_and(|m| m.user_id == *user.user_id());
         answered(memory.feedback.get(&message_id).filter(|_| own).cloned())
-    }
-}
-
-impl Accounts for MemoryStore {
-    fn create(&self, account: Account) -> Answer<Created> {
-        let mut memory = self.memory();
-        let created = if memory.accounts.values().any(|other| other.email == account.email) {
-            Created::EmailTaken
-        } else if memory.accounts.contains_key(&account.user_id) {
-            Created::IdTaken
-        } else {
-            memory.accounts.insert(account.user_id.clone(), account);
-            Created::Done
-        };
-        answered(created)
-    }
-
-    fn by_email(&self, email: &Email) -> Answer<Option<Account>> {
-        answered(self.memory().accounts.values().find(|account| account.email == *email).cloned())
-    }
-
-    fn by_id(&self, user: &UserId) -> Answer<Option<Account>> {
-        answered(self.memory().accounts.get(user).cloned())
-    }
-
-    fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()> {
-        self.memory().revoked.insert((user.clone(), session_id), until);
-        answered(())
-    }
-
-    fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool> {
-        answered(self.memory().revoked.contains_key(&(user.clone(), session_id)))
     }
 }
 

@@ -1,12 +1,13 @@
-//! Who may log in with a password, and which log-ins were ended early.
+//! Who may log in with a password, and what is kept about them.
 
 use super::Answer;
 use core::fmt;
 use core::str::FromStr;
-use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::auth::Role;
+use goldenpath_core::id::UserId;
 use goldenpath_core::time::Wall;
 
-/// Keeps accounts and revoked sessions.
+/// Keeps accounts and preferences.
 pub trait Accounts: Send + Sync + 'static {
     /// Makes an account; an address and an id belong to one account.
     fn create(&self, account: Account) -> Answer<Created>;
@@ -17,13 +18,25 @@ pub trait Accounts: Send + Sync + 'static {
     /// The account of this user.
     fn by_id(&self, user: &UserId) -> Answer<Option<Account>>;
 
-    /// Ends a session of this user early (logout). `until` is when its last token expires by itself:
-    /// afterwards the record may be forgotten.
-    fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()>;
+    /// Puts a new password hash in the place of the one that is there. `false`: there is no such
+    /// account, or its hash is another by now; nothing was written.
+    fn set_password(&self, user: &UserId, old_hash: String, new_hash: String) -> Answer<bool>;
 
-    /// Whether this user's session was revoked.
-    fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool>;
+    /// How the user wants to be called. `false`: there is no such account.
+    fn set_name(&self, user: &UserId, name: Option<String>) -> Answer<bool>;
+
+    /// What the user may do; counts from the next token on. `false`: there is no such account.
+    fn set_roles(&self, user: &UserId, roles: Vec<Role>) -> Answer<bool>;
+
+    /// What the user's pages keep here, as the JSON text they gave.
+    fn preferences(&self, user: &UserId) -> Answer<Option<String>>;
+
+    /// Replaces it; at most [`PREFERENCES_MAX`] bytes, which the caller has checked.
+    fn set_preferences(&self, user: &UserId, json: String, at: Wall) -> Answer<()>;
 }
+
+/// Longest preferences of a user, in bytes.
+pub const PREFERENCES_MAX: usize = 16 * 1024;
 
 /// A user who logs in with a password.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,6 +49,8 @@ pub struct Account {
     pub name: Option<String>,
     /// An argon2 hash in PHC text form; never the password.
     pub password_hash: String,
+    /// What it may do besides using what is its own.
+    pub roles: Vec<Role>,
     /// When it was made.
     pub created_at: Wall,
 }

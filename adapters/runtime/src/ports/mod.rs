@@ -7,17 +7,21 @@
 
 mod accounts;
 mod artifacts;
+mod audit;
 mod directory;
 mod links;
+mod sessions;
 mod store;
 
-pub use accounts::{Account, Accounts, Created, Email, NotAnEmail};
+pub use accounts::{Account, Accounts, Created, Email, NotAnEmail, PREFERENCES_MAX};
 pub use artifacts::{Artifact, ArtifactInfo, Artifacts};
+pub use audit::{AuditAction, AuditLog, AuditOutcome, AuditRecord, AuditRow, Credence};
 pub use directory::{
     Directory, FeedbackView, MessageRange, MessageView, Page, Role, RunView, ThreadCursor,
     ThreadView,
 };
 pub use links::{Link, Links};
+pub use sessions::{Guest, LogIn, Refresh, Refreshed, Sessions};
 pub use store::Store;
 
 use futures_util::future::BoxFuture;

@@ -3,6 +3,7 @@
 use crate::rig::{PATIENCE, Peer, Rig, Said, accepted, rig, wire};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
+use goldenpath_runtime::connection::Whence;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -11,7 +12,7 @@ fn connect(rig: &Rig, token: &'static str, room: Option<usize>) -> (Peer, JoinHa
     end.room = room;
     let connections = rig.connections.clone();
     let served = tokio::spawn(async move {
-        connections.serve(end, accepted(token), None, None).await;
+        connections.serve(end, accepted(token), None, Whence::default()).await;
     });
     (peer, served)
 }
@@ -97,6 +98,6 @@ async fn a_waiting_connection_keeps_little_beside_its_machine() {
     let rig = rig(Limits::default());
     let (end, _peer) = wire();
     let own = size_of_val(&end);
-    let served = rig.connections.serve(end, accepted("ada"), None, None);
+    let served = rig.connections.serve(end, accepted("ada"), None, Whence::default());
     assert!(size_of_val(&served) - own <= 1_408, "{} bytes", size_of_val(&served) - own);
 }

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod import;
 pub(crate) mod migrate;
+pub(crate) mod role;
 pub(crate) mod serve;
 pub(crate) mod token;
 

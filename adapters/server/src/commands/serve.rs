@@ -32,9 +32,11 @@ async fn main(config: &Config) -> Result<ExitCode, Failed> {
     let listener = listen(config.listen)
         .map_err(|error| format!("listening on {} failed: {error}", config.listen))?;
     let address = listener.local_addr()?;
-    let Node { app, condition, connections, database, mut seed } = wiring::node(config).await?;
+    let Node { app, condition, connections, database, identities, mut seed } =
+        wiring::node(config).await?;
     let serving = tokio::spawn(serve(app, listener));
     tokio::spawn(watch(Lateness::default()));
+    tokio::spawn(identities.clone().keep_house());
 
     let store = database.store();
     let recovered = tokio::select! {
@@ -64,6 +66,7 @@ async fn main(config: &Config) -> Result<ExitCode, Failed> {
     condition.set(Phase::Draining);
     let clean = drain(&connections, &mut seed).await;
     serving.abort();
+    identities.audit().flush().await;
     database.close().await;
     tracing::info!(clean, "stopped");
     Ok(ExitCode::SUCCESS)

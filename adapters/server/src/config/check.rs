@@ -6,6 +6,8 @@ use goldenpath_core::wire::Secret;
 
 /// Shortest key, in bytes: RFC 7518 section 3.2 wants as many bits as the hash.
 const KEY_BYTES: usize = 32;
+/// Shortest E2E key, in bytes: a test server may be reached by others, too.
+const E2E_KEY_BYTES: usize = 16;
 /// Fewest different characters a key of chance has; a hexadecimal one of 32 has about 14.
 const KEY_VARIETY: usize = 8;
 
@@ -13,6 +15,12 @@ const KEY_VARIETY: usize = 8;
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     if config.environment.is_production() {
         production(config, findings);
+    } else if config.e2e_key.as_ref().is_some_and(|key| key.0.len() < E2E_KEY_BYTES) {
+        findings.push(Finding::new(
+            "E2E_OAUTH_SIMULATION_KEY",
+            format!("has fewer than {E2E_KEY_BYTES} bytes"),
+            "Set at least 16 random bytes, for example from `openssl rand -base64 24`",
+        ));
     }
     if let Some(key) = &config.jwt_secret_key {
         strength("JWT_SECRET_KEY", key, config.environment.is_production(), findings);

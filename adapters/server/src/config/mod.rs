@@ -12,7 +12,7 @@ mod secret;
 mod setting;
 mod value;
 
-use core::fmt;
+pub(crate) use goldenpath_core::auth::Environment;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::Secret;
@@ -23,42 +23,6 @@ pub(crate) use finding::{Finding, Findings};
 pub(crate) use keys::keys;
 pub(crate) use layers::Layers;
 pub(crate) use setting::describe;
-
-/// Where this process runs; production forbids what only tests may do (SAFE-01).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Environment {
-    /// A developer's machine.
-    Development,
-    /// A test run.
-    Test,
-    /// Like production, for trying out.
-    Staging,
-    /// The real thing.
-    Production,
-}
-
-impl Environment {
-    /// The word in settings and answers.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Development => "development",
-            Self::Test => "test",
-            Self::Staging => "staging",
-            Self::Production => "production",
-        }
-    }
-
-    /// Whether the rules of production apply.
-    pub(crate) const fn is_production(self) -> bool {
-        matches!(self, Self::Production)
-    }
-}
-
-impl fmt::Display for Environment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Which agents answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +92,8 @@ pub(crate) struct Config {
     pub(crate) jwt_audience: String,
     /// `GOLDENPATH_TOKEN_LIFETIME`.
     pub(crate) token_lifetime: Millis,
+    /// `GOLDENPATH_SESSION_LIFETIME`.
+    pub(crate) session_lifetime: Millis,
     /// `E2E_OAUTH_SIMULATION_KEY`.
     pub(crate) e2e_key: Option<Secret>,
     /// `DATABASE_URL`, as the folder of the files; unset: the data folder.
@@ -194,7 +160,8 @@ impl Default for Config {
             oidc_name: None,
             jwt_issuer: "goldenpath".into(),
             jwt_audience: "goldenpath".into(),
-            token_lifetime: Millis::from_secs(3600),
+            token_lifetime: Millis::from_secs(900),
+            session_lifetime: Millis::from_secs(30 * 24 * 3600),
             e2e_key: None,
             database_url: None,
             redis_url: None,
@@ -288,7 +255,7 @@ impl Config {
             Agents::Builtin => "built-in agents",
             Agents::Scripted => "scripted agents",
         };
-        format!("{}, {mode}, {agents}, data in {}", self.environment, self.data.display())
+        format!("{}, {mode}, {agents}, data in {}", self.environment.as_str(), self.data.display())
     }
 
     /// Worker threads of the event loop.

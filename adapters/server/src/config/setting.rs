@@ -99,9 +99,11 @@ settings! {
         => |c, v| { c.registration = value::switch(v)?; Ok(()) };
     "GOLDENPATH_RUN_TIMEOUT": "Longest run, in seconds. Default: 60."
         => |c, v| span(v, &mut c.limits.run_timeout);
+    "GOLDENPATH_SESSION_LIFETIME": "How long a log-in goes on at most, however often its tokens are refreshed, in seconds. Default: 2592000."
+        => |c, v| span(v, &mut c.session_lifetime);
     "GOLDENPATH_SHARDS": "Tasks that share the users among them. Default: one per worker thread."
         => |c, v| { c.shards = Some(bounded(v, 1, 256)?); Ok(()) };
-    "GOLDENPATH_TOKEN_LIFETIME": "How long an access token lives, in seconds. Default: 3600."
+    "GOLDENPATH_TOKEN_LIFETIME": "How long an access token lives, in seconds. Default: 900."
         => |c, v| span(v, &mut c.token_lifetime);
     "GOLDENPATH_TOOL_TIMEOUT": "Longest call of one tool, in seconds. Default: 15."
         => |c, v| span(v, &mut c.limits.tool_timeout);

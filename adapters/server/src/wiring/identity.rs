@@ -5,7 +5,6 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use futures_util::FutureExt as _;
 use goldenpath_core::auth::Claims;
-use goldenpath_core::connection::Identity;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::id::UserId;
 use goldenpath_core::time::{Millis, Wall};
@@ -37,8 +36,10 @@ impl identity::Tokens for Jwt {
         self.0.issue(grant, wall).map(|issued| issued.token).map_err(|_| Fault::Refused)
     }
 
-    fn check(&self, token: &Secret, now: Wall) -> Result<Identity, ErrorCode> {
-        self.0.verify(&token.0, now).map(|verified| verified.identity)
+    fn read(&self, token: &Secret, now: Wall) -> Result<identity::Known, ErrorCode> {
+        let verified = self.0.verify(&token.0, now)?;
+        let (email, permissions) = (verified.claims.email, verified.claims.permissions);
+        Ok(identity::Known { identity: verified.identity, email, permissions })
     }
 
     fn published(&self) -> String {
@@ -101,6 +102,20 @@ impl identity::Passwords for Argon2id {
             Ok(hasher.verify_password(password.0.as_bytes(), &known).is_ok() && somebody)
         })
     }
+
+    fn is_outdated(&self, hash: &str) -> bool {
+        is_weaker(hash, self.hasher.params())
+    }
+}
+
+/// Whether a hash is of another kind than ours, or cost less.
+fn is_weaker(phc: &str, ours: &Params) -> bool {
+    let Ok(known) = PasswordHash::new(phc) else { return true };
+    let cost = |name: &str| known.params.get_decimal(name).unwrap_or(0);
+    known.algorithm.as_str() != "argon2id"
+        || cost("m") < ours.m_cost()
+        || cost("t") < ours.t_cost()
+        || cost("p") < ours.p_cost()
 }
 
 fn hash(hasher: &Argon2<'static>, password: &str) -> Result<String, Fault> {
@@ -124,5 +139,22 @@ mod tests {
         assert!(passwords.matches(secret("correct horse"), Some(phc.clone())).await.unwrap());
         assert!(!passwords.matches(secret("wrong horse"), Some(phc)).await.unwrap());
         assert!(!passwords.matches(secret("nobody has this password"), None).await.unwrap());
+    }
+
+    #[test]
+    fn a_hash_that_cost_less_is_outdated_and_one_that_cost_more_is_not() {
+        let passwords = Argon2id::new().unwrap();
+        let hash =
+            |kind: &str, cost: &str| format!("${kind}$v=19${cost}$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo");
+        for (kind, cost, outdated) in [
+            ("argon2id", "m=19456,t=2,p=1", false),
+            ("argon2id", "m=65536,t=3,p=1", false),
+            ("argon2id", "m=8192,t=2,p=1", true),
+            ("argon2id", "m=19456,t=1,p=1", true),
+            ("argon2i", "m=19456,t=2,p=1", true),
+        ] {
+            assert_eq!(passwords.is_outdated(&hash(kind, cost)), outdated, "{kind} {cost}");
+        }
+        assert!(passwords.is_outdated("plain text of an older system"));
     }
 }

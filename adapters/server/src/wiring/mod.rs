@@ -10,14 +10,14 @@ use crate::config::{self, Agents, Config, Durability, Findings};
 use goldenpath_agents::cost::prices::PriceTable;
 use goldenpath_agents::cost::result_cache::ResultCache;
 use goldenpath_agents::demo_data::Demonstration;
-use goldenpath_core::auth::Policy;
+use goldenpath_core::auth::{Policy, RefreshPolicy};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_jsonwebtoken::Tokens;
 use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::AgentRuns;
 use goldenpath_runtime::connection::Connections;
-use goldenpath_runtime::identity::{Identities, Sources};
+use goldenpath_runtime::identity::{Audit, Identities, Sources};
 use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_runtime::usage::UsageStore;
 use goldenpath_sqlx::usage::SqliteUsage;
@@ -35,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) connections: Connections,
     /// The files.
     pub(crate) database: Database,
+    /// Who somebody is.
+    pub(crate) identities: Identities,
     /// For whatever is left to be drawn.
     pub(crate) seed: Seed,
 }
@@ -65,11 +67,16 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
     tracing::info!(key = tokens.keys().signing().fingerprint(), ?older, "tokens are signed");
     let sources = Sources {
         accounts: database.accounts(),
+        audit: Audit::start(database.audit()),
         clock,
         demo: config.demo(),
+        e2e_key: config.e2e_key.clone(),
         entropy: Arc::new(identity::System),
+        environment: config.environment,
         passwords: Arc::new(identity::Argon2id::new()?),
+        refresh: RefreshPolicy { lifetime: config.session_lifetime, ..RefreshPolicy::default() },
         registration: config.registration,
+        sessions: database.sessions(),
         token_lifetime: config.token_lifetime,
         tokens: Arc::new(identity::Jwt(tokens)),
     };
@@ -91,7 +98,7 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
         condition: condition.clone(),
         connections: connections.clone(),
         directory: database.directory(),
-        identities,
+        identities: identities.clone(),
         limits: HttpLimits {
             body_timeout: config.body_timeout,
             header_timeout: config.header_timeout,
@@ -102,7 +109,7 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
         store: database.store(),
         usage: Arc::new(usage::UsageOverHttp::new(usage, prices, clock)),
     });
-    Ok(Node { app, condition, connections, database, seed })
+    Ok(Node { app, condition, connections, database, identities, seed })
 }
 
 /// The usage records: a question is computed once while the data are the same, and a visitor who has

@@ -1,51 +1,87 @@
 //! Writes beside the logs: one statement each, no failing one in ordinary life.
 
+use crate::accounts::{Change, words_of};
 use crate::columns::Column;
+use crate::{audit, sessions};
 use goldenpath_core::auth::Scope;
 use goldenpath_core::hub::Record;
 use goldenpath_core::id::{RunId, SessionId, UserId};
 use goldenpath_core::time::Wall;
-use goldenpath_runtime::ports::{Account, Artifact, Link};
+use goldenpath_runtime::ports::{Account, Artifact, AuditRecord, Link, LogIn, Refresh, Refreshed};
 use sqlx::SqliteConnection;
 
 /// A write that is no batch.
 pub(crate) enum Side {
-    /// A new account.
-    Account(Account),
+    /// Something about a user changes.
+    Account(UserId, Change),
     /// An artifact of a run of this user.
     Artifact(Scope, RunId, Artifact),
     /// A user of another provider.
     Link(Link),
+    /// Who was let in.
+    Audit(Vec<AuditRecord>),
+    /// What happened before this instant is forgotten.
+    ForgetAudit(Wall),
+    /// Log-ins and revocations that have ended by themselves are forgotten.
+    ForgetSessions(Wall),
+    /// A log-in.
+    LogIn(Box<LogIn>),
+    /// A new account.
+    NewAccount(Account),
     /// Nothing; shows that the writer works.
     Ping,
     /// A record of this user.
     Record(Scope, Record),
+    /// Somebody presents a refresh token.
+    Refresh(Refresh),
     /// A session of this user that ends early.
     Revoke(UserId, SessionId, Wall),
+    /// All sessions of this user end early, but perhaps one.
+    RevokeAll(UserId, Option<SessionId>, Wall),
 }
 
 /// What a write beside the logs did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wrote {
     /// It is written.
     Done,
+    /// So many rows are gone.
+    Forgot(u64),
     /// Nothing: the address belongs to an account.
     EmailTaken,
     /// Nothing: the id belongs to an account.
     IdTaken,
     /// Nothing: what it is about does not exist for this user.
     NotThere,
+    /// What a refresh token came to.
+    Refreshed(Box<Refreshed>),
+    /// These sessions have ended.
+    Revoked(Vec<SessionId>),
 }
 
 impl Side {
     pub(crate) async fn write(&self, conn: &mut SqliteConnection) -> Result<Wrote, sqlx::Error> {
         match self {
-            Self::Account(account) => create(conn, account).await,
+            Self::Account(user, change) => change.write(conn, user).await.map(if_any),
             Self::Artifact(user, run_id, artifact) => put(conn, user, *run_id, artifact).await,
             Self::Link(known) => link(conn, known).await,
+            Self::Audit(records) => audit::append(conn, records).await.map(|()| Wrote::Done),
+            Self::ForgetAudit(before) => audit::forget(conn, *before).await.map(Wrote::Forgot),
+            Self::ForgetSessions(now) => sessions::forget(conn, *now).await.map(Wrote::Forgot),
+            Self::LogIn(log_in) => sessions::begin(conn, log_in).await.map(|()| Wrote::Done),
+            Self::NewAccount(account) => create(conn, account).await,
             Self::Ping => Ok(Wrote::Done),
             Self::Record(user, kept) => record(conn, user, kept).await,
-            Self::Revoke(user, session_id, until) => revoke(conn, user, *session_id, *until).await,
+            Self::Refresh(refresh) => {
+                let refreshed = sessions::refresh(conn, refresh).await?;
+                Ok(refreshed.map_or(Wrote::NotThere, |done| Wrote::Refreshed(Box::new(done))))
+            }
+            Self::Revoke(user, session_id, until) => {
+                sessions::revoke(conn, user, *session_id, *until).await.map(|()| Wrote::Done)
+            }
+            Self::RevokeAll(user, but, until) => {
+                sessions::revoke_all(conn, user, *but, *until).await.map(Wrote::Revoked)
+            }
         }
     }
 }
@@ -56,7 +92,8 @@ fn if_any(rows: u64) -> Wrote {
 
 async fn create(conn: &mut SqliteConnection, account: &Account) -> Result<Wrote, sqlx::Error> {
     let made = sqlx::query(
-        "INSERT INTO account (user_id, email, name, password_hash, created_at) VALUES (?, ?, ?, ?, ?)
+        "INSERT INTO account (user_id, email, name, password_hash, created_at, roles)
+         VALUES (?, ?, ?, ?, ?, ?)
          ON CONFLICT DO NOTHING",
     )
     .bind(account.user_id.stored())
@@ -64,6 +101,7 @@ async fn create(conn: &mut SqliteConnection, account: &Account) -> Result<Wrote,
     .bind(account.name.clone())
     .bind(account.password_hash.clone())
     .bind(account.created_at.stored())
+    .bind(words_of(&account.roles))
     .execute(&mut *conn)
     .await?;
     if made.rows_affected() > 0 {
@@ -87,23 +125,6 @@ async fn link(conn: &mut SqliteConnection, link: &Link) -> Result<Wrote, sqlx::E
     .bind(link.name.clone())
     .bind(link.email.clone())
     .bind(link.at.stored())
-    .execute(conn)
-    .await?;
-    Ok(Wrote::Done)
-}
-
-async fn revoke(
-    conn: &mut SqliteConnection,
-    user: &UserId,
-    session_id: SessionId,
-    until: Wall,
-) -> Result<Wrote, sqlx::Error> {
-    sqlx::query(
-        "INSERT OR REPLACE INTO revoked_session (user_id, session_id, until) VALUES (?, ?, ?)",
-    )
-    .bind(user.stored())
-    .bind(session_id.stored())
-    .bind(until.stored())
     .execute(conn)
     .await?;
     Ok(Wrote::Done)

@@ -1,5 +1,6 @@
 /** The page: joins what decides (`machine/`), what touches the outside (`port/`) and what is seen (`view/`). */
 import { Connection } from './machine/connection.js';
+import { Keeper } from './machine/keeper.js';
 import { Outbox } from './machine/outbox.js';
 import { Session } from './machine/session.js';
 import { agentName } from './machine/format.js';
@@ -28,7 +29,8 @@ let cursor = null;
 /** What is open: a thread's id, or a draft that has no thread yet. */
 let place = { thread: null, draft: null };
 
-const api = new Api({ token: () => login?.token ?? null, onUnauthorized: (problem) => signOut(problem.text) });
+const keeper = new Keeper();
+const api = new Api({ token: () => login?.token ?? null, renew, onUnauthorized: (problem) => signOut(problem.text) });
 const connection = new Connection({
   resumePoints: () => session?.resumePoints() ?? [],
 });
@@ -36,7 +38,7 @@ const wire = new Wire(connection, {
   url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`,
   onFrame: (frame) => session?.handle(frame),
   onState: connectionChanged,
-  onSignedOut: (why) => signOut(closeWords(why)),
+  onSignedOut: lostLogin,
 });
 
 const announcer = new Announcer();
@@ -91,9 +93,61 @@ const importer = new Importer(byId('import-dialog'), {
 /* Signing in and out */
 
 function signIn(answer) {
-  login = { token: answer.access_token, user: { id: answer.user?.id ?? '', name: answer.user?.name ?? '', demo: answer.user?.demo === true } };
-  saveLogin(login);
+  keep(answer);
   enter();
+}
+
+/** Kept before it is used: what is lost here could not be asked for again for long. */
+function keep(answer) {
+  const lifetime = (answer.expires_in ?? 0) * 1_000;
+  login = {
+    token: answer.access_token,
+    expiresAt: Date.now() + lifetime,
+    lifetime,
+    refresh: answer.refresh_token ?? null,
+    user: { id: answer.user?.id ?? '', name: answer.user?.name ?? '', demo: answer.user?.demo === true },
+  };
+  saveLogin(login);
+  keeper.start(Date.now(), login);
+}
+
+let renewing = null;
+
+/** Promises whether there is a newer token. */
+function renew() {
+  if (renewing === null && !keeper.expired(Date.now())) return Promise.resolve(false);
+  keepOn();
+  return renewing ?? Promise.resolve(false);
+}
+
+/** Does what the keeper says. */
+function keepOn() {
+  for (let effect = keeper.poll(); effect; effect = keeper.poll()) {
+    if (effect.do === 'renew') renewing = renewWith(effect.refresh).finally(() => { renewing = null; });
+    else signOut(effect.problem.text);
+  }
+}
+
+async function renewWith(refresh) {
+  try {
+    const answer = await api.refresh(refresh);
+    // Whoever signed out meanwhile stays signed out.
+    if (login?.refresh !== refresh) return false;
+    keep(answer);
+    wire.tell((c) => c.renew(login.token));
+    return true;
+  } catch (problem) {
+    keeper.failed(Date.now(), problem);
+    keepOn();
+    return false;
+  }
+}
+
+/** The server closed the line for want of a good token; with a new one it goes on. */
+async function lostLogin(why) {
+  const TOKEN_EXPIRED = 4440;
+  if (why.code === TOKEN_EXPIRED && (await renew()) && login) wire.tell((c, now) => c.start(now, login.token));
+  else signOut(closeWords(why));
 }
 
 function enter() {
@@ -129,6 +183,7 @@ function signOut(reason = '') {
   if (login === null) return;
   login = null;
   saveLogin(null);
+  keeper.stop();
   session = null;
   wire.tell((c) => c.stop());
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
@@ -232,7 +287,7 @@ function changed(change) {
       status.degraded(change.list);
       return;
     case 'expiring':
-      status.notice({ text: 'Your session ends soon. Please sign in again to go on; your conversations are kept.' });
+      if (!keeper.able) status.notice({ text: 'Your session ends soon. Please sign in again to go on; your conversations are kept.' });
       return;
     default:
       break;
@@ -316,7 +371,7 @@ function foreignWords(code) {
 async function boot() {
   byId('sign-out').addEventListener('click', () => {
     // The server forgets the token, too; without it the page does all the same.
-    api.logout().catch(() => {});
+    api.logout(login?.refresh).catch(() => {});
     signOut();
   });
   byId('open-import').addEventListener('click', () => importer.open());
@@ -327,6 +382,8 @@ async function boot() {
   });
   window.addEventListener('hashchange', route);
   setInterval(() => {
+    keeper.tick(Date.now());
+    keepOn();
     if (!session) return;
     status.update(connection, Date.now());
     conversation.tick();
@@ -337,6 +394,15 @@ async function boot() {
   // The code is good once; it does not stay in the address.
   if (back) history.replaceState(null, '', location.pathname);
   if (!login) welcome.open(null);
+  // A copy of a tab goes on with its access token and does not touch the log-in of the other one.
+  if (!(await onlyTab(instanceId()))) {
+    forgetInstance();
+    if (login) login = { ...login, refresh: null };
+  }
+  if (login) {
+    saveLogin(login);
+    keeper.start(Date.now(), login);
+  }
   for (;;) {
     try {
       config = await api.config();

@@ -1,6 +1,7 @@
 //! The HTTP API: thin views of the store, and commands that go through the user's hub.
 
-mod auth;
+mod admin;
+pub(crate) mod auth;
 mod command;
 mod events;
 mod health;
@@ -27,6 +28,8 @@ use warp::reply::Response as Reply;
 pub(crate) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
     health::routes(app)
         .or(auth::routes(app))
+        .unify()
+        .or(admin::routes(app))
         .unify()
         .or(keys::routes(app))
         .unify()

@@ -5,11 +5,11 @@
 //! our own behind the `#` of the address (which no server and no log sees), and the page gives that code,
 //! good once and only with the cookie, for the token. No token is ever part of an address.
 
-use super::auth::welcome;
+use super::auth::{place, welcome};
 use super::reply;
 use crate::app::App;
 use crate::problem::Problem;
-use crate::request::{self, caller};
+use crate::request::{self, Caller, caller};
 use bytes::Bytes;
 use goldenpath_core::wire::{ErrorCode, Secret};
 use goldenpath_runtime::identity::{AWAY, Arrival, Denied};
@@ -63,8 +63,8 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .and(warp::header::headers_cloned())
         .and(with())
         .and(caller())
-        .map(|ticket, headers: HeaderMap, app: App, caller| {
-            reply(caller, finish(&app, &headers, ticket))
+        .then(|ticket, headers: HeaderMap, app: App, caller: Caller| async move {
+            reply(caller, finish(&app, &headers, ticket, &place(caller)).await)
         });
     login.or(callback).unify().or(finish).unify().boxed()
 }
@@ -89,8 +89,14 @@ async fn callback(app: &App, headers: &HeaderMap, answer: Answer) -> Reply {
     }
 }
 
-fn finish(app: &App, headers: &HeaderMap, ticket: Ticket) -> Result<Reply, Problem> {
-    let logged_in = app.0.identities.pick_up(&browser(headers), &Secret(ticket.code))?;
+async fn finish(
+    app: &App,
+    headers: &HeaderMap,
+    ticket: Ticket,
+    place: &str,
+) -> Result<Reply, Problem> {
+    let code = Secret(ticket.code);
+    let logged_in = app.0.identities.pick_up(&browser(headers), &code, place).await?;
     let mut reply = welcome(&logged_in);
     set_cookie(&mut reply, "", 0, false);
     Ok(reply)

@@ -4,8 +4,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::{BoxStream, StreamExt as _};
-use goldenpath_core::auth::{Claims, Policy, Scope};
-use goldenpath_core::connection::Identity;
+use goldenpath_core::auth::{Claims, Environment, Policy, RefreshPolicy, Scope};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::id::UserId;
 use goldenpath_core::limits::Limits;
@@ -16,7 +15,7 @@ use goldenpath_jsonwebtoken::{Grant, Key, Keys, Tokens};
 use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::AgentRuns;
 use goldenpath_runtime::connection::Connections;
-use goldenpath_runtime::identity::{self, Identities, Sources};
+use goldenpath_runtime::identity::{self, Audit, Identities, Known, Sources};
 use goldenpath_runtime::memory::MemoryStore;
 use goldenpath_runtime::ports::Answer;
 use goldenpath_runtime::shard::{Shards, Surroundings};
@@ -50,6 +49,9 @@ pub(crate) struct Wishes {
     pub(crate) origins: Origins,
     pub(crate) limits: Limits,
     pub(crate) token_lifetime: Millis,
+    pub(crate) environment: Environment,
+    pub(crate) e2e_key: Option<Secret>,
+    pub(crate) store: MemoryStore,
 }
 
 impl Default for Wishes {
@@ -62,6 +64,9 @@ impl Default for Wishes {
             origins: Origins::Own { loopback: true },
             limits: Limits::default(),
             token_lifetime: Millis::from_secs(600),
+            environment: Environment::Test,
+            e2e_key: None,
+            store: MemoryStore::new(),
         }
     }
 }
@@ -81,7 +86,7 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
     let mut seed = Seed::new(7);
     let clock = Clock::system();
     let limits = Arc::new(wishes.limits);
-    let store = MemoryStore::new();
+    let store = wishes.store;
     let team = Arc::new(goldenpath_agents::bench::team().unwrap());
     let agents = team.agents().map(|(name, _)| name.to_string()).collect();
     let runs = AgentRuns::new(team, limits.clone(), clock, Arc::new(store.clone()));
@@ -103,11 +108,16 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
     let identities = Identities::new(
         Sources {
             accounts: Arc::new(store.clone()),
+            audit: Audit::start(Arc::new(store.clone())),
             clock,
             demo: wishes.demo,
+            e2e_key: wishes.e2e_key,
             entropy: Arc::new(Counting(AtomicU8::new(0))),
+            environment: wishes.environment,
             passwords: Arc::new(Plain),
+            refresh: RefreshPolicy::default(),
             registration: true,
+            sessions: Arc::new(store.clone()),
             token_lifetime: wishes.token_lifetime,
             tokens: Arc::new(Jwt(Tokens::new(Keys::new(key), policy))),
         },
@@ -220,11 +230,15 @@ impl identity::Tokens for Jwt {
             Millis::from_secs(claims.exp - claims.iat.unwrap()),
         );
         grant.demo = claims.demo;
+        grant.permissions.clone_from(&claims.permissions);
+        grant.email.clone_from(&claims.email);
         Ok(self.0.issue(grant, Wall(claims.iat.unwrap() * 1000)).unwrap().token)
     }
 
-    fn check(&self, token: &Secret, now: Wall) -> Result<Identity, ErrorCode> {
-        self.0.verify(&token.0, now).map(|verified| verified.identity)
+    fn read(&self, token: &Secret, now: Wall) -> Result<Known, ErrorCode> {
+        let verified = self.0.verify(&token.0, now)?;
+        let (email, permissions) = (verified.claims.email, verified.claims.permissions);
+        Ok(Known { identity: verified.identity, email, permissions })
     }
 }
 
@@ -236,7 +250,12 @@ impl identity::Passwords for Plain {
     }
 
     fn matches(&self, password: Secret, hash: Option<String>) -> Answer<bool> {
-        ready(Ok(hash == Some(password.0))).boxed()
+        let hash = hash.as_deref().map(|hash| hash.trim_start_matches("weak:"));
+        ready(Ok(hash == Some(&*password.0))).boxed()
+    }
+
+    fn is_outdated(&self, hash: &str) -> bool {
+        hash.starts_with("weak:")
     }
 }
 

@@ -72,7 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 }
 
-const GOLDEN: (&str, &str) = ("Sec-WebSocket-Protocol", "golden.v1");
+pub(crate) const GOLDEN: (&str, &str) = ("Sec-WebSocket-Protocol", "golden.v1");
 
 pub(crate) async fn connect(
     rig: &Rig,

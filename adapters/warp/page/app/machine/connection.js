@@ -71,6 +71,12 @@ export class Connection {
     this.#dial(now);
   }
 
+  /** A newer token of the same person: for the line that is up, and for those to come. */
+  renew(token) {
+    this.token = token;
+    if (this.live) this.#write('auth_refresh', { token });
+  }
+
   /** Ends on our side; stays idle until `start`. */
   stop() {
     const connected = this.#hasSocket();

@@ -18,9 +18,13 @@ export class Problem extends Error {
 }
 
 export class Api {
-  /** `token()` gives the access token or null; `onUnauthorized()` hears that it is no longer accepted. */
-  constructor({ token, onUnauthorized }) {
+  /**
+   * `token()` gives the access token or null; `renew()` promises whether there is a newer one;
+   * `onUnauthorized()` hears that it is no longer accepted.
+   */
+  constructor({ token, renew, onUnauthorized }) {
     this.token = token;
+    this.renew = renew;
     this.onUnauthorized = onUnauthorized;
   }
 
@@ -45,8 +49,13 @@ export class Api {
     return this.#json('POST', '/api/auth/oidc/finish', { body: { code }, anonymous: true, cookies: true });
   }
 
-  logout() {
-    return this.#json('POST', '/api/auth/logout', { body: {} });
+  refresh(token) {
+    return this.#json('POST', '/api/auth/refresh', { body: { refresh_token: token }, anonymous: true });
+  }
+
+  /** By the refresh token, too: the access token may be over. */
+  logout(refresh) {
+    return this.#json('POST', '/api/auth/logout', { body: refresh ? { refresh_token: refresh } : {} });
   }
 
   threads(cursor = null, limit = 30) {
@@ -126,7 +135,10 @@ export class Api {
     }
     if (response.ok) return response;
     const problem = await problemOf(response);
-    if (problem.status === 401 && !anonymous) this.onUnauthorized(problem);
+    if (problem.status === 401 && !anonymous) {
+      if (problem.code === 'token_expired' && !again && (await this.renew())) return this.#request(method, path, { ...options, again: true });
+      this.onUnauthorized(problem);
+    }
     throw problem;
   }
 }

@@ -22,7 +22,7 @@ function write(key, value) {
   }
 }
 
-/** `{token, user:{id,name}}`, or null. */
+/** `{token, expiresAt, lifetime, refresh, user:{id,name,demo}}`, or null. */
 export function loadLogin() {
   const login = read(LOGIN);
   return typeof login?.token === 'string' ? login : null;
@@ -41,4 +41,26 @@ export function outboxStore(userId) {
     },
     save: (items) => write(OUTBOX, items.length ? { user: userId, items } : null),
   };
+}
+
+/**
+ * Whether this tab is the only one with its storage: a tab that was duplicated has a copy, and a refresh
+ * token used by two ends the log-in. The first one holds a lock as long as it lives. Waits a moment, for
+ * the page before a reload to be gone; where there are no locks the answer is yes.
+ */
+export async function onlyTab(name) {
+  if (!navigator.locks) return true;
+  const signal = AbortSignal.timeout(1_000);
+  return new Promise((resolve) => {
+    const held = navigator.locks.request(`goldenpath.${name}`, { signal }, () => {
+      resolve(true);
+      return new Promise(() => {});
+    });
+    held.catch(() => resolve(false));
+  });
+}
+
+/** A name of its own for a tab that was duplicated. */
+export function forgetInstance() {
+  write(INSTANCE, null);
 }

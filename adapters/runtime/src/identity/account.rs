@@ -1,0 +1,149 @@
+//! What a user may see and change about themselves.
+
+use super::answer::{Denied, Profile};
+use super::log_in::usable_name;
+use super::{Event, Identities, Known};
+use crate::connection::Registry;
+use crate::ports::{AuditAction, Credence, LogIn, PREFERENCES_MAX};
+use goldenpath_core::auth::check_password;
+use goldenpath_core::connection::Identity;
+use goldenpath_core::wire::{Credential, ErrorCode, Secret};
+
+impl Identities {
+    /// Who a token is of and what they may do; the same verdict as everywhere (AUTH-06).
+    ///
+    /// # Errors
+    /// `unauthorized`, `token_expired`, `token_revoked`, `storage_unavailable`.
+    pub async fn known(&self, token: &Secret) -> Result<Known, ErrorCode> {
+        use crate::connection::Verifier as _;
+        let now = self.now().wall;
+        self.verify(&Credential::Token(token.clone()), None, now).await?;
+        self.sources.tokens.read(token, now)
+    }
+
+    /// The user of an identity.
+    ///
+    /// # Errors
+    /// `storage_unavailable`.
+    pub async fn profile(&self, known: &Known) -> Result<Profile, Denied> {
+        let Identity { user_id, demo, .. } = &known.identity;
+        let account = self.sources.accounts.by_id(user_id).await?;
+        let own = match &account {
+            Some(account) => Some(Profile::of(account)),
+            None => self.foreign_profile(&known.identity.scope()).await?,
+        };
+        let mut profile = own.unwrap_or_else(|| Profile {
+            user_id: user_id.clone(),
+            name: if *demo { "Demo visitor" } else { user_id.as_str() }.into(),
+            email: known.email.clone(),
+            permissions: Vec::new(),
+            demo: *demo,
+        });
+        // What holds is what the token says; the next one says what the account has by then.
+        profile.permissions.clone_from(&known.permissions);
+        Ok(profile)
+    }
+
+    /// How the user wants to be called from now on.
+    ///
+    /// # Errors
+    /// `validation_failed`, `forbidden` without an account, `storage_unavailable`.
+    pub async fn rename(&self, identity: &Identity, name: String) -> Result<(), Denied> {
+        let name = usable_name(Some(name))?;
+        let renamed = self.sources.accounts.set_name(&identity.user_id, name).await?;
+        if renamed { Ok(()) } else { Err(no_account()) }
+    }
+
+    /// What the user's pages keep here: a JSON object.
+    ///
+    /// # Errors
+    /// `storage_unavailable`.
+    pub async fn preferences(&self, identity: &Identity) -> Result<String, Denied> {
+        let kept = self.sources.accounts.preferences(&identity.user_id).await?;
+        Ok(kept.unwrap_or_else(|| "{}".to_owned()))
+    }
+
+    /// Replaces it.
+    ///
+    /// # Errors
+    /// `validation_failed` for what is no object or too long, `storage_unavailable`.
+    //= specs/auth.md#auth-52
+    //# Preferences MUST be an object and MUST be bounded.
+    pub async fn set_preferences(
+        &self,
+        identity: &Identity,
+        preferences: &serde_json::Value,
+    ) -> Result<(), Denied> {
+        if !preferences.is_object() {
+            return Err(Denied::invalid("preferences are a JSON object"));
+        }
+        let json = preferences.to_string();
+        if json.len() > PREFERENCES_MAX {
+            let message = format!("preferences are longer than {PREFERENCES_MAX} bytes");
+            return Err(Denied::invalid(message));
+        }
+        let now = self.now().wall;
+        Ok(self.sources.accounts.set_preferences(&identity.user_id, json, now).await?)
+    }
+
+    /// The log-ins of this user that go on.
+    ///
+    /// # Errors
+    /// `storage_unavailable`.
+    pub async fn sessions(&self, identity: &Identity) -> Result<Vec<LogIn>, Denied> {
+        let now = self.now().wall;
+        Ok(self.sources.sessions.of_user(&identity.user_id, now).await?)
+    }
+
+    /// Changes the password, for somebody who knows the old one, and ends all other log-ins of the
+    /// user; how many those were.
+    ///
+    /// # Errors
+    /// `unauthorized` for a wrong password, `validation_failed` for a bad new one, `rate_limited`,
+    /// `forbidden` without an account, `storage_unavailable`.
+    pub async fn change_password(
+        &self,
+        identity: &Identity,
+        current: Secret,
+        new: Secret,
+        place: &str,
+        registry: &Registry,
+    ) -> Result<usize, Denied> {
+        let event = Event::new(AuditAction::Password, place)
+            .by(Credence::Password)
+            .of(&identity.user_id)
+            .in_session(identity.session_id);
+        let changed = self.change_noting(identity, current, new, place, registry).await;
+        self.noted(event, changed)
+    }
+
+    async fn change_noting(
+        &self,
+        identity: &Identity,
+        current: Secret,
+        new: Secret,
+        place: &str,
+        registry: &Registry,
+    ) -> Result<usize, Denied> {
+        let accounts = &self.sources.accounts;
+        let account = accounts.by_id(&identity.user_id).await?.ok_or_else(no_account)?;
+        check_password(&new.0, account.email.as_str()).map_err(Denied::invalid)?;
+        let email = account.email.clone();
+        let account = self.check_tried(Some(&email), Some(account), current, place).await?;
+        let wrong = || Denied::new(ErrorCode::Unauthorized, "the current password is wrong");
+        let account = account.ok_or_else(wrong)?;
+        let hash = self.sources.passwords.hash(new).await?;
+        let changed = accounts.set_password(&account.user_id, account.password_hash, hash).await?;
+        if !changed {
+            let message = "the password was changed by somebody else just now";
+            return Err(Denied::new(ErrorCode::Unauthorized, message));
+        }
+        //= specs/auth.md#auth-53
+        //# Changing a password MUST end every other log-in of the user.
+        self.end_others(&account.user_id, Some(identity.session_id), registry).await
+    }
+}
+
+fn no_account() -> Denied {
+    Denied::new(ErrorCode::Forbidden, "there is no account behind this log-in")
+}

@@ -1,0 +1,193 @@
+//! The queue before the audit log: a log-in never waits for it, and a flood of the same refusal is one
+//! row with a number.
+
+use crate::ports::{Answer, AuditAction, AuditLog, AuditOutcome, AuditRecord, AuditRow};
+use core::time::Duration;
+use goldenpath_core::fault::Fault;
+use goldenpath_core::time::Wall;
+use goldenpath_core::wire::ErrorCode;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+
+/// Records that may wait; beyond it they are counted as lost.
+const WAITING: usize = 4096;
+/// Records written at once.
+const BATCH: usize = 256;
+/// How long the first of a batch waits for others like it.
+const GATHER: Duration = Duration::from_millis(100);
+/// Between tries to write while the store is not available.
+const RETRY: Duration = Duration::from_millis(500);
+/// Tries before a batch is given up.
+const TRIES: usize = 20;
+
+/// How often each thing happened since the start.
+pub type AuditCounts = BTreeMap<(AuditAction, AuditOutcome, Option<ErrorCode>), u64>;
+
+/// Takes records and writes them a little later; cheap to clone.
+#[derive(Clone)]
+pub struct Audit {
+    queue: mpsc::Sender<Item>,
+    log: Arc<dyn AuditLog>,
+    counts: Arc<Mutex<AuditCounts>>,
+    lost: Arc<AtomicU64>,
+}
+
+enum Item {
+    Flush(oneshot::Sender<()>),
+    Record(AuditRecord),
+}
+
+impl Audit {
+    /// Begins; needs a runtime. It ends when the last clone is gone.
+    #[must_use]
+    pub fn start(log: Arc<dyn AuditLog>) -> Self {
+        let (queue, items) = mpsc::channel(WAITING);
+        let lost = Arc::new(AtomicU64::new(0));
+        tokio::spawn(write(items, log.clone(), lost.clone()));
+        Self { queue, log, counts: Arc::default(), lost }
+    }
+
+    /// Something happened. Never waits: what does not fit is counted as lost.
+    //= specs/auth.md#auth-49
+    //# Whoever is let in or refused MUST be recorded, and a log-in MUST NOT wait for that.
+    pub fn note(&self, record: AuditRecord) {
+        let key = (record.action, record.outcome, record.reason);
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
+        if self.queue.try_send(Item::Record(record)).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until everything noted before is written, or given up.
+    pub async fn flush(&self) {
+        let (done, written) = oneshot::channel();
+        if self.queue.send(Item::Flush(done)).await.is_ok() {
+            // An error means that the writer is gone with the runtime.
+            let _gone = written.await;
+        }
+    }
+
+    /// Rows before a place in the log, the newest first.
+    pub fn read(&self, before: Option<u64>, limit: u32) -> Answer<Vec<AuditRow>> {
+        self.log.read(before, limit)
+    }
+
+    /// Forgets what happened before this instant.
+    pub(super) fn forget_before(&self, at: Wall) -> Answer<u64> {
+        self.log.forget_before(at)
+    }
+
+    /// How often each thing happened since the start.
+    #[must_use]
+    pub fn counts(&self) -> AuditCounts {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Records that did not fit or could not be written.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+async fn write(mut items: mpsc::Receiver<Item>, log: Arc<dyn AuditLog>, lost: Arc<AtomicU64>) {
+    let mut taken = Vec::with_capacity(BATCH);
+    while items.recv_many(&mut taken, BATCH).await > 0 {
+        let in_a_hurry = taken.iter().any(|item| matches!(item, Item::Flush(_)));
+        if !in_a_hurry && taken.len() < BATCH {
+            tokio::time::sleep(GATHER).await;
+            while taken.len() < BATCH
+                && let Ok(item) = items.try_recv()
+            {
+                taken.push(item);
+            }
+        }
+        let mut batch = Vec::new();
+        let mut waiting = Vec::new();
+        for item in taken.drain(..) {
+            match item {
+                Item::Flush(done) => waiting.push(done),
+                Item::Record(record) => gather(&mut batch, record),
+            }
+        }
+        let count = batch.len() as u64;
+        if !batch.is_empty()
+            && let Err(fault) = append(&*log, batch).await
+        {
+            lost.fetch_add(count, Ordering::Relaxed);
+            tracing::error!(%fault, count, "records of the audit log are lost");
+        }
+        for done in waiting {
+            let _gone = done.send(());
+        }
+    }
+}
+
+async fn append(log: &dyn AuditLog, batch: Vec<AuditRecord>) -> Result<(), Fault> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match log.append(batch.clone()).await {
+            Err(Fault::Refused) => return Err(Fault::Refused),
+            Err(fault) if tries == TRIES => return Err(fault),
+            // After an unknown outcome a record may be there twice, which is better than not at all.
+            Err(_) => tokio::time::sleep(RETRY).await,
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+/// One row for what is alike but for its time.
+fn gather(batch: &mut Vec<AuditRecord>, record: AuditRecord) {
+    let alike = |kept: &&mut AuditRecord| {
+        let times = kept.times;
+        **kept == AuditRecord { at: kept.at, times, ..record.clone() }
+    };
+    match batch.iter_mut().find(alike) {
+        Some(kept) => kept.times = kept.times.saturating_add(record.times),
+        None => batch.push(record),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryStore;
+
+    fn refusal(n: u64, place: &str) -> AuditRecord {
+        AuditRecord {
+            at: Wall(n),
+            action: AuditAction::LogIn,
+            outcome: AuditOutcome::Refused,
+            reason: Some(ErrorCode::Unauthorized),
+            by: None,
+            user_id: None,
+            session_id: None,
+            place: Some(place.into()),
+            times: 1,
+        }
+    }
+
+    //= specs/auth.md#auth-49
+    //= type=test
+    //# Whoever is let in or refused MUST be recorded, and a log-in MUST NOT wait for that.
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_few_rows_and_what_does_not_fit_is_counted_not_waited_for() {
+        let audit = Audit::start(Arc::new(MemoryStore::new()));
+        let places = ["a", "b"];
+        let noted = 2 * WAITING as u64;
+        for n in 0..noted {
+            // The task that writes does not run here: were one of these to wait, it would be for ever.
+            audit.note(refusal(n, places[(n % 2) as usize]));
+        }
+        audit.flush().await;
+        let rows = audit.read(None, 1000).await.unwrap();
+        let times: u64 = rows.iter().map(|row| u64::from(row.record.times)).sum();
+        assert_eq!((times, audit.lost()), (WAITING as u64, noted - WAITING as u64));
+        assert_eq!(rows.len(), 2 * WAITING / BATCH, "two a batch");
+        assert_eq!(rows.last().unwrap().record.at, Wall(0));
+        assert_eq!(audit.counts().values().copied().collect::<Vec<_>>(), [noted]);
+    }
+}

@@ -1,0 +1,204 @@
+//! Ways in with a password or without: demo mode, an account, a new account.
+
+use super::answer::{Denied, LoggedIn, Profile};
+use super::{Event, Identities, throttle};
+use crate::ports::{Account, AuditAction, Created, Credence, Email, Guest};
+use goldenpath_core::auth::{PASSWORD_MAX, Try, check_password};
+use goldenpath_core::connection::Identity;
+use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::time::{Millis, Wall};
+use goldenpath_core::wire::{ErrorCode, Secret};
+
+/// Longest name of a user, in bytes.
+const NAME_MAX: usize = 200;
+
+impl Identities {
+    /// A demo user with tokens.
+    ///
+    /// # Errors
+    /// `forbidden` where there is no demo mode, `storage_unavailable`.
+    pub async fn log_in_demo(&self, place: &str) -> Result<LoggedIn, Denied> {
+        let now = self.now();
+        let event = Event::new(AuditAction::LogIn, place).by(Credence::Demo);
+        let made = self
+            .make_demo_user(now.wall)
+            .map_err(|code| Denied::new(code, "demo mode is off; log in with an account"));
+        let identity = self.noted(event.clone(), made)?;
+        let guest = Guest { name: "Demo visitor".into(), ..Guest::default() };
+        let user = Profile::of_guest(identity.user_id.clone(), guest.clone(), true);
+        let event = event.of(&identity.user_id);
+        let begun = self.begin(user, identity.session_id, Some(guest), Credence::Demo, place).await;
+        self.noted(event.in_session(identity.session_id), begun)
+    }
+
+    /// Logs in with a password, from a place.
+    ///
+    /// # Errors
+    /// `unauthorized`, `rate_limited`, `storage_unavailable`.
+    pub async fn log_in(
+        &self,
+        email: &str,
+        password: Secret,
+        place: &str,
+    ) -> Result<LoggedIn, Denied> {
+        let mut event = Event::new(AuditAction::LogIn, place).by(Credence::Password);
+        let tried = self.log_in_noting(email, password, place, &mut event).await;
+        self.noted(event, tried)
+    }
+
+    async fn log_in_noting(
+        &self,
+        email: &str,
+        password: Secret,
+        place: &str,
+        event: &mut Event,
+    ) -> Result<LoggedIn, Denied> {
+        let email = email.parse::<Email>().ok();
+        let account = match &email {
+            Some(email) => self.sources.accounts.by_email(email).await?,
+            None => None,
+        };
+        event.user_id = account.as_ref().map(|account| account.user_id.clone());
+        let account =
+            self.check_tried(email.as_ref(), account, password.clone(), place).await?.ok_or_else(
+                || Denied::new(ErrorCode::Unauthorized, "the address or the password is wrong"),
+            )?;
+        self.keep_hash_strong(&account, password).await;
+        let session_id = SessionId::draw(&mut self.state().seed, self.now().wall);
+        event.session_id = Some(session_id);
+        self.begin(Profile::of(&account), session_id, None, Credence::Password, place).await
+    }
+
+    /// Checks a password within what [`Lockout`](goldenpath_core::auth::Lockout) allows; `None`: it is
+    /// wrong. Without an account it takes as long and counts as much.
+    //= specs/auth.md#auth-19
+    //# Tries at a password MUST be limited for each account and client, and MUST NOT lock out
+    //# other accounts.
+    pub(super) async fn check_tried(
+        &self,
+        email: Option<&Email>,
+        account: Option<Account>,
+        password: Secret,
+        place: &str,
+    ) -> Result<Option<Account>, Denied> {
+        let nobody = UserId::new("nobody").map_err(|_| Denied::internal())?;
+        let user = account.as_ref().map_or(&nobody, |account| &account.user_id);
+        let known = self.sources.sessions.has_come_from(user, place).await?;
+        let account_name = email.map(|email| email.as_str().to_owned());
+        let tried = Try { account: account_name, place: place.to_owned(), known };
+        let now = self.now().mono;
+        self.state().lockout.begin(&tried, now).map_err(Denied::later)?;
+        // Hashing what nobody could have chosen is work for a stranger's sake.
+        let possible = password.0.len() <= PASSWORD_MAX;
+        let password = if possible { password } else { Secret(String::new()) };
+        let hash = account.as_ref().map(|account| account.password_hash.clone());
+        let matches = match self.sources.passwords.matches(password, hash).await {
+            Ok(matches) => matches && possible,
+            Err(fault) => {
+                let now = self.now().mono;
+                self.state().lockout.undecided(&tried, now);
+                return Err(fault.into());
+            }
+        };
+        if matches {
+            let now = self.now().mono;
+            self.state().lockout.succeeded(&tried, now);
+        }
+        Ok(account.filter(|_| matches))
+    }
+
+    /// A hash of weaker parameters is replaced while the password is at hand.
+    //= specs/auth.md#auth-50
+    //# A password hash of weaker parameters than today's MUST be replaced when its user logs in.
+    async fn keep_hash_strong(&self, account: &Account, password: Secret) {
+        let old = &account.password_hash;
+        if !self.sources.passwords.is_outdated(old) {
+            return;
+        }
+        let Ok(new) = self.sources.passwords.hash(password).await else { return };
+        let written = self.sources.accounts.set_password(&account.user_id, old.clone(), new).await;
+        tracing::info!(user = %account.user_id, ?written, "a password hash was renewed");
+    }
+
+    /// Makes an account and logs in.
+    ///
+    /// # Errors
+    /// `forbidden` where strangers may not, `validation_failed`, `rate_limited`, `storage_unavailable`.
+    pub async fn register(
+        &self,
+        email: &str,
+        password: Secret,
+        name: Option<String>,
+        place: &str,
+    ) -> Result<LoggedIn, Denied> {
+        let mut event = Event::new(AuditAction::Register, place).by(Credence::Password);
+        let made = self.register_noting(email, password, name, place, &mut event).await;
+        self.noted(event, made)
+    }
+
+    async fn register_noting(
+        &self,
+        email: &str,
+        password: Secret,
+        name: Option<String>,
+        place: &str,
+        event: &mut Event,
+    ) -> Result<LoggedIn, Denied> {
+        if !self.sources.registration {
+            return Err(Denied::new(ErrorCode::Forbidden, "registration is closed"));
+        }
+        let email: Email =
+            email.parse().map_err(|_| Denied::invalid("email is no e-mail address"))?;
+        check_password(&password.0, email.as_str()).map_err(Denied::invalid)?;
+        let name = usable_name(name)?;
+        let now = self.now();
+        self.may_try(&format!("client {place}"))?;
+        let password_hash = self.sources.passwords.hash(password).await?;
+        let (user_id, session_id) = {
+            let seed = &mut self.state().seed;
+            let number = seed.id_bits(now.wall);
+            (format!("user-{number:032x}"), SessionId::draw(seed, now.wall))
+        };
+        let user_id = UserId::new(&user_id).map_err(|_| Denied::internal())?;
+        (event.user_id, event.session_id) = (Some(user_id.clone()), Some(session_id));
+        let roles = Vec::new();
+        let created_at = now.wall;
+        let account = Account { user_id, email, name, password_hash, roles, created_at };
+        match self.sources.accounts.create(account.clone()).await? {
+            Created::Done => {
+                let user = Profile::of(&account);
+                self.begin(user, session_id, None, Credence::Password, place).await
+            }
+            Created::EmailTaken | Created::IdTaken => {
+                (event.user_id, event.session_id) = (None, None);
+                Err(Denied::invalid("email belongs to an account already"))
+            }
+        }
+    }
+
+    pub(super) fn make_demo_user(&self, wall: Wall) -> Result<Identity, ErrorCode> {
+        if !self.sources.demo {
+            return Err(ErrorCode::Forbidden);
+        }
+        let seed = &mut self.state().seed;
+        let number = seed.draw() >> 16;
+        let visitor = Identity::visitor(number, SessionId::draw(seed, wall), wall);
+        tracing::warn!(user = %visitor.user_id, "demo mode let a visitor in");
+        Ok(visitor)
+    }
+
+    /// What costs us work and has no password to fail at.
+    pub(super) fn may_try(&self, name: &str) -> Result<(), Denied> {
+        let now = self.now().mono;
+        let tried: Result<(), Millis> = self.state().throttle.try_once(name, throttle::CLIENT, now);
+        tried.map_err(Denied::later)
+    }
+}
+
+/// A name a person may have; none for an empty one.
+pub(super) fn usable_name(name: Option<String>) -> Result<Option<String>, Denied> {
+    if name.as_ref().is_some_and(|n| n.len() > NAME_MAX || n.chars().any(char::is_control)) {
+        return Err(Denied::invalid("name is too long or holds control characters"));
+    }
+    Ok(name.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()))
+}

@@ -1,0 +1,119 @@
+//! The text of a refresh token: a prefix by which secret scanners know it, then two halves in hexadecimal.
+
+use super::Entropy;
+use goldenpath_core::auth::Digest;
+use goldenpath_core::fault::Fault;
+use goldenpath_core::wire::Secret;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+
+const PREFIX: &str = "gpr_";
+/// Hexadecimal digits of a half.
+const DIGITS: usize = 64;
+
+/// A token and what the store keeps of it.
+pub(super) struct Drawn {
+    pub(super) text: Secret,
+    /// Of the half that stays, of the half that changes.
+    pub(super) digests: [Digest; 2],
+}
+
+impl Drawn {
+    pub(super) const fn half(&self) -> Digest {
+        self.digests[1]
+    }
+}
+
+/// A token somebody presents.
+pub(super) struct Given<'a> {
+    family: &'a str,
+    digests: [Digest; 2],
+}
+
+/// The first token of a new family.
+pub(super) fn draw(entropy: &dyn Entropy) -> Result<Drawn, Fault> {
+    with_family(&hex(&entropy.draw()?), entropy)
+}
+
+/// What somebody presents, if it has the shape of one.
+pub(super) fn read(token: &Secret) -> Option<Given<'_>> {
+    let halves = token.0.strip_prefix(PREFIX)?;
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if halves.len() != 2 * DIGITS || !halves.bytes().all(digit) {
+        return None;
+    }
+    let (family, half) = halves.split_at(DIGITS);
+    Some(Given { family, digests: [digest(family), digest(half)] })
+}
+
+impl Given<'_> {
+    pub(super) const fn key(&self) -> Digest {
+        self.digests[0]
+    }
+
+    pub(super) const fn half(&self) -> Digest {
+        self.digests[1]
+    }
+
+    /// The next token of the same family.
+    pub(super) fn next(&self, entropy: &dyn Entropy) -> Result<Drawn, Fault> {
+        with_family(self.family, entropy)
+    }
+}
+
+fn with_family(family: &str, entropy: &dyn Entropy) -> Result<Drawn, Fault> {
+    let half = hex(&entropy.draw()?);
+    let digests = [digest(family), digest(&half)];
+    Ok(Drawn { text: Secret(format!("{PREFIX}{family}{half}")), digests })
+}
+
+//= specs/auth.md#auth-55
+//# A password, token, ticket or key MUST NOT be found in a log, an error or a file of the database.
+/// Of random bytes there is nothing to guess, so no salt and no slow hash is needed.
+fn digest(half: &str) -> Digest {
+    Digest(Sha256::digest(half.as_bytes()).into())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    struct Counting(AtomicU8);
+
+    impl Entropy for Counting {
+        fn draw(&self) -> Result<[u8; 32], Fault> {
+            Ok([self.0.fetch_add(1, Ordering::Relaxed); 32])
+        }
+    }
+
+    #[test]
+    fn the_next_token_has_the_same_family_and_another_half() {
+        let entropy = Counting(AtomicU8::new(1));
+        let first = draw(&entropy).unwrap();
+        let given = read(&first.text).unwrap();
+        assert_eq!([given.key(), given.half()], first.digests);
+        let next = given.next(&entropy).unwrap();
+        assert_eq!(next.digests[0], first.digests[0]);
+        assert_ne!(next.half(), first.half());
+        assert_eq!(read(&next.text).unwrap().half(), next.half());
+    }
+
+    #[test]
+    fn what_is_no_refresh_token_is_not_looked_up() {
+        let good = draw(&Counting(AtomicU8::new(1))).unwrap().text.0;
+        let upper = good.to_uppercase();
+        let other = good.replacen("gpr_", "gps_", 1);
+        for bad in ["", "gpr_", &good[..good.len() - 1], &format!("{good}0"), &upper, &other] {
+            assert!(read(&Secret(bad.to_owned())).is_none(), "{bad}");
+        }
+    }
+}

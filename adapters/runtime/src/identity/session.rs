@@ -1,0 +1,278 @@
+//! A log-in's life: its tokens, how it goes on, and its end.
+
+use super::answer::{Denied, LoggedIn, Profile};
+use super::{Event, Identities, refresh_token};
+use crate::connection::Registry;
+use crate::ports::{AuditAction, Credence, Guest, LogIn, Refresh, Refreshed};
+use goldenpath_core::auth::{Claims, Family, Presented, RefreshVerdict};
+use goldenpath_core::connection::Identity;
+use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::time::{Millis, Wall};
+use goldenpath_core::wire::{ErrorCode, Secret};
+
+/// A token is accepted so much after its end at most (clocks differ); a revocation is kept that long.
+const LEEWAY: Millis = Millis::from_secs(120);
+
+impl Identities {
+    /// A new log-in of this user, with its first tokens.
+    pub(super) async fn begin(
+        &self,
+        user: Profile,
+        session_id: SessionId,
+        guest: Option<Guest>,
+        by: Credence,
+        place: &str,
+    ) -> Result<LoggedIn, Denied> {
+        let now = self.now().wall;
+        let policy = self.sources.refresh;
+        let drawn = refresh_token::draw(&*self.sources.entropy).map_err(|_| Denied::internal())?;
+        let user_id = user.user_id.clone();
+        let family = Family::begin(user_id, session_id, drawn.digests, now, policy);
+        let ends_at = family.ends_at;
+        let log_in = LogIn { family, by, place: place.to_owned(), guest };
+        self.sources.sessions.begin(log_in).await?;
+        let token = self.access_token(&user, session_id, now)?;
+        // A session of a moment ago cannot have been revoked: its first check need not ask the store.
+        self.state().revoked.learnt(session_id, false);
+        Ok(self.welcome(user, token, drawn.text, ends_at.since(now)))
+    }
+
+    /// The next pair of tokens for a refresh token.
+    ///
+    /// # Errors
+    /// `unauthorized` for what is no refresh token of ours, `token_expired`, `token_revoked`,
+    /// `storage_unavailable`.
+    pub async fn refresh(
+        &self,
+        token: &Secret,
+        place: &str,
+        registry: &Registry,
+    ) -> Result<LoggedIn, Denied> {
+        let mut event = Event::new(AuditAction::Refresh, place).by(Credence::Refresh);
+        let refreshed = self.refresh_noting(token, registry, &mut event).await;
+        self.noted(event, refreshed)
+    }
+
+    async fn refresh_noting(
+        &self,
+        token: &Secret,
+        registry: &Registry,
+        event: &mut Event,
+    ) -> Result<LoggedIn, Denied> {
+        let now = self.now().wall;
+        let (refreshed, next) = self.present(token, event).await?;
+        let Refreshed { log_in, verdict } = refreshed;
+        let Family { user_id, session_id, ends_at, .. } = log_in.family;
+        match verdict {
+            RefreshVerdict::Repeated | RefreshVerdict::Rotated => {}
+            RefreshVerdict::Reused => {
+                event.action = AuditAction::Reuse;
+                tracing::warn!(user = %user_id, %session_id, "a refresh token was used twice");
+                self.close(session_id, registry);
+                let message = "this refresh token was used before; the log-in has ended";
+                return Err(Denied::new(ErrorCode::TokenRevoked, message));
+            }
+            RefreshVerdict::Ended => {
+                return Err(Denied::new(ErrorCode::TokenRevoked, "the log-in has ended"));
+            }
+            RefreshVerdict::Expired => {
+                return Err(Denied::new(ErrorCode::TokenExpired, "the log-in is too old"));
+            }
+        }
+        let user = if self.is_open(log_in.by) {
+            self.who(&user_id, log_in.by, log_in.guest).await?
+        } else {
+            None
+        };
+        let Some(user) = user else {
+            self.end(&user_id, session_id, registry).await?;
+            let message = "the way this log-in began is closed";
+            return Err(Denied::new(ErrorCode::TokenRevoked, message));
+        };
+        let token = self.access_token(&user, session_id, now)?;
+        Ok(self.welcome(user, token, next, ends_at.since(now)))
+    }
+
+    async fn present(
+        &self,
+        token: &Secret,
+        event: &mut Event,
+    ) -> Result<(Refreshed, Secret), Denied> {
+        let unknown = || Denied::new(ErrorCode::Unauthorized, "this is no refresh token");
+        let given = refresh_token::read(token).ok_or_else(unknown)?;
+        let next = given.next(&*self.sources.entropy).map_err(|_| Denied::internal())?;
+        let at = self.now().wall;
+        let presented =
+            Presented { half: given.half(), next: next.half(), at, policy: self.sources.refresh };
+        let until = self.revoked_until(None);
+        let refresh = Refresh { key: given.key(), presented, until };
+        let refreshed = self.sources.sessions.refresh(refresh).await?.ok_or_else(unknown)?;
+        event.user_id = Some(refreshed.log_in.family.user_id.clone());
+        event.session_id = Some(refreshed.log_in.family.session_id);
+        Ok((refreshed, next.text))
+    }
+
+    /// Whether a way in is still there: a log-in through one that was closed ends.
+    //= specs/auth.md#auth-51
+    //# A log-in MUST NOT go on when the way it began is closed.
+    fn is_open(&self, by: Credence) -> bool {
+        match by {
+            Credence::Demo => self.sources.demo,
+            Credence::Dev => self.sources.environment.has_dev_login(),
+            Credence::E2e => {
+                self.sources.e2e_key.is_some() && !self.sources.environment.is_production()
+            }
+            Credence::Frame
+            | Credence::Header
+            | Credence::Oidc
+            | Credence::Password
+            | Credence::Refresh
+            | Credence::Subprotocol
+            | Credence::Ticket => true,
+        }
+    }
+
+    /// Who somebody is by now: roles and names change while a log-in lasts.
+    async fn who(
+        &self,
+        user_id: &UserId,
+        by: Credence,
+        guest: Option<Guest>,
+    ) -> Result<Option<Profile>, Denied> {
+        if let Some(account) = self.sources.accounts.by_id(user_id).await? {
+            return Ok(Some(Profile::of(&account)));
+        }
+        let demo = by == Credence::Demo;
+        Ok(guest.map(|guest| Profile::of_guest(user_id.clone(), guest, demo)))
+    }
+
+    /// Ends a session: its tokens are no good from now on, its sockets close with 4441 (F39).
+    ///
+    /// # Errors
+    /// `storage_unavailable`: then the session goes on.
+    pub async fn log_out(
+        &self,
+        identity: &Identity,
+        place: &str,
+        registry: &Registry,
+    ) -> Result<(), Denied> {
+        let Identity { user_id, session_id, .. } = identity;
+        let event = Event::new(AuditAction::LogOut, place).of(user_id).in_session(*session_id);
+        let until = self.revoked_until(identity.expires_at);
+        let ended = self.sources.sessions.revoke(user_id, *session_id, until).await;
+        self.noted(event, ended.map_err(Denied::from))?;
+        self.close(*session_id, registry);
+        Ok(())
+    }
+
+    /// Ends the log-in of a refresh token, for somebody whose access token is over. What is no refresh
+    /// token of ours ends nothing.
+    ///
+    /// # Errors
+    /// `storage_unavailable`, `unauthorized`.
+    pub async fn log_out_with(
+        &self,
+        token: &Secret,
+        place: &str,
+        registry: &Registry,
+    ) -> Result<(), Denied> {
+        let mut event = Event::new(AuditAction::LogOut, place).by(Credence::Refresh);
+        let presented = self.present(token, &mut event).await;
+        let (Refreshed { log_in, .. }, _) = self.noted_if_refused(&event, presented)?;
+        let Family { user_id, session_id, .. } = log_in.family;
+        let ended = self.end(&user_id, session_id, registry).await;
+        self.noted(event, ended)
+    }
+
+    /// Ends all log-ins of this user; how many those were.
+    ///
+    /// # Errors
+    /// `storage_unavailable`: then all go on.
+    pub async fn log_out_everywhere(
+        &self,
+        identity: &Identity,
+        place: &str,
+        registry: &Registry,
+    ) -> Result<usize, Denied> {
+        let Identity { user_id, session_id, .. } = identity;
+        let event = Event::new(AuditAction::LogOut, place).of(user_id).in_session(*session_id);
+        let ended = self.end_others(user_id, None, registry).await;
+        let ended = self.noted_if_refused(&event, ended)?;
+        // The token itself may have come without a log-in of ours.
+        let until = self.revoked_until(identity.expires_at);
+        let own = self.sources.sessions.revoke(user_id, *session_id, until).await;
+        self.noted(event, own.map_err(Denied::from))?;
+        self.close(*session_id, registry);
+        Ok(ended)
+    }
+
+    /// Ends all log-ins of this user but perhaps one; how many those were.
+    pub(super) async fn end_others(
+        &self,
+        user_id: &UserId,
+        but: Option<SessionId>,
+        registry: &Registry,
+    ) -> Result<usize, Denied> {
+        let until = self.revoked_until(None);
+        let ended = self.sources.sessions.revoke_all(user_id, but, until).await?;
+        for session_id in &ended {
+            self.close(*session_id, registry);
+        }
+        Ok(ended.len())
+    }
+
+    async fn end(
+        &self,
+        user_id: &UserId,
+        session_id: SessionId,
+        registry: &Registry,
+    ) -> Result<(), Denied> {
+        let until = self.revoked_until(None);
+        self.sources.sessions.revoke(user_id, session_id, until).await?;
+        self.close(session_id, registry);
+        Ok(())
+    }
+
+    /// The store knows that it has ended; now everybody here does.
+    fn close(&self, session_id: SessionId, registry: &Registry) {
+        self.state().revoked.revoke(session_id);
+        registry.revoke(session_id);
+    }
+
+    /// When the last access token of a session that ends now would have expired.
+    fn revoked_until(&self, expires_at: Option<Wall>) -> Wall {
+        let newest = self.now().wall.after(self.sources.token_lifetime);
+        expires_at.map_or(newest, |expires_at| newest.max(expires_at)).after(LEEWAY)
+    }
+
+    fn access_token(
+        &self,
+        user: &Profile,
+        session_id: SessionId,
+        now: Wall,
+    ) -> Result<Secret, Denied> {
+        let claims = Claims {
+            sub: user.user_id.as_str().to_owned(),
+            exp: now.after(self.sources.token_lifetime).0 / 1000,
+            iat: Some(now.0 / 1000),
+            sid: Some(session_id),
+            demo: user.demo,
+            email: user.email.clone(),
+            permissions: user.permissions.clone(),
+            ..Claims::default()
+        };
+        let issued = self.sources.tokens.issue(&claims);
+        issued.map_err(|_| Denied::new(ErrorCode::Internal, "no token could be made"))
+    }
+
+    fn welcome(
+        &self,
+        user: Profile,
+        token: Secret,
+        refresh_token: Secret,
+        refresh_expires_in: Millis,
+    ) -> LoggedIn {
+        let expires_in = self.sources.token_lifetime;
+        LoggedIn { token, expires_in, refresh_token, refresh_expires_in, user }
+    }
+}

@@ -1,0 +1,180 @@
+//! Accounts, log-ins and who was let in, on the same plain data.
+
+use super::MemoryStore;
+use super::state::Memory;
+use super::views::answered;
+use crate::ports::{
+    Account, Accounts, Answer, AuditLog, AuditRecord, AuditRow, Created, Email, LogIn, Refresh,
+    Refreshed, Sessions,
+};
+use core::cmp::Reverse;
+use goldenpath_core::auth::{RefreshVerdict, Role};
+use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::time::Wall;
+
+impl Memory {
+    fn change(&mut self, user: &UserId, change: impl FnOnce(&mut Account) -> bool) -> bool {
+        self.accounts.get_mut(user).is_some_and(change)
+    }
+
+    fn revoke(&mut self, user: &UserId, session_id: SessionId, until: Wall) {
+        for log_in in self.log_ins.values_mut() {
+            if log_in.family.user_id == *user && log_in.family.session_id == session_id {
+                log_in.family.ended = true;
+            }
+        }
+        let kept = self.revoked.entry((user.clone(), session_id)).or_insert(until);
+        *kept = until.max(*kept);
+    }
+}
+
+impl Accounts for MemoryStore {
+    fn create(&self, account: Account) -> Answer<Created> {
+        let mut memory = self.memory();
+        let created = if memory.accounts.values().any(|other| other.email == account.email) {
+            Created::EmailTaken
+        } else if memory.accounts.contains_key(&account.user_id) {
+            Created::IdTaken
+        } else {
+            memory.accounts.insert(account.user_id.clone(), account);
+            Created::Done
+        };
+        answered(created)
+    }
+
+    fn by_email(&self, email: &Email) -> Answer<Option<Account>> {
+        answered(self.memory().accounts.values().find(|account| account.email == *email).cloned())
+    }
+
+    fn by_id(&self, user: &UserId) -> Answer<Option<Account>> {
+        answered(self.memory().accounts.get(user).cloned())
+    }
+
+    fn set_password(&self, user: &UserId, old_hash: String, new_hash: String) -> Answer<bool> {
+        answered(self.memory().change(user, |account| {
+            let same = account.password_hash == old_hash;
+            if same {
+                account.password_hash = new_hash;
+            }
+            same
+        }))
+    }
+
+    fn set_name(&self, user: &UserId, name: Option<String>) -> Answer<bool> {
+        answered(self.memory().change(user, |account| {
+            account.name = name;
+            true
+        }))
+    }
+
+    fn set_roles(&self, user: &UserId, roles: Vec<Role>) -> Answer<bool> {
+        answered(self.memory().change(user, |account| {
+            account.roles = roles;
+            true
+        }))
+    }
+
+    fn preferences(&self, user: &UserId) -> Answer<Option<String>> {
+        answered(self.memory().preferences.get(user).cloned())
+    }
+
+    fn set_preferences(&self, user: &UserId, json: String, _: Wall) -> Answer<()> {
+        self.memory().preferences.insert(user.clone(), json);
+        answered(())
+    }
+}
+
+impl Sessions for MemoryStore {
+    fn begin(&self, log_in: LogIn) -> Answer<()> {
+        self.memory().log_ins.insert(log_in.family.key, log_in);
+        answered(())
+    }
+
+    fn refresh(&self, refresh: Refresh) -> Answer<Option<Refreshed>> {
+        let mut memory = self.memory();
+        let Some(log_in) = memory.log_ins.get_mut(&refresh.key) else { return answered(None) };
+        let verdict = log_in.family.present(&refresh.presented);
+        let log_in = log_in.clone();
+        if verdict == RefreshVerdict::Reused {
+            memory.revoke(&log_in.family.user_id, log_in.family.session_id, refresh.until);
+        }
+        answered(Some(Refreshed { log_in, verdict }))
+    }
+
+    fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()> {
+        self.memory().revoke(user, session_id, until);
+        answered(())
+    }
+
+    fn revoke_all(
+        &self,
+        user: &UserId,
+        but: Option<SessionId>,
+        until: Wall,
+    ) -> Answer<Vec<SessionId>> {
+        let mut memory = self.memory();
+        let families = memory.log_ins.values().map(|log_in| &log_in.family);
+        let of_user = families.filter(|family| family.user_id == *user && !family.ended);
+        let mut ended: Vec<_> = of_user.map(|family| family.session_id).collect();
+        ended.retain(|session_id| Some(*session_id) != but);
+        ended.sort_unstable();
+        for session_id in &ended {
+            memory.revoke(user, *session_id, until);
+        }
+        answered(ended)
+    }
+
+    fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool> {
+        answered(self.memory().revoked.contains_key(&(user.clone(), session_id)))
+    }
+
+    fn of_user(&self, user: &UserId, now: Wall) -> Answer<Vec<LogIn>> {
+        let memory = self.memory();
+        let of_user = memory.log_ins.values().filter(|log_in| log_in.family.user_id == *user);
+        let mut alive: Vec<_> = of_user
+            .filter(|log_in| !log_in.family.ended && log_in.family.ends_at > now)
+            .cloned()
+            .collect();
+        alive.sort_by_key(|log_in| Reverse((log_in.family.began_at, log_in.family.session_id)));
+        answered(alive)
+    }
+
+    fn has_come_from(&self, user: &UserId, place: &str) -> Answer<bool> {
+        let memory = self.memory();
+        let mut log_ins = memory.log_ins.values();
+        answered(log_ins.any(|log_in| log_in.family.user_id == *user && log_in.place == place))
+    }
+
+    fn forget(&self, now: Wall) -> Answer<u64> {
+        let mut memory = self.memory();
+        let before = memory.log_ins.len() + memory.revoked.len();
+        memory.log_ins.retain(|_, log_in| log_in.family.ends_at > now);
+        memory.revoked.retain(|_, until| *until > now);
+        answered((before - memory.log_ins.len() - memory.revoked.len()) as u64)
+    }
+}
+
+impl AuditLog for MemoryStore {
+    fn append(&self, records: Vec<AuditRecord>) -> Answer<()> {
+        let mut memory = self.memory();
+        for record in records {
+            memory.audited += 1;
+            let n = memory.audited;
+            memory.audit.push(AuditRow { n, record });
+        }
+        answered(())
+    }
+
+    fn read(&self, before: Option<u64>, limit: u32) -> Answer<Vec<AuditRow>> {
+        let memory = self.memory();
+        let rows = memory.audit.iter().rev().filter(|row| before.is_none_or(|n| row.n < n));
+        answered(rows.take(limit as usize).cloned().collect())
+    }
+
+    fn forget_before(&self, at: Wall) -> Answer<u64> {
+        let mut memory = self.memory();
+        let before = memory.audit.len();
+        memory.audit.retain(|row| row.record.at >= at);
+        answered((before - memory.audit.len()) as u64)
+    }
+}

@@ -1,0 +1,240 @@
+//! Log-ins, their refresh tokens and their early ends.
+
+use crate::columns::{Column, get, get_optional, read_fault};
+use crate::store::{Side, SqliteStore, Wrote};
+use futures_util::FutureExt;
+use goldenpath_core::auth::{Family, RefreshVerdict};
+use goldenpath_core::fault::Fault;
+use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::time::Wall;
+use goldenpath_runtime::ports::{Answer, Guest, LogIn, Refresh, Refreshed, Sessions};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+impl Sessions for SqliteStore {
+    fn begin(&self, log_in: LogIn) -> Answer<()> {
+        self.write(Side::LogIn(Box::new(log_in))).map(|wrote| wrote.map(|_| ())).boxed()
+    }
+
+    fn refresh(&self, refresh: Refresh) -> Answer<Option<Refreshed>> {
+        let refreshed = |wrote| match wrote {
+            Wrote::Refreshed(refreshed) => Ok(Some(*refreshed)),
+            Wrote::NotThere => Ok(None),
+            _ => Err(Fault::Refused),
+        };
+        self.write(Side::Refresh(refresh)).map(move |wrote| wrote.and_then(refreshed)).boxed()
+    }
+
+    fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()> {
+        let revoked = self.write(Side::Revoke(user.clone(), session_id, until));
+        revoked.map(|wrote| wrote.map(|_| ())).boxed()
+    }
+
+    fn revoke_all(
+        &self,
+        user: &UserId,
+        but: Option<SessionId>,
+        until: Wall,
+    ) -> Answer<Vec<SessionId>> {
+        let revoked = |wrote| match wrote {
+            Wrote::Revoked(sessions) => Ok(sessions),
+            _ => Err(Fault::Refused),
+        };
+        let wrote = self.write(Side::RevokeAll(user.clone(), but, until));
+        wrote.map(move |wrote| wrote.and_then(revoked)).boxed()
+    }
+
+    //= specs/auth.md#auth-20
+    //# A session that was revoked MUST stay revoked after a restart.
+    fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool> {
+        let (pool, user) = (self.readers.clone(), user.stored());
+        async move {
+            let row =
+                sqlx::query("SELECT 1 FROM revoked_session WHERE user_id = ? AND session_id = ?")
+                    .bind(user)
+                    .bind(session_id.stored())
+                    .fetch_optional(&pool)
+                    .await;
+            row.map(|row| row.is_some()).map_err(|error| read_fault(&error))
+        }
+        .boxed()
+    }
+
+    fn of_user(&self, user: &UserId, now: Wall) -> Answer<Vec<LogIn>> {
+        let (pool, user) = (self.readers.clone(), user.stored());
+        async move {
+            let rows = sqlx::query(
+                "SELECT * FROM log_in WHERE user_id = ? AND ended = 0 AND ends_at > ?
+                 ORDER BY began_at DESC, session_id DESC",
+            )
+            .bind(user)
+            .bind(now.stored())
+            .fetch_all(&pool)
+            .await;
+            rows.and_then(|rows| rows.iter().map(log_in).collect())
+                .map_err(|error| read_fault(&error))
+        }
+        .boxed()
+    }
+
+    fn has_come_from(&self, user: &UserId, place: &str) -> Answer<bool> {
+        let (pool, user, place) = (self.readers.clone(), user.stored(), place.to_owned());
+        async move {
+            let row = sqlx::query("SELECT 1 FROM log_in WHERE user_id = ? AND place = ? LIMIT 1")
+                .bind(user)
+                .bind(place)
+                .fetch_optional(&pool)
+                .await;
+            row.map(|row| row.is_some()).map_err(|error| read_fault(&error))
+        }
+        .boxed()
+    }
+
+    fn forget(&self, now: Wall) -> Answer<u64> {
+        let forgot = |wrote| match wrote {
+            Wrote::Forgot(rows) => Ok(rows),
+            _ => Err(Fault::Refused),
+        };
+        self.write(Side::ForgetSessions(now)).map(move |wrote| wrote.and_then(forgot)).boxed()
+    }
+}
+
+pub(crate) async fn begin(conn: &mut SqliteConnection, log_in: &LogIn) -> Result<(), sqlx::Error> {
+    let Family { key, user_id, session_id, current, previous, .. } = &log_in.family;
+    let guest = log_in.guest.as_ref().map(serde_json::to_string).transpose();
+    let guest = guest.map_err(|error| sqlx::Error::Encode(error.into()))?;
+    sqlx::query(
+        "INSERT INTO log_in (key, user_id, session_id, current, previous, began_at, rotated_at,
+                             ends_at, ended, credence, place, guest)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(key.stored())
+    .bind(user_id.stored())
+    .bind(session_id.stored())
+    .bind(current.stored())
+    .bind(previous.map(|digest| digest.stored()))
+    .bind(log_in.family.began_at.stored())
+    .bind(log_in.family.rotated_at.stored())
+    .bind(log_in.family.ends_at.stored())
+    .bind(i64::from(log_in.family.ended))
+    .bind(log_in.by.stored())
+    .bind(log_in.place.clone())
+    .bind(guest)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The writer's transaction holds the family still while the core decides.
+pub(crate) async fn refresh(
+    conn: &mut SqliteConnection,
+    refresh: &Refresh,
+) -> Result<Option<Refreshed>, sqlx::Error> {
+    let found = sqlx::query("SELECT * FROM log_in WHERE key = ?")
+        .bind(refresh.key.stored())
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(row) = found else { return Ok(None) };
+    let mut log_in = log_in(&row)?;
+    let before = log_in.family.clone();
+    let verdict = log_in.family.present(&refresh.presented);
+    let family = &log_in.family;
+    if *family != before {
+        sqlx::query(
+            "UPDATE log_in SET current = ?2, previous = ?3, rotated_at = ?4, ended = ?5
+             WHERE key = ?1",
+        )
+        .bind(family.key.stored())
+        .bind(family.current.stored())
+        .bind(family.previous.map(|digest| digest.stored()))
+        .bind(family.rotated_at.stored())
+        .bind(i64::from(family.ended))
+        .execute(&mut *conn)
+        .await?;
+    }
+    if verdict == RefreshVerdict::Reused {
+        revoke(conn, &family.user_id, family.session_id, refresh.until).await?;
+    }
+    Ok(Some(Refreshed { log_in, verdict }))
+}
+
+pub(crate) async fn revoke(
+    conn: &mut SqliteConnection,
+    user: &UserId,
+    session_id: SessionId,
+    until: Wall,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE log_in SET ended = 1 WHERE user_id = ? AND session_id = ?")
+        .bind(user.stored())
+        .bind(session_id.stored())
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query(
+        "INSERT INTO revoked_session (user_id, session_id, until) VALUES (?, ?, ?)
+         ON CONFLICT (user_id, session_id) DO UPDATE SET until = max(until, excluded.until)",
+    )
+    .bind(user.stored())
+    .bind(session_id.stored())
+    .bind(until.stored())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn revoke_all(
+    conn: &mut SqliteConnection,
+    user: &UserId,
+    but: Option<SessionId>,
+    until: Wall,
+) -> Result<Vec<SessionId>, sqlx::Error> {
+    let rows = sqlx::query("SELECT session_id FROM log_in WHERE user_id = ? AND ended = 0")
+        .bind(user.stored())
+        .fetch_all(&mut *conn)
+        .await?;
+    let mut ended = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let session_id = get(row, "session_id")?;
+        if Some(session_id) != but {
+            revoke(conn, user, session_id, until).await?;
+            ended.push(session_id);
+        }
+    }
+    ended.sort_unstable();
+    Ok(ended)
+}
+
+pub(crate) async fn forget(conn: &mut SqliteConnection, now: Wall) -> Result<u64, sqlx::Error> {
+    let log_ins = sqlx::query("DELETE FROM log_in WHERE ends_at <= ?")
+        .bind(now.stored())
+        .execute(&mut *conn)
+        .await?;
+    let revoked = sqlx::query("DELETE FROM revoked_session WHERE until <= ?")
+        .bind(now.stored())
+        .execute(conn)
+        .await?;
+    Ok(log_ins.rows_affected() + revoked.rows_affected())
+}
+
+fn log_in(row: &SqliteRow) -> Result<LogIn, sqlx::Error> {
+    let guest: Option<String> = row.try_get("guest")?;
+    let guest: Option<Guest> = guest
+        .map(|json| serde_json::from_str(&json))
+        .transpose()
+        .map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok(LogIn {
+        family: Family {
+            key: get(row, "key")?,
+            user_id: get(row, "user_id")?,
+            session_id: get(row, "session_id")?,
+            current: get(row, "current")?,
+            previous: get_optional(row, "previous")?,
+            began_at: get(row, "began_at")?,
+            rotated_at: get(row, "rotated_at")?,
+            ends_at: get(row, "ends_at")?,
+            ended: row.try_get::<i64, _>("ended")? != 0,
+        },
+        by: get(row, "credence")?,
+        place: row.try_get("place")?,
+        guest,
+    })
+}

@@ -1,0 +1,78 @@
+//! Ways out: of this log-in, of all.
+
+use super::{Refreshing, place, with};
+use crate::api::{json, reply};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::request::{self, Caller, caller, signed_in};
+use goldenpath_core::connection::Identity;
+use http::StatusCode;
+use http::header::HeaderMap;
+use serde_json::json as value;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::reply::Response as Reply;
+
+pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
+    let here = warp::path!("api" / "auth" / "logout")
+        .and(warp::post())
+        .and(warp::header::headers_cloned())
+        .and(request::json(app))
+        .and(with(app))
+        .and(caller())
+        .then(|headers: HeaderMap, body, app: App, caller| async move {
+            reply(caller, leave(&app, &headers, body, caller).await)
+        });
+    let older = warp::path!("auth" / "logout")
+        .and(warp::post())
+        .and(warp::header::headers_cloned())
+        .and(request::json(app))
+        .and(with(app))
+        .and(caller())
+        .then(|headers: HeaderMap, body, app: App, caller: Caller| async move {
+            // Clients of the replaced system count on 200 (F39 still holds for who can be told).
+            match leave(&app, &headers, body, caller).await {
+                Ok(reply) => reply,
+                Err(_) => left(None),
+            }
+        });
+    let everywhere = warp::path!("api" / "auth" / "logout-all")
+        .and(warp::post())
+        .and(signed_in(app))
+        .and(with(app))
+        .and(caller())
+        .then(|identity, app: App, caller| async move {
+            reply(caller, everywhere(&app, &identity, caller).await)
+        });
+    here.or(older).unify().or(everywhere).unify().boxed()
+}
+
+/// By the access token; by the refresh token for those whose access token is over.
+async fn leave(
+    app: &App,
+    headers: &HeaderMap,
+    body: Refreshing,
+    caller: Caller,
+) -> Result<Reply, Problem> {
+    let (identities, registry) = (&app.0.identities, &app.0.connections.registry);
+    match (request::identity(app, headers).await, body.token()) {
+        (Ok(identity), _) => identities.log_out(&identity, &place(caller), registry).await?,
+        (Err(_), Some(token)) => identities.log_out_with(&token, &place(caller), registry).await?,
+        (Err(problem), None) => return Err(problem),
+    }
+    Ok(left(None))
+}
+
+async fn everywhere(app: &App, identity: &Identity, caller: Caller) -> Result<Reply, Problem> {
+    let registry = &app.0.connections.registry;
+    let ended = app.0.identities.log_out_everywhere(identity, &place(caller), registry).await?;
+    Ok(left(Some(ended)))
+}
+
+fn left(sessions: Option<usize>) -> Reply {
+    let mut body = value!({ "success": true, "message": "logged out" });
+    if let Some(sessions) = sessions {
+        body["sessions_ended"] = sessions.into();
+    }
+    json(StatusCode::OK, &body)
+}

@@ -1,0 +1,130 @@
+//! Ways in without a password, and where they exist at all.
+
+use crate::wire::Secret;
+
+/// Where this server runs; production forbids what only tests may do (SAFE-01).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Environment {
+    /// A developer's machine.
+    Development,
+    /// A test run.
+    Test,
+    /// Like production, for trying out.
+    Staging,
+    /// The real thing.
+    Production,
+}
+
+impl Environment {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Development, Self::Test, Self::Staging, Self::Production];
+
+    /// The word in settings and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Test => "test",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        }
+    }
+
+    /// Whether the rules of production apply.
+    #[must_use]
+    pub const fn is_production(self) -> bool {
+        matches!(self, Self::Production)
+    }
+
+    /// Whether anybody may become anybody by asking.
+    //= specs/auth.md#auth-47
+    //# A log-in without a credential MUST NOT be given outside development and test.
+    #[must_use]
+    pub const fn has_dev_login(self) -> bool {
+        matches!(self, Self::Development | Self::Test)
+    }
+}
+
+/// Why the E2E key does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BypassRefusal {
+    /// It is not the key.
+    Invalid,
+    /// No key was presented.
+    Missing,
+    /// This server has no key (F15: another thing than a wrong one).
+    NotConfigured,
+    /// In production there is no such door.
+    Production,
+}
+
+/// Whether the key opens. It is the only thing that counts: no other header, and no token without a
+/// signature (F16).
+///
+/// # Errors
+/// Why not.
+//= specs/auth.md#auth-46
+//# The E2E key MUST open nothing in production, nothing where none is configured, and nothing when
+//# it is missing or wrong; and each of these MUST be told apart.
+pub fn check_bypass(
+    environment: Environment,
+    configured: Option<&Secret>,
+    presented: Option<&Secret>,
+) -> Result<(), BypassRefusal> {
+    if environment.is_production() {
+        return Err(BypassRefusal::Production);
+    }
+    let configured = configured.ok_or(BypassRefusal::NotConfigured)?;
+    let presented = presented.filter(|key| !key.0.is_empty()).ok_or(BypassRefusal::Missing)?;
+    if same(configured.0.as_bytes(), presented.0.as_bytes()) {
+        Ok(())
+    } else {
+        Err(BypassRefusal::Invalid)
+    }
+}
+
+/// Compares in a time that says nothing about where they differ.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let differing = a.iter().zip(b).fold(0, |seen, (a, b)| seen | (a ^ b));
+    core::hint::black_box(differing) == 0 && a.len() == b.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    //= specs/auth.md#auth-46
+    //= type=test
+    //# The E2E key MUST open nothing in production, nothing where none is configured, and nothing when
+    //# it is missing or wrong; and each of these MUST be told apart.
+    #[test]
+    fn f15_every_way_of_having_no_right_key_has_its_own_name() {
+        use BypassRefusal::{Invalid, Missing, NotConfigured, Production};
+        let key = Secret("a key of sixteen".into());
+        let others =
+            ["", "a key of sixtee", "a key of sixteen ", "A key of sixteen", "b key of sixteen"];
+        let wrong: alloc::vec::Vec<Secret> = others.iter().map(|k| Secret((*k).into())).collect();
+        for environment in Environment::ALL {
+            let check = |ours, theirs| check_bypass(environment, ours, theirs);
+            let unless_production =
+                |verdict| if environment.is_production() { Err(Production) } else { verdict };
+            assert_eq!(check(Some(&key), Some(&key)), unless_production(Ok(())));
+            assert_eq!(check(Some(&key), None), unless_production(Err(Missing)));
+            assert_eq!(check(Some(&key), Some(&wrong[0])), unless_production(Err(Missing)));
+            assert_eq!(check(None, Some(&key)), unless_production(Err(NotConfigured)));
+            assert_eq!(check(None, None), unless_production(Err(NotConfigured)));
+            for wrong in &wrong[1..] {
+                assert_eq!(check(Some(&key), Some(wrong)), unless_production(Err(Invalid)));
+            }
+        }
+    }
+
+    //= specs/auth.md#auth-47
+    //= type=test
+    //# A log-in without a credential MUST NOT be given outside development and test.
+    #[test]
+    fn the_door_for_developers_is_only_in_their_houses() {
+        let doors = Environment::ALL.map(Environment::has_dev_login);
+        assert_eq!(doors, [true, true, false, false]);
+    }
+}

@@ -1,0 +1,163 @@
+//! Log-ins, their refresh tokens, and who was let in.
+
+use crate::on_every_store;
+use crate::world::World;
+use goldenpath_core::auth::{Digest, Family, Presented, RefreshPolicy, RefreshVerdict};
+use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::time::{Millis, Wall};
+use goldenpath_core::wire::ErrorCode;
+use goldenpath_runtime::ports::{
+    AuditAction, AuditOutcome, AuditRecord, Credence, Guest, LogIn, Refresh,
+};
+
+const POLICY: RefreshPolicy =
+    RefreshPolicy { grace: Millis(30), idle: Millis(1_000), lifetime: Millis(10_000) };
+const UNTIL: Wall = Wall(50_000);
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+fn digest(n: u8) -> Digest {
+    Digest([n; 32])
+}
+
+/// The log-in of a user, whose family and first half are called by one number.
+fn log_in(name: &str, n: u8, at: u64) -> LogIn {
+    let first = [digest(n), digest(n)];
+    let session_id = SessionId(u128::from(n));
+    LogIn {
+        family: Family::begin(user(name), session_id, first, Wall(at), POLICY),
+        by: Credence::Password,
+        place: format!("192.0.2.{n}"),
+        guest: None,
+    }
+}
+
+fn refresh(n: u8, half: u8, next: u8, at: u64) -> Refresh {
+    let (half, next) = (digest(half), digest(next));
+    let presented = Presented { half, next, at: Wall(at), policy: POLICY };
+    Refresh { key: digest(n), presented, until: UNTIL }
+}
+
+on_every_store! {
+    async fn a_refresh_token_is_used_once_and_its_reuse_revokes_the_session(world: &mut World) {
+        let ada = user("ada");
+        world.sessions.begin(log_in("ada", 1, 100)).await.unwrap();
+        let first = world.sessions.refresh(refresh(1, 1, 2, 200)).await.unwrap().unwrap();
+        assert_eq!(first.verdict, RefreshVerdict::Rotated);
+        assert_eq!(first.log_in.family.current, digest(2));
+        world.restart().await;
+        let second = world.sessions.refresh(refresh(1, 2, 3, 300)).await.unwrap().unwrap();
+        assert_eq!(second.verdict, RefreshVerdict::Rotated);
+        assert_eq!(world.sessions.is_revoked(&ada, SessionId(1)).await, Ok(false));
+        let stolen = world.sessions.refresh(refresh(1, 1, 4, 301)).await.unwrap().unwrap();
+        assert_eq!(stolen.verdict, RefreshVerdict::Reused);
+        world.restart().await;
+        assert_eq!(world.sessions.is_revoked(&ada, SessionId(1)).await, Ok(true));
+        let after = world.sessions.refresh(refresh(1, 3, 5, 302)).await.unwrap().unwrap();
+        assert_eq!(after.verdict, RefreshVerdict::Ended);
+        assert_eq!(world.sessions.refresh(refresh(9, 1, 2, 1)).await, Ok(None));
+    }
+
+    async fn of_two_uses_at_once_one_is_the_second(world: &mut World) {
+        world.sessions.begin(log_in("ada", 1, 100)).await.unwrap();
+        let uses = (2..10).map(|next| world.sessions.refresh(refresh(1, 1, next, 200)));
+        let verdicts = futures_util::future::join_all(uses).await;
+        let rotated = verdicts
+            .iter()
+            .filter(|v| v.as_ref().unwrap().as_ref().unwrap().verdict == RefreshVerdict::Rotated);
+        assert_eq!(rotated.count(), 1);
+    }
+
+    async fn leaving_everywhere_ends_what_is_ones_own_but_perhaps_one(world: &mut World) {
+        let (ada, bob) = (user("ada"), user("bob"));
+        for (name, n) in [("ada", 1), ("ada", 2), ("ada", 3), ("bob", 4)] {
+            world.sessions.begin(log_in(name, n, 100 + u64::from(n))).await.unwrap();
+        }
+        let of_ada = world.sessions.of_user(&ada, Wall(200)).await.unwrap();
+        assert_eq!(of_ada, [log_in("ada", 3, 103), log_in("ada", 2, 102), log_in("ada", 1, 101)]);
+        let ended = world.sessions.revoke_all(&ada, Some(SessionId(2)), UNTIL).await;
+        assert_eq!(ended, Ok(vec![SessionId(1), SessionId(3)]));
+        world.restart().await;
+        let left = world.sessions.of_user(&ada, Wall(200)).await.unwrap();
+        assert_eq!(left, [log_in("ada", 2, 102)]);
+        for (who, session, revoked) in [(&ada, 1, true), (&ada, 2, false), (&bob, 4, false)] {
+            assert_eq!(world.sessions.is_revoked(who, SessionId(session)).await, Ok(revoked));
+        }
+        // One that is ended by itself goes the same way.
+        world.sessions.revoke(&bob, SessionId(4), UNTIL).await.unwrap();
+        let used = world.sessions.refresh(refresh(4, 4, 5, 200)).await.unwrap().unwrap();
+        assert_eq!(used.verdict, RefreshVerdict::Ended);
+        assert_eq!(world.sessions.of_user(&bob, Wall(200)).await, Ok(vec![]));
+    }
+
+    async fn a_guest_is_remembered_and_so_is_where_a_user_came_from(world: &mut World) {
+        let guest = Guest {
+            name: "Test".into(),
+            email: Some("t@example.org".into()),
+            permissions: vec!["audit:read".into()],
+        };
+        let log_in = LogIn { guest: Some(guest), by: Credence::E2e, ..log_in("e2e-t", 7, 100) };
+        world.sessions.begin(log_in.clone()).await.unwrap();
+        world.restart().await;
+        let tester = user("e2e-t");
+        assert_eq!(world.sessions.of_user(&tester, Wall(200)).await, Ok(vec![log_in]));
+        assert_eq!(world.sessions.has_come_from(&tester, "192.0.2.7").await, Ok(true));
+        assert_eq!(world.sessions.has_come_from(&tester, "192.0.2.8").await, Ok(false));
+        assert_eq!(world.sessions.has_come_from(&user("x"), "192.0.2.7").await, Ok(false));
+    }
+
+    async fn what_has_ended_by_itself_is_forgotten_and_nothing_else(world: &mut World) {
+        let ada = user("ada");
+        world.sessions.begin(log_in("ada", 1, 100)).await.unwrap();
+        world.sessions.begin(log_in("ada", 2, 5_000)).await.unwrap();
+        world.sessions.revoke(&ada, SessionId(3), Wall(9_000)).await.unwrap();
+        // A later revocation of the same session is kept as long as the later one says.
+        world.sessions.revoke(&ada, SessionId(4), Wall(20_000)).await.unwrap();
+        world.sessions.revoke(&ada, SessionId(4), Wall(9_000)).await.unwrap();
+        assert_eq!(world.sessions.forget(Wall(8_999)).await, Ok(0));
+        assert_eq!(world.sessions.forget(Wall(10_100)).await, Ok(2));
+        assert_eq!(world.sessions.is_revoked(&ada, SessionId(3)).await, Ok(false));
+        assert_eq!(world.sessions.is_revoked(&ada, SessionId(4)).await, Ok(true));
+        let left = world.sessions.of_user(&ada, Wall(0)).await.unwrap();
+        assert_eq!(left, [log_in("ada", 2, 5_000)]);
+    }
+
+    async fn records_are_kept_in_order_and_read_from_the_end(world: &mut World) {
+        let record = |at: u64| AuditRecord {
+            at: Wall(at),
+            action: AuditAction::LogIn,
+            outcome: AuditOutcome::Refused,
+            reason: Some(ErrorCode::Unauthorized),
+            by: Some(Credence::Password),
+            user_id: Some(user("ada")),
+            session_id: Some(SessionId(7)),
+            place: Some("192.0.2.1".into()),
+            times: 3,
+        };
+        let bare = AuditRecord {
+            outcome: AuditOutcome::Accepted,
+            reason: None,
+            by: None,
+            user_id: None,
+            session_id: None,
+            place: None,
+            ..record(3)
+        };
+        world.audit.append(vec![record(1), record(2)]).await.unwrap();
+        world.audit.append(vec![bare.clone()]).await.unwrap();
+        world.restart().await;
+        let rows = world.audit.read(None, 2).await.unwrap();
+        let rows: Vec<_> = rows.into_iter().map(|row| (row.n, row.record)).collect();
+        assert_eq!(rows, [(3, bare), (2, record(2))]);
+        let rest = world.audit.read(Some(2), 10).await.unwrap();
+        assert_eq!(rest.iter().map(|row| row.n).collect::<Vec<_>>(), [1]);
+        assert_eq!(world.audit.forget_before(Wall(2)).await, Ok(1));
+        assert_eq!(world.audit.read(None, 10).await.unwrap().len(), 2);
+        // A number is never used again.
+        world.audit.forget_before(Wall(100)).await.unwrap();
+        world.audit.append(vec![record(9)]).await.unwrap();
+        assert_eq!(world.audit.read(None, 10).await.unwrap()[0].n, 4);
+    }
+}
