@@ -140,6 +140,15 @@ ids! {
     ToolCallId = "tc_";
 }
 
+impl ThreadId {
+    /// The thread that has a connection's name: where an older client's messages go, made with the
+    /// first of them.
+    #[must_use]
+    pub const fn of(connection_id: ConnectionId) -> Self {
+        Self(connection_id.0)
+    }
+}
+
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident up to $max:literal;)*) => {$(
         $(#[$doc])*

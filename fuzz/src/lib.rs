@@ -14,6 +14,7 @@ mod handshake;
 mod import_file;
 mod json_rpc;
 mod ledger;
+mod older;
 mod token;
 mod world;
 
@@ -23,6 +24,7 @@ pub use connection::connection;
 pub use handshake::handshake;
 pub use import_file::import_file;
 pub use json_rpc::json_rpc;
+pub use older::older;
 pub use token::token;
 pub use world::world;
 
@@ -37,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     ("handshake", handshake),
     ("import_file", import_file),
     ("json_rpc", json_rpc),
+    ("older", older),
     ("token", token),
     ("world", world),
 ];

@@ -97,6 +97,11 @@ fn the_corpus_of_json_rpc_keeps_its_promises() {
 }
 
 #[test]
+fn the_corpus_of_older_keeps_its_promises() {
+    replay_of("older");
+}
+
+#[test]
 fn the_corpus_of_token_keeps_its_promises() {
     replay_of("token");
 }

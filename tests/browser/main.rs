@@ -6,6 +6,7 @@ mod browser;
 mod data;
 mod golden_path;
 mod leaving;
+mod older;
 #[path = "../oidc/provider.rs"]
 #[allow(dead_code, reason = "other suites use the rest of it")]
 mod provider;

@@ -76,6 +76,16 @@ impl Problem {
         }
     }
 
+    /// Whether a part of the server is not there now.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    /// What is wrong.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Nothing lives at this address.
     pub(crate) fn not_found() -> Self {
         Self::http(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")

@@ -83,7 +83,7 @@ impl Authenticating {
     pub(super) fn text(mut self, text: &str, context: &mut Context) -> State {
         let frame = match context.hear(text) {
             Heard::Frame(frame) => frame,
-            Heard::Refused => return State::Authenticating(self),
+            Heard::Answered => return State::Authenticating(self),
             Heard::Enough(closed) => return closed,
         };
         //= specs/connection.md#conn-01

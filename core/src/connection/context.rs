@@ -1,17 +1,20 @@
 //! What all states of a connection share: its bounds, its counters, its voice.
 
+use super::older::Translator;
 use super::rate::{Cost, Rate};
 use super::{Closed, Output, State};
 use crate::auth::EndReason;
 use crate::fault::End;
+use crate::handshake::Dialect;
 use crate::id::{ConnectionId, EffectId, RequestId};
 use crate::limits::Limits;
 use crate::seed::Seed;
 use crate::time::{Millis, Mono, Now};
 use crate::wire::{
-    Announced, ClientBody, ClientFrame, CloseCode, ErrorCode, ErrorFrame, Naming, Refused, Reply,
-    ServerFrame, decode,
+    Announced, ClientBody, ClientFrame, CloseCode, ErrorCode, ErrorFrame, Frame, Naming, Refused,
+    Reply, ServerFrame, decode, older,
 };
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -34,6 +37,8 @@ pub(super) struct Context {
     pub(super) attached: bool,
     /// The parts that are not available.
     pub(super) degraded: Vec<String>,
+    /// Speaks for a client of the older dialect.
+    pub(super) older: Option<Box<Translator>>,
     effects: EffectId,
     outputs: VecDeque<Output>,
     seed: Seed,
@@ -47,8 +52,8 @@ pub(super) struct Context {
 pub(super) enum Heard {
     /// Something to handle.
     Frame(ClientFrame),
-    /// It was refused and its sender told.
-    Refused,
+    /// Nothing more to do: it was answered, or refused and its sender told.
+    Answered,
     /// It was one too many.
     Enough(State),
 }
@@ -56,10 +61,15 @@ pub(super) enum Heard {
 impl Context {
     pub(super) fn new(
         connection_id: ConnectionId,
+        dialect: Dialect,
         limits: Arc<Limits>,
         seed: Seed,
         now: Now,
     ) -> Self {
+        let older = match dialect {
+            Dialect::GoldenV1 => None,
+            Dialect::Older => Some(Box::new(Translator::new(connection_id, &limits))),
+        };
         Self {
             rate: Rate::full(now.mono, &limits),
             limits,
@@ -70,6 +80,7 @@ impl Context {
             upgraded: false,
             attached: false,
             degraded: Vec::new(),
+            older,
             effects: EffectId::default(),
             outputs: VecDeque::new(),
             seed,
@@ -85,7 +96,26 @@ impl Context {
     }
 
     pub(super) fn put(&mut self, output: Output) {
-        self.outputs.push_back(output);
+        match output {
+            Output::Send(frame) if self.older.is_some() => {
+                self.in_older(|older, now| older.say(now, &frame));
+            }
+            output @ (Output::Close(_) | Output::Detach | Output::Ended(_)) => {
+                self.in_older(|older, _| older.last_words());
+                self.outputs.push_back(output);
+            }
+            output => self.outputs.push_back(output),
+        }
+    }
+
+    /// Until when something is held back, if anything may be.
+    pub(super) fn holds_until(&self) -> Option<Mono> {
+        self.older.as_ref().and_then(|older| older.deadline())
+    }
+
+    /// Says what was held back long enough.
+    pub(super) fn release(&mut self) {
+        self.in_older(Translator::timeout);
     }
 
     pub(super) fn take_output(&mut self) -> Option<Output> {
@@ -114,9 +144,19 @@ impl Context {
     pub(super) fn hear(&mut self, text: &str) -> Heard {
         let naming = Naming { connection_id: self.connection_id, nth: self.frames };
         self.frames += 1;
-        let decoded = decode(text, &self.limits, naming);
-        let (cost, reply) = match &decoded {
-            Ok(frame) => (cost_of(&frame.body), &frame.reply),
+        let read = match &mut self.older {
+            Some(older) => older.read(text, &self.limits, naming),
+            None => decode(text, &self.limits, naming)
+                .map(|frame| older::Heard::Frame { frame, run_name: None }),
+        };
+        // What is held waits for an acknowledgement and for nothing else.
+        if !matches!(read, Ok(older::Heard::Acknowledged)) {
+            self.in_older(|older, _| older.open());
+        }
+        let (cost, reply) = match &read {
+            Ok(older::Heard::Acknowledged) => (Cost::Light, &Reply::None),
+            Ok(older::Heard::Frame { frame, .. }) => (cost_of(&frame.body), &frame.reply),
+            Ok(older::Heard::Unknown { reply, .. }) => (Cost::Message, reply),
             Err(refused) => (Cost::Message, &refused.reply),
         };
         if let Err(retry_after) = self.rate.pay(self.now.mono, cost, &self.limits) {
@@ -124,12 +164,30 @@ impl Context {
             return self.too_fast(&reply, retry_after);
         }
         self.rate_refusals = 0;
-        match decoded {
-            Ok(frame) => {
+        match read {
+            Ok(older::Heard::Acknowledged) => {
+                self.in_older(|older, now| older.acknowledged(now));
+                Heard::Answered
+            }
+            Ok(older::Heard::Frame { frame, .. }) => {
                 self.violations = 0;
                 Heard::Frame(frame)
             }
+            Ok(older::Heard::Unknown { reply, received_type }) => {
+                self.in_older(|_, now| Translator::unknown(&reply, &received_type, now));
+                Heard::Answered
+            }
             Err(refused) => self.misunderstood(&refused),
+        }
+    }
+
+    fn in_older(&mut self, say: impl FnOnce(&mut Translator, Now) -> Vec<Frame>) {
+        if let Some(older) = &mut self.older {
+            let frames = say(older, self.now);
+            self.outputs.extend(frames.into_iter().map(Output::Send));
+            while let Some(body) = older.errand() {
+                self.outputs.push_back(Output::Forward { reply: Reply::None, body });
+            }
         }
     }
 
@@ -214,7 +272,7 @@ impl Context {
         if self.rate_refusals == 1 {
             self.say(&Reply::None, &ServerFrame::RateLimit { retry_after });
         }
-        Heard::Refused
+        Heard::Answered
     }
 
     //= specs/connection.md#conn-10
@@ -238,7 +296,7 @@ impl Context {
             return Heard::Enough(self.close(CloseCode::ProtocolViolated, None));
         }
         self.say(&refused.reply, &ServerFrame::Error(error));
-        Heard::Refused
+        Heard::Answered
     }
 }
 

@@ -16,6 +16,7 @@
 mod authenticating;
 mod context;
 mod io;
+mod older;
 mod rate;
 mod ready;
 mod upgrading;
@@ -27,7 +28,7 @@ use crate::fault::End;
 use crate::id::ConnectionId;
 use crate::limits::Limits;
 use crate::seed::Seed;
-use crate::time::{Millis, Mono, Now};
+use crate::time::{Millis, Mono, Now, earliest};
 use crate::wire::{CloseCode, Reply, ServerFrame};
 use alloc::sync::Arc;
 use authenticating::Authenticating;
@@ -61,7 +62,8 @@ impl Connection {
     /// A connection whose upgrade was accepted; the 101 is not sent yet.
     #[must_use]
     pub fn new(opening: Opening, limits: Arc<Limits>, seed: Seed, now: Now) -> Self {
-        let context = Context::new(opening.connection_id, limits, seed, now);
+        let dialect = opening.accepted.dialect;
+        let context = Context::new(opening.connection_id, dialect, limits, seed, now);
         Self { context, state: State::Upgrading(Upgrading::new(opening)) }
     }
 
@@ -137,13 +139,14 @@ impl Connection {
     //= specs/connection.md#conn-19
     //# A connection that is left alone MUST end by itself after a finite number of wake-ups.
     fn deadline(&self) -> Option<Mono> {
-        match &self.state {
-            State::Upgrading(_) => Some(Upgrading::give_up_at(&self.context)),
-            State::Authenticating(state) => Some(state.deadline(&self.context)),
-            State::Ready(state) => Some(state.deadline(&self.context)),
-            State::Draining(state) => Some(state.deadline(&self.context)),
-            State::Closed(_) => None,
-        }
+        let deadline = match &self.state {
+            State::Upgrading(_) => Upgrading::give_up_at(&self.context),
+            State::Authenticating(state) => state.deadline(&self.context),
+            State::Ready(state) => state.deadline(&self.context),
+            State::Draining(state) => state.deadline(&self.context),
+            State::Closed(_) => return None,
+        };
+        earliest(Some(deadline), self.context.holds_until())
     }
 }
 

@@ -85,7 +85,7 @@ impl Ready {
     pub(super) fn text(self, text: &str, context: &mut Context) -> State {
         self.while_known(context, |this, context| match context.hear(text) {
             Heard::Frame(frame) => this.frame(frame, context),
-            Heard::Refused => State::Ready(this),
+            Heard::Answered => State::Ready(this),
             Heard::Enough(closed) => closed,
         })
     }
@@ -149,7 +149,11 @@ impl Ready {
             context.say(&Reply::None, &ServerFrame::Ping { heads: self.heads.clone() });
         }
         self.session.handle_timeout(context.now);
-        self.listen_to_session(context)
+        let state = self.listen_to_session(context);
+        if let State::Ready(_) = state {
+            context.release();
+        }
+        state
     }
 
     pub(super) fn deadline(&self, context: &Context) -> Mono {

@@ -5,6 +5,8 @@ mod bounds;
 mod credentials;
 mod last_words;
 mod matrix;
+mod older;
+mod older_matrix;
 mod properties;
 mod requirements;
 mod rig;

@@ -115,14 +115,48 @@ impl Hub {
         }
     }
 
+    /// Nobody has the thread. The one that has the connection's own name begins with a message to it;
+    /// whatever else is said to it waits until then.
+    //= specs/wire.md#wire-52
+    //# A message to the thread that has the name of its connection MUST open that thread when there is
+    //# none yet.
+    fn open_own(
+        &mut self,
+        now: Now,
+        thread_id: ThreadId,
+        connection_id: ConnectionId,
+        reply: Reply,
+        body: ClientBody,
+    ) {
+        match body {
+            ClientBody::UserMessage(message) if thread_id == ThreadId::of(connection_id) => {
+                match self.threads.get(&thread_id) {
+                    None => self.open_unwritten(now, thread_id, &title_of(&message.content)),
+                    Some(Thread::Open(open)) if open.ops.len() < self.limits.waiting_commands => {}
+                    Some(Thread::Loading(_) | Thread::Open(_)) => {
+                        let error =
+                            ErrorFrame::new(ErrorCode::Overloaded, "too many messages wait");
+                        return self.refuse(connection_id, &reply, error);
+                    }
+                }
+                self.push_message(now, thread_id, connection_id, reply, message);
+            }
+            _ => self.refuse(connection_id, &reply, no_thread()),
+        }
+    }
+
     /// A thread of ours that the store does not have yet.
     fn open_new(&mut self, now: Now, title: &str) -> ThreadId {
         let thread_id = ThreadId::draw(&mut self.seed, now.wall);
+        self.open_unwritten(now, thread_id, title);
+        thread_id
+    }
+
+    fn open_unwritten(&mut self, now: Now, thread_id: ThreadId, title: &str) {
         // The first epoch says when the log began, so that a log made anew after a wipe has another.
         let epoch = Epoch((now.wall.0 / 1000) as u32);
         let open = Open::new(Log::new(epoch, Seq::ZERO), String::from(title), false);
         self.threads.insert(thread_id, Thread::Open(open));
-        thread_id
     }
 
     fn push_message(
@@ -177,7 +211,7 @@ impl Hub {
                 self.refuse(connection_id, &reply, error);
             }
             Some(Thread::Open(_)) | None => {
-                self.refuse(connection_id, &reply, no_thread());
+                self.open_own(now, thread_id, connection_id, reply, body);
             }
         }
     }
@@ -263,8 +297,8 @@ impl Hub {
             Ok(_) => {
                 self.threads.remove(&thread_id);
                 self.resume_thread(thread_id, Some(ErrorCode::ThreadNotFound));
-                for (connection_id, reply, _) in waiting {
-                    self.refuse(connection_id, &reply, no_thread());
+                for (connection_id, reply, body) in waiting {
+                    self.open_own(now, thread_id, connection_id, reply, body);
                 }
             }
             Err(_) => {

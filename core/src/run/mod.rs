@@ -46,7 +46,7 @@ mod result_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use grammar::{Closing, Desk, Grammar, OpenAgent, OpenTool, Violation};
 pub use io::{

@@ -2,7 +2,7 @@
 
 use super::testing::*;
 use super::*;
-use crate::wire::AgentStatus;
+use crate::wire::{AgentStatus, Entry};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -400,6 +400,32 @@ fn limits() -> impl Strategy<Value = Limits> {
         effects_per_run,
         ..Limits::default()
     })
+}
+
+/// The log of any run, from its plan to its end: agents that fail and fall silent, a cancel, crashes.
+pub(crate) fn any_log() -> impl Strategy<Value = Vec<Entry>> {
+    let cancel_after = prop::option::of(0..40usize);
+    let crash = prop::option::of((0..25usize, 0..40usize));
+    (scripts(), tools(), limits(), cancel_after, crash).prop_map(
+        |(scripts, tools, limits, cancel_after, crash)| {
+            let mut world = World::new(scripts, tools, limits);
+            if let Some((steps, keep)) = crash {
+                for _ in 0..steps {
+                    world.step();
+                }
+                let keep = keep.min(world.log.len());
+                world.crash(keep);
+            }
+            for _ in 0..cancel_after.unwrap_or(0) {
+                world.step();
+            }
+            if cancel_after.is_some() {
+                world.input(Input::Cancel(CancelReason::User));
+            }
+            world.finish();
+            world.log
+        },
+    )
 }
 
 proptest! {

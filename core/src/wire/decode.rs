@@ -78,6 +78,11 @@ impl Refused {
 //= specs/wire.md#wire-01
 //# Reading a frame MUST NOT panic, whatever its text.
 pub fn decode(text: &str, limits: &Limits, naming: Naming) -> Result<ClientFrame, Refused> {
+    open_text(text, limits)?.read(limits, naming)
+}
+
+/// Takes a text frame apart, whatever it is about.
+pub(super) fn open_text<'a>(text: &'a str, limits: &Limits) -> Result<Envelope<'a>, Refused> {
     //= specs/wire.md#wire-03
     //# A message above the limit of bytes MUST be refused as `message_too_large`.
     if text.len() > limits.message_bytes {
@@ -86,14 +91,7 @@ pub fn decode(text: &str, limits: &Limits, naming: Naming) -> Result<ClientFrame
     }
     let object: Object<'_> =
         serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
-    let envelope =
-        if object.contains_key("jsonrpc") { jsonrpc::open(object)? } else { open(object)? };
-    let Envelope { reply, word, fields } = envelope;
-    read(&word, &fields, &reply, limits, naming)
-        .map(|(body, claimed_user)| ClientFrame { reply: reply.clone(), body, claimed_user })
-        //= specs/wire.md#wire-09
-        //# A refusal MUST name the frame it is about, as far as that could be read.
-        .map_err(|wrong| Refused { reply, fault: wrong.fault, field: wrong.field })
+    if object.contains_key("jsonrpc") { jsonrpc::open(object) } else { open(object) }
 }
 
 /// A frame taken apart: how it is answered, what it is, and what it carries.
@@ -101,6 +99,18 @@ pub(super) struct Envelope<'a> {
     pub(super) reply: Reply,
     pub(super) word: String,
     pub(super) fields: Fields<'a>,
+}
+
+impl Envelope<'_> {
+    /// Reads what it is about.
+    pub(super) fn read(self, limits: &Limits, naming: Naming) -> Result<ClientFrame, Refused> {
+        let Self { reply, word, fields } = self;
+        read(&word, &fields, &reply, limits, naming)
+            .map(|(body, claimed_user)| ClientFrame { reply: reply.clone(), body, claimed_user })
+            //= specs/wire.md#wire-09
+            //# A refusal MUST name the frame it is about, as far as that could be read.
+            .map_err(|wrong| Refused { reply, fault: wrong.fault, field: wrong.field })
+    }
 }
 
 pub(super) fn refused(reply: Reply, fault: PeerFault) -> Refused {

@@ -63,6 +63,11 @@ impl<'a> Fields<'a> {
         present(&self.inner, name).or_else(|| present(&self.outer, name))
     }
 
+    /// Puts a value in the place of what the frame says, or of what it leaves out.
+    pub(super) fn set(&mut self, name: &str, value: &'a RawValue) {
+        self.inner.insert(String::from(name), value);
+    }
+
     /// What both layers say about a field, where they say it.
     pub(super) fn both(&self, name: &str) -> [Option<&'a RawValue>; 2] {
         [present(&self.inner, name), present(&self.outer, name)]

@@ -16,6 +16,7 @@ mod heard;
 mod json;
 mod jsonrpc;
 mod normalise;
+pub mod older;
 mod server;
 
 #[cfg(test)]

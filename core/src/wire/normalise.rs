@@ -92,7 +92,7 @@ pub fn kind_of(word: &str) -> Option<Kind> {
 }
 
 /// Equal but for case and the separators `-` and `_`.
-fn same(a: &str, b: &str) -> bool {
+pub(super) fn same(a: &str, b: &str) -> bool {
     letters(a).eq(letters(b))
 }
 

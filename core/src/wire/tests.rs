@@ -255,7 +255,7 @@ fn no_secret_is_in_the_debug_text_of_a_frame() {
     assert_eq!(token, "hunter2");
 }
 
-fn control_frames() -> Vec<ServerFrame> {
+pub(super) fn control_frames() -> Vec<ServerFrame> {
     let (thread_id, run_id) = (ThreadId(1), RunId(2));
     let resumed = |recovered| Resumed {
         thread_id,

@@ -20,7 +20,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         warp::any().map(move || app.clone())
     };
     let health = warp::path!("health").and(get).and(with()).map(|app| full(&app));
-    let api = warp::path!("api" / "health").and(get).and(with()).map(|app| short(&app));
+    let api = warp::path!("api" / "health").and(get).and(with()).map(|app| full(&app));
     let part = warp::path!("health" / Part).and(get).and(with()).map(part);
     let config = warp::path!("api" / "config").and(get).and(with()).map(|app| config(&app));
     health.or(api).unify().or(part).unify().or(config).unify().boxed()
@@ -46,7 +46,8 @@ impl std::str::FromStr for Part {
     }
 }
 
-fn full(app: &App) -> Reply {
+/// Health with everything there is to say about it.
+pub(super) fn full(app: &App) -> Reply {
     let parts = &app.0;
     let timestamp = parts.connections.clock.now().wall.to_rfc3339().to_string();
     let phase = parts.condition.phase();
@@ -74,16 +75,9 @@ fn full(app: &App) -> Reply {
         "version": parts.about.version,
         "timestamp": timestamp,
         "startup_in_progress": phase == Phase::Starting,
-        "details": { "phase": phase.as_str() },
+        // Two steps to be served: the port is open, and what a restart left behind is read.
+        "details": { "phase": phase.as_str(), "progress": if phase == Phase::Starting { 0.5 } else { 1.0 } },
     }))
-}
-
-fn short(app: &App) -> Reply {
-    if app.0.condition.phase() == Phase::Serving {
-        json(StatusCode::OK, &value!({ "status": "healthy" }))
-    } else {
-        full(app)
-    }
 }
 
 fn part(part: Part, app: App) -> Reply {

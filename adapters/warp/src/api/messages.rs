@@ -2,7 +2,7 @@
 
 use super::command::ask;
 use super::threads::{missing, thread_id};
-use super::{json, raw_json, reply};
+use super::{json, reply};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::request::{self, caller, signed_in};
@@ -32,20 +32,23 @@ struct RangeQuery {
     limit: Option<u32>,
 }
 
-#[derive(Deserialize)]
-struct Said {
+/// What somebody says, under the names it may have.
+#[derive(Default, Deserialize)]
+pub(super) struct Said {
     #[serde(default, alias = "text", alias = "message")]
-    content: Option<String>,
+    pub(super) content: Option<String>,
     #[serde(default)]
-    client_msg_id: Option<ClientMsgId>,
+    pub(super) client_msg_id: Option<ClientMsgId>,
     #[serde(default)]
-    thread_id: Option<String>,
+    pub(super) thread_id: Option<String>,
     #[serde(default)]
-    multitask_strategy: MultitaskStrategy,
+    pub(super) message_type: Option<String>,
     #[serde(default)]
-    expected_head_seq: Option<Seq>,
+    pub(super) multitask_strategy: MultitaskStrategy,
     #[serde(default)]
-    metadata: Option<Json>,
+    pub(super) expected_head_seq: Option<Seq>,
+    #[serde(default)]
+    pub(super) metadata: Option<Json>,
 }
 
 pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
@@ -73,7 +76,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
                 Ok(thread_id) => say(&app, &who, Some(thread_id), body).await,
                 Err(problem) => Err(problem),
             };
-            reply(caller, said)
+            reply(caller, said.map(accepted))
         });
     let say_anywhere = warp::path!("api" / "messages")
         .and(warp::post())
@@ -86,7 +89,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
                 Ok(thread_id) => say(&app, &who, thread_id, body).await,
                 Err(problem) => Err(problem),
             };
-            reply(caller, said)
+            reply(caller, said.map(accepted))
         });
     list.or(say_there).unify().or(say_anywhere).unify().boxed()
 }
@@ -109,13 +112,17 @@ async fn list(
     Ok(json(StatusCode::OK, &value!({ "thread_id": thread_id, "messages": messages })))
 }
 
-/// Answered with the `ack`, after the commit (DLV-12).
-async fn say(
+fn accepted(message: Value) -> Reply {
+    json(StatusCode::ACCEPTED, &message)
+}
+
+/// Answered with the `ack`, after the commit (DLV-12), and beside it the message as it is listed.
+pub(super) async fn say(
     app: &App,
     who: &Identity,
     thread_id: Option<ThreadId>,
     said: Said,
-) -> Result<Reply, Problem> {
+) -> Result<Value, Problem> {
     let invalid = |detail: String| Problem::of(ErrorCode::ValidationFailed, detail);
     let content = said.content.filter(|content| !content.trim().is_empty());
     let content = content.ok_or_else(|| invalid("content is missing".into()))?;
@@ -139,11 +146,20 @@ async fn say(
         expected_head_seq: said.expected_head_seq,
         metadata: said.metadata.filter(|metadata| !metadata.is_null()),
     };
+    let (content, metadata) = (message.content.clone(), message.metadata.clone());
+    let created_at = app.0.connections.clock.now().wall.to_rfc3339().to_string();
     let answered = ask(app, who, ClientBody::UserMessage(message)).await?;
-    Ok(raw_json(StatusCode::ACCEPTED, answered.into_bytes()))
+    let mut message: Value = serde_json::from_slice(&answered.into_bytes())
+        .map_err(|_| Problem::of(ErrorCode::Internal, "the answer could not be read"))?;
+    message["id"] = message["message_id"].clone();
+    message["role"] = "user".into();
+    message["content"] = content.into();
+    message["metadata"] = value!(metadata);
+    message["created_at"] = created_at.into();
+    Ok(message)
 }
 
-fn view(message: &MessageView) -> Value {
+pub(super) fn view(message: &MessageView) -> Value {
     value!({
         "id": message.message_id,
         "thread_id": message.thread_id,

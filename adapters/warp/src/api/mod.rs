@@ -8,6 +8,7 @@ mod health;
 mod keys;
 mod messages;
 mod oidc;
+mod older;
 mod runs;
 mod threads;
 mod usage;
@@ -44,6 +45,8 @@ pub(crate) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .or(usage::routes(app))
         .unify()
         .or(events::routes(app))
+        .unify()
+        .or(older::routes(app))
         .unify()
         .boxed()
 }

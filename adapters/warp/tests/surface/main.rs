@@ -6,6 +6,7 @@ mod accounts;
 mod answers;
 mod closes;
 mod events;
+mod older;
 mod patience;
 mod rig;
 mod sockets;

@@ -91,6 +91,8 @@ pub(crate) struct Watch {
     warned: bool,
     heard_at: Mono,
     draining_since: Option<Mono>,
+    /// It speaks the older dialect.
+    older: bool,
     bounds: Bounds,
 }
 
@@ -117,7 +119,7 @@ struct Step<'a> {
 }
 
 impl Watch {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, older: bool) -> Self {
         Self {
             wrong: Wrong::NOTHING,
             end: None,
@@ -137,6 +139,7 @@ impl Watch {
             warned: false,
             heard_at: START.mono,
             draining_since: None,
+            older,
             bounds: Bounds {
                 warning: limits.token_warning,
                 grace: limits.token_grace,
@@ -208,7 +211,7 @@ impl Watch {
             self.rule(drain(&mut machine).is_empty() && machine == *ended, Wrong::CONN_05);
         }
         let (wrong, end, ready) = (self.wrong, self.end, self.ready);
-        *self = Self { wrong, end, ready, ..Self::new(&Limits::default()) };
+        *self = Self { wrong, end, ready, ..Self::new(&Limits::default(), false) };
     }
 
     fn rule(&mut self, holds: bool, wrong: Wrong) {
@@ -314,7 +317,7 @@ impl Watch {
         self.rule(self.upgraded, Wrong::CONN_01);
         self.rule(!TOKENS.iter().any(|token| text.contains(token)), Wrong::AUTH_05);
         match kind(text) {
-            "connection_ready" => {
+            "connection_ready" | "connection_established" => {
                 self.ready += 1;
                 step.seen.0 |= Seen::READY.0;
                 self.rule(self.ready == 1, Wrong::CONN_08);
@@ -333,7 +336,9 @@ impl Watch {
             }
             "auth_required" | "disconnect" | "pong" | "rate_limit" | "server_draining" => {}
             "" => {
-                self.rule(text.contains(ENTRY) && step.act == Act::Deliver, Wrong::AUTH_02);
+                // An older client hears what was held once it has acknowledged, spoken or waited.
+                let when = step.act == Act::Deliver || self.older;
+                self.rule(text.contains(ENTRY) && when, Wrong::AUTH_02);
                 self.rule(self.ready == 1, Wrong::AUTH_02);
                 self.rule(!self.expired(step.now), Wrong::INV_11);
                 step.seen.0 |= self.draining_since.map_or(0, |_| Seen::DELIVERED_DRAINING.0);

@@ -4,7 +4,7 @@
 use crate::watch::{Seen, Watch, Wrong};
 use goldenpath_core::connection::{Connection, Identity, Input, Opening, Output};
 use goldenpath_core::fault::PeerFault;
-use goldenpath_core::handshake::{Accepted, Refusal};
+use goldenpath_core::handshake::{Accepted, Dialect, Refusal};
 use goldenpath_core::hub::HubReady;
 use goldenpath_core::id::{ConnectionId, EffectId};
 use goldenpath_core::limits::Limits;
@@ -146,12 +146,13 @@ impl Text {
 
 impl State {
     pub(crate) fn new(decided: Result<Accepted, Refusal>, limits: &Arc<Limits>, texts: u8) -> Self {
+        let older = decided.as_ref().is_ok_and(|accepted| accepted.dialect == Dialect::Older);
         let phase = match decided {
             Err(refusal) => Phase::Refused(refusal.status),
             Ok(accepted) if accepted.verify_before_upgrade => Phase::Before(accepted),
             Ok(accepted) => Phase::Open(Box::new(connection(accepted, None, limits))),
         };
-        let watch = Watch::new(limits);
+        let watch = Watch::new(limits, older);
         Self { phase, now: START, texts_left: texts, watch }
     }
 

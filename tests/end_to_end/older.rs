@@ -1,0 +1,59 @@
+//! Clients of the replaced system: the older dialect, spoken by the library they use.
+
+use goldenpath_tests::server::Server;
+use std::path::Path;
+use tokio::process::Command;
+
+/// F04, F05: the Python library `websockets` takes the connection in each of its ways to offer a
+/// subprotocol, and the whole older conversation goes through it.
+#[tokio::test]
+async fn f04_f05_older_python_clients_are_served_in_each_of_their_ways() {
+    let scripted = ["--agents", "scripted"];
+    let test = ("ENVIRONMENT", "test");
+    let demo = Server::start(&scripted, &[test]).await;
+    let server = Server::start(&scripted, &[test, ("DEMO_MODE", "0")]).await;
+    let (token, _) = server.register("ada@example.org").await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("end_to_end/older_client.py");
+    let python = std::env::var("GOLDENPATH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let mut command = Command::new(python);
+    command.arg(script).args([&demo.ws_url(), &server.ws_url(), &token]);
+    let output = command.output().await.expect("python3 with the package websockets");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}{errors}");
+    let expected = "token alone: None\n\
+                    token encoded: None\n\
+                    jwt-auth and token: jwt-auth\n\
+                    bearer and token: bearer\n\
+                    Authorization: None\n\
+                    Authorization and jwt-auth: None\n\
+                    nothing, in demo mode: None\n\
+                    golden.v1, first frame: golden.v1\n\
+                    refused with 401 and a reason\n\
+                    comes back\n";
+    assert_eq!(said, expected, "{errors}");
+}
+
+/// F43: an owner is a column, so metadata may be anything or nothing.
+#[tokio::test]
+async fn f43_threads_are_listed_whatever_their_metadata() {
+    use reqwest::{Method, StatusCode};
+    use serde_json::json;
+    let server = Server::bench().await;
+    let (token, _) = server.demo().await;
+    for metadata in [json!(null), json!({}), json!({"user_id": "somebody else", "a": [null]})] {
+        let body = json!({ "content": "hello", "metadata": metadata });
+        let said = server.call(Method::POST, "/api/messages", Some(&token), Some(body)).await;
+        assert!(said.0.is_success(), "{said:?}");
+        let body = json!({ "title": "empty", "metadata": metadata });
+        let made = server.call(Method::POST, "/api/threads", Some(&token), Some(body)).await;
+        assert_eq!(made.0, StatusCode::CREATED, "{made:?}");
+    }
+    let (status, list) = server.get("/api/threads", &token).await;
+    assert_eq!((status, list["threads"].as_array().map(Vec::len)), (StatusCode::OK, Some(6)));
+    for thread in list["threads"].as_array().unwrap() {
+        let id = thread["id"].as_str().unwrap();
+        let (status, _) = server.get(&format!("/api/threads/{id}/messages"), &token).await;
+        assert_eq!(status, StatusCode::OK);
+    }
+}
