@@ -159,7 +159,8 @@ impl Life {
         let limits = Arc::new(limits);
         let opening = opening(u)?;
         let good_verdict = opening.identity.is_some();
-        let held = if opening.accepted.dialect == Dialect::Older { limits.held_frames + 3 } else { 0 };
+        let held =
+            if opening.accepted.dialect == Dialect::Older { limits.held_frames + 3 } else { 0 };
         let expires_at = opening.identity.as_ref().and_then(|identity| identity.expires_at);
         let seen = Seen { good_verdict, expires_at, clocks_agree: true, ..Seen::default() };
         let connection = Connection::new(opening, limits.clone(), Seed::new(2), START);

@@ -4,10 +4,10 @@
 use crate::draw::{entry, quoted, run, text};
 use crate::frames::{NAMING, Pieces};
 use arbitrary::{Result, Unstructured};
-use goldenpath_core::connection::{Connection, Identity, Input, Opening, Output};
+use goldenpath_core::connection::{Connection, Input, Opening, Output};
 use goldenpath_core::handshake::{Accepted, Dialect, Presented};
 use goldenpath_core::hub::HubReady;
-use goldenpath_core::id::{ConnectionId, Epoch, RunId, Seq, SessionId, ThreadId, UserId};
+use goldenpath_core::id::{ConnectionId, Epoch, RunId, Seq, ThreadId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Mono, Now, Wall};
@@ -118,12 +118,8 @@ impl Life {
             demo: false,
             verify_before_upgrade: true,
         };
-        let identity = Identity {
-            user_id: UserId::new("ada").expect("a name"),
-            session_id: SessionId(1),
-            expires_at: None,
-            demo: false,
-        };
+        let never = Wall(START.wall.0 + 1_000_000_000);
+        let identity = goldenpath_simulator::identity("ada", never);
         // What is refused costs nothing here: the rate has a target of its own.
         let limits = Limits {
             message_burst: 100_000,

@@ -6,7 +6,9 @@ use goldenpath_core::wire::Frame;
 use goldenpath_runtime::connection::{Lost, Received, Transport};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::ReadBuf;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
@@ -27,6 +29,8 @@ pub struct Socket<S> {
     stream: WebSocketStream<S>,
     ending: Ending,
     discarded: usize,
+    /// When to ask for a sign of life below our own frames.
+    keep_alive: Option<Box<Interval>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +57,32 @@ impl<S: crate::Stream> Socket<S> {
             let read = read.to_vec();
             WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await
         };
-        Self { stream, ending: Ending::No, discarded: 0 }
+        Self { stream, ending: Ending::No, discarded: 0, keep_alive: None }
+    }
+
+    /// With a WebSocket ping now and then, which every peer answers whatever dialect it speaks
+    /// (RFC 6455 section 5.5.2).
+    //= specs/wire.md#wire-66
+    //# An older client that answers WebSocket pings MUST NOT be taken for dead, whatever it says.
+    #[must_use]
+    pub fn kept_alive(mut self, every: Duration) -> Self {
+        let mut interval = interval_at(Instant::now() + every, every);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.keep_alive = Some(Box::new(interval));
+        self
+    }
+
+    fn poll_keep_alive(&mut self, context: &mut Context<'_>) {
+        let Some(interval) = &mut self.keep_alive else { return };
+        while interval.poll_tick(context).is_ready() {
+            let mut stream = Pin::new(&mut self.stream);
+            // Whoever does not take what is written is found out by its silence.
+            if stream.as_mut().poll_ready(context).is_ready()
+                && stream.as_mut().start_send(Message::Ping(Bytes::new())).is_ok()
+            {
+                let _ = stream.poll_flush(context);
+            }
+        }
     }
 
     fn start(&mut self, message: Message) -> Result<(), Lost> {
@@ -87,6 +116,7 @@ impl<S: crate::Stream> Transport for Socket<S> {
     type Text = Utf8Bytes;
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Received<Utf8Bytes>> {
+        self.poll_keep_alive(context);
         let received = match ready!(Pin::new(&mut self.stream).poll_next(context)) {
             None => Received::Lost,
             Some(Ok(Message::Text(text))) => Received::Text(text),

@@ -9,7 +9,9 @@ use crate::socket::Socket;
 use bytes::Bytes;
 use goldenpath_core::connection::Identity;
 use goldenpath_core::fault::PeerFault;
-use goldenpath_core::handshake::{Accepted, Refusal, ServerCondition, UpgradeRequest, decide};
+use goldenpath_core::handshake::{
+    Accepted, Dialect, Refusal, ServerCondition, UpgradeRequest, decide,
+};
 use goldenpath_runtime::connection::{Sighting, Verifier as _, Whence};
 use http::header::{
     CONNECTION, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
@@ -18,6 +20,7 @@ use http::header::{
 use http::{Method, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use std::time::Duration;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::filters::BoxedFilter;
 use warp::reply::Response as Reply;
@@ -86,7 +89,12 @@ async fn upgrade<S: Stream>(
         // An empty buffer still holds hyper's 8 KiB.
         let read = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
         let frame_bytes = connections.limits.frame_bytes;
-        let socket = Socket::new(parts.io.into_inner(), read, frame_bytes).await;
+        let mut socket = Socket::new(parts.io.into_inner(), read, frame_bytes).await;
+        if accepted.dialect == Dialect::Older {
+            // It may know nothing of our own `ping`.
+            let every = connections.limits.heartbeat_interval;
+            socket = socket.kept_alive(Duration::from_millis(every.0.max(1)));
+        }
         // A task of its own: the one of the upgrade is larger than what waits for hours.
         tokio::spawn(connections.serve(socket, accepted, identity, whence));
     });

@@ -1,6 +1,7 @@
 //! The HTTP surface of the replaced system, as its clients use it.
 
 use crate::rig::{Reply, Rig, Wishes, rig};
+use crate::sockets::connect;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
 use goldenpath_warp::Phase;
@@ -272,5 +273,24 @@ async fn every_refusal_of_the_older_surface_is_json_with_a_code_and_a_message() 
         assert_eq!((reply.status(), &body["status"]), (503, &json!("unhealthy")), "{path}");
         has(&body, &["message", "code", "startup_in_progress"]);
         has(&body["details"], &["phase", "progress"]);
+    }
+}
+
+//= specs/wire.md#wire-66
+//= type=test
+//# An older client that answers WebSocket pings MUST NOT be taken for dead, whatever it says.
+#[tokio::test]
+async fn an_older_client_that_never_speaks_lives_as_long_as_it_answers_pings() {
+    let limits = Limits {
+        heartbeat_interval: Millis(50),
+        heartbeat_timeout: Millis(200),
+        ..Limits::default()
+    };
+    let rig = rig(Wishes { limits, ..Wishes::default() }).await;
+    let mut client = connect(&rig, "/ws", &[]).await.unwrap();
+    client.until("handshake_response").await;
+    // Each comes after another interval: three times the silence that would end it.
+    for _ in 0..12 {
+        client.until("ping").await;
     }
 }

@@ -327,6 +327,7 @@ fn what_is_held_of_a_thread_is_not_said_on_the_way_out() {
 #[test]
 fn a_run_bears_the_name_its_client_gave_it() {
     let mut rig = greeted();
+    rig.text(ACKNOWLEDGED);
     rig.text(QUESTION);
     let mut said = hear(&mut rig, Input::Deliver(&[ack()]));
     said.extend(deliver(&mut rig, &run(), false));

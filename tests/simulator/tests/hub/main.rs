@@ -15,7 +15,7 @@ use goldenpath_core::id::{ConnectionId, Seq, ThreadId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{
-    ClientBody, ErrorCode, Feedback, MultitaskStrategy, Reply, ThreadCommand,
+    ClientBody, ErrorCode, Feedback, Level, MultitaskStrategy, Reply, ThreadCommand,
 };
 use goldenpath_simulator::{Fate, HOME, Reader, World, message};
 use serde_json::Value;
@@ -252,4 +252,40 @@ fn an_unknown_thread_is_not_found() {
         code(world.readers[&reader].heard("error")).as_deref(),
         Some(ErrorCode::ThreadNotFound.as_str())
     );
+}
+
+//= specs/wire.md#wire-52
+//= type=test
+//# A message to the thread that has the name of its connection MUST open that thread when there is
+//# none yet.
+#[test]
+fn a_message_to_the_thread_of_its_own_connection_opens_it() {
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
+    let own = ThreadId::of(reader);
+    // The second one comes before the first is written.
+    world.say(reader, message("m1", Some(own)));
+    world.say(reader, message("m2", Some(own)));
+    world.settle();
+    assert!(world.readers[&reader].heard("error").is_none());
+    let said = kinds(&world, own);
+    assert_eq!(said[..2], ["thread_created", "user_message"]);
+    assert_eq!(said.iter().filter(|kind| **kind == "run_completed").count(), 2);
+    let other = world.attach(HOME, Vec::new());
+    world.say(other, message("m3", Some(own)));
+    world.settle();
+    assert_eq!(kinds(&world, own).iter().filter(|kind| **kind == "run_completed").count(), 3);
+    let nobodys = ThreadId::of(ConnectionId(u128::MAX));
+    let tries = [
+        ClientBody::UserMessage(message("m4", Some(nobodys))),
+        ClientBody::Subscribe { thread_id: ThreadId::of(other), level: Level::Full },
+    ];
+    for body in tries {
+        let silent = world.attach(HOME, Vec::new());
+        world.command(silent, body);
+        world.settle();
+        let refused = code(world.readers[&silent].heard("error"));
+        assert_eq!(refused.as_deref(), Some(ErrorCode::ThreadNotFound.as_str()));
+    }
+    assert_eq!(world.store.threads.len(), 1);
 }

@@ -63,7 +63,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         let app = app.clone();
         warp::any().map(move || app.clone())
     };
-    let execute = warp::path!("api" / "agents" / "execute")
+    let any = warp::path!("api" / "agents" / "execute")
         .and(warp::post())
         .and(signed_in(app))
         .and(request::json(app))
@@ -82,8 +82,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .then(|Fixed(kind), who, body, app: App, caller| async move {
             reply(caller, execute(&app, &who, kind, body).await)
         });
-    let start =
-        warp::path!("api" / "agents" / "start")
+    let begin_one = warp::path!("api" / "agents" / "start")
             .and(warp::post())
             .and(signed_in(app))
             .and(request::json(app))
@@ -92,7 +91,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
             .then(|who, body, app: App, caller| async move {
                 reply(caller, start(&app, &who, body).await)
             });
-    let stop = warp::path!("api" / "agents" / Ending)
+    let end_one = warp::path!("api" / "agents" / Ending)
         .and(warp::post())
         .and(signed_in(app))
         .and(request::json(app))
@@ -101,13 +100,13 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .then(|Ending(action), who, body, app: App, caller| async move {
             reply(caller, stop(&app, &who, action, body).await)
         });
-    let status = warp::path!("api" / "agents" / "status")
+    let list = warp::path!("api" / "agents" / "status")
         .and(warp::get())
         .and(signed_in(app))
         .and(with())
         .and(caller())
         .then(|who, app: App, caller| async move { reply(caller, status(&app, &who).await) });
-    execute.or(one).unify().or(start).unify().or(stop).unify().or(status).unify().boxed()
+    any.or(one).unify().or(begin_one).unify().or(end_one).unify().or(list).unify().boxed()
 }
 
 /// An agent that has an address of its own.
@@ -201,7 +200,7 @@ async fn until_ended(
 ) -> Result<Option<RunView>, Problem> {
     let mut pause = LOOK_AFTER;
     loop {
-        let run = app.0.directory.run(&who.user_id, run_id).await?;
+        let run = app.0.directory.run(&who.scope(), run_id).await?;
         if let Some(run) = run.filter(|run| run.status.is_terminal()) {
             return Ok(Some(run));
         }
@@ -228,7 +227,7 @@ impl Outcome {
 /// How a run ended, as its log has it.
 async fn outcome(app: &App, who: &Identity, run: &RunView) -> Result<Outcome, Problem> {
     let (thread_id, last) = (run.thread_id, MessageRange::last(2));
-    let said = app.0.directory.messages(&who.user_id, thread_id, last).await?.unwrap_or_default();
+    let said = app.0.directory.messages(&who.scope(), thread_id, last).await?.unwrap_or_default();
     let response = said.into_iter().rev().find_map(|message| {
         let answers = message.role == Role::Assistant && message.run_id == run.run_id;
         answers.then_some(message.content)
@@ -259,12 +258,12 @@ async fn outcome(app: &App, who: &Identity, run: &RunView) -> Result<Outcome, Pr
 /// Why a run failed, from its terminal entry.
 async fn failure(app: &App, who: &Identity, run: &RunView) -> Result<Option<ErrorInfo>, Problem> {
     let (store, thread_id) = (&app.0.store, run.thread_id);
-    let Loaded::Thread(head) = store.load(&who.user_id, Load::Thread { thread_id }).await? else {
+    let Loaded::Thread(head) = store.load(&who.scope(), Load::Thread { thread_id }).await? else {
         return Ok(None);
     };
     let (after_seq, to_seq) = (Seq(head.head.0.saturating_sub(LAST_ENTRIES)), head.head);
     let load = Load::Entries { thread_id, after_seq, to_seq, limit: LAST_ENTRIES };
-    let Loaded::Entries(entries) = store.load(&who.user_id, load).await? else { return Ok(None) };
+    let Loaded::Entries(entries) = store.load(&who.scope(), load).await? else { return Ok(None) };
     let entries = entries.iter().filter_map(|(_, body)| Entry::decode(body.bytes()).ok());
     let mut of_run = entries.filter(|entry| entry.run_id == Some(run.run_id));
     Ok(of_run.find_map(|entry| match entry.event {
@@ -311,11 +310,11 @@ async fn stop(
 //# The older HTTP surface MUST show nothing of another user, and MUST answer for an id of theirs as
 //# for one that does not exist.
 async fn status(app: &App, who: &Identity) -> Result<Reply, Problem> {
-    let runs = app.0.directory.runs(&who.user_id, SHOWN).await?;
+    let runs = app.0.directory.runs(&who.scope(), SHOWN).await?;
     let mut counts = BTreeMap::new();
     for run in &runs {
         if !counts.contains_key(&run.thread_id) {
-            let thread = app.0.directory.thread(&who.user_id, run.thread_id).await?;
+            let thread = app.0.directory.thread(&who.scope(), run.thread_id).await?;
             counts.insert(run.thread_id, thread.map_or(0, |thread| thread.message_count));
         }
     }

@@ -70,14 +70,14 @@ async fn list(app: &App, who: &Identity, query: PageQuery) -> Result<Reply, Prob
     let directory = &app.0.directory;
     let thread = match query.thread_id.as_deref().map(thread_id).transpose()? {
         Some(thread_id) => {
-            Some(directory.thread(&who.user_id, thread_id).await?.ok_or_else(missing)?)
+            Some(directory.thread(&who.scope(), thread_id).await?.ok_or_else(missing)?)
         }
-        None => directory.threads(&who.user_id, None, 1).await?.items.into_iter().next(),
+        None => directory.threads(&who.scope(), None, 1).await?.items.into_iter().next(),
     };
     let (mut messages, mut total) = (Vec::new(), 0);
     if let Some(thread) = &thread {
         let range = MessageRange::first(end);
-        let found = directory.messages(&who.user_id, thread.thread_id, range).await?;
+        let found = directory.messages(&who.scope(), thread.thread_id, range).await?;
         let skipped = (end - size) as usize;
         messages = found.ok_or_else(missing)?.iter().skip(skipped).map(view).collect();
         total = thread.message_count;
