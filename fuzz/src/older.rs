@@ -101,7 +101,9 @@ fn converse(u: &mut Unstructured<'_>) -> Result<()> {
                 life.connection.handle_timeout(life.now);
                 life.hear();
             }
-            _ => life.text(&text(u)?),
+            _ => {
+                life.text(&text(u)?);
+            }
         }
     }
     life.check();

@@ -109,7 +109,7 @@ fn about(id: &str, said: &str) -> String {
     said
 }
 
-const ROUTES: [(&str, &str, &str); 16] = [
+const ROUTES: [(&str, &str, &str); 22] = [
     ("GET", "/api/threads/{id}", ""),
     ("PATCH", "/api/threads/{id}", r#"{"title":"mine now"}"#),
     ("DELETE", "/api/threads/{id}", ""),
@@ -126,6 +126,12 @@ const ROUTES: [(&str, &str, &str); 16] = [
     ("GET", "/api/runs/{id}/artifacts/facts.json", ""),
     ("GET", "/api/runs/{id}/artifacts/{artifact}", ""),
     ("GET", "/api/events/stream?thread_id={id}", ""),
+    ("POST", "/api/agents/stop", r#"{"agent_id":"{id}"}"#),
+    ("POST", "/api/agents/cancel", r#"{"run_id":"{id}"}"#),
+    ("POST", "/api/agents/execute", r#"{"type":"data","message":"x","thread_id":"{id}"}"#),
+    ("POST", "/api/agents/start", r#"{"message":"x","thread_id":"{id}"}"#),
+    ("GET", "/api/chat/messages?thread_id={id}", ""),
+    ("POST", "/api/chat/messages", r#"{"content":"hello","thread_id":"{id}"}"#),
 ];
 
 /// ISO-02.
@@ -171,7 +177,7 @@ async fn over_http_an_id_of_somebody_else_is_an_id_of_nothing() {
             }
         }
     }
-    assert!(tried >= 16 * 6 * EACH, "{tried} pairs");
+    assert!(tried >= 22 * 6 * EACH, "{tried} pairs");
     assert_eq!(ada.sees(&server).await, before, "nothing of hers has changed");
 }
 

@@ -17,7 +17,7 @@ use goldenpath_runtime::ports::{MessageRange, Role, RunView};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json as value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 use warp::Filter;
@@ -82,7 +82,8 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .then(|Fixed(kind), who, body, app: App, caller| async move {
             reply(caller, execute(&app, &who, kind, body).await)
         });
-    let begin_one = warp::path!("api" / "agents" / "start")
+    let begin_one =
+        warp::path!("api" / "agents" / "start")
             .and(warp::post())
             .and(signed_in(app))
             .and(request::json(app))
@@ -137,9 +138,11 @@ impl std::str::FromStr for Ending {
 //# An agent asked over HTTP MUST answer with the end of a real run, or say `timeout` while the run
 //# goes on.
 async fn execute(app: &App, who: &Identity, kind: &str, body: Asked) -> Result<Reply, Problem> {
-    let agents = &app.0.about.agents;
-    if !TYPES.contains(&kind) && !agents.iter().any(|agent| agent == kind) {
-        let detail = format!("type is none of: {}, {}", TYPES.join(", "), agents.join(", "));
+    let agents = app.0.about.agents.iter().map(String::as_str);
+    let known: BTreeSet<&str> = agents.chain(TYPES).collect();
+    if !known.contains(kind) {
+        let known: Vec<&str> = known.into_iter().collect();
+        let detail = format!("type is none of: {}", known.join(", "));
         return Err(Problem::of(ErrorCode::ValidationFailed, detail));
     }
     let begun = Instant::now();
