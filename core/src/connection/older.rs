@@ -147,8 +147,8 @@ impl Translator {
 
     /// The client has read the handshake.
     //= specs/wire.md#wire-51
-    //# The very next frame after an older client's acknowledgement MUST be `handshake_complete`; a
-    //# client that never acknowledges MUST be served all the same.
+    //# The very next frame after an older client's acknowledgement MUST be `handshake_complete`, and
+    //# a client that never acknowledges is served all the same.
     pub(super) fn acknowledged(&mut self, now: Now) -> Vec<Frame> {
         if let Stage::Waiting { acknowledged } = &mut self.stage {
             *acknowledged = true;

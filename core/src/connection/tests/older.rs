@@ -268,8 +268,8 @@ fn the_first_words_are_established_and_the_handshake_unasked() {
 
 //= specs/wire.md#wire-51
 //= type=test
-//# The very next frame after an older client's acknowledgement MUST be `handshake_complete`; a client
-//# that never acknowledges MUST be served all the same.
+//# The very next frame after an older client's acknowledgement MUST be `handshake_complete`, and a
+//# client that never acknowledges is served all the same.
 #[test]
 fn the_next_frame_after_an_acknowledgement_completes_the_handshake() {
     for word in ["handshake_acknowledged", "session_acknowledged", "Handshake-Acknowledged"] {

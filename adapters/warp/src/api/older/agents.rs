@@ -12,11 +12,12 @@ use goldenpath_core::connection::Identity;
 use goldenpath_core::hub::{Load, Loaded};
 use goldenpath_core::id::{RunId, Seq, ThreadId};
 use goldenpath_core::time::Millis;
-use goldenpath_core::wire::{ClientBody, Entry, ErrorCode, ErrorInfo, Event, Json, RunStatus};
+use goldenpath_core::wire::{self, ClientBody, ErrorCode, ErrorInfo, Event, Json, RunStatus};
 use goldenpath_runtime::ports::{MessageRange, Role, RunView};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json as value};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -267,7 +268,7 @@ async fn failure(app: &App, who: &Identity, run: &RunView) -> Result<Option<Erro
     let (after_seq, to_seq) = (Seq(head.head.0.saturating_sub(LAST_ENTRIES)), head.head);
     let load = Load::Entries { thread_id, after_seq, to_seq, limit: LAST_ENTRIES };
     let Loaded::Entries(entries) = store.load(&who.scope(), load).await? else { return Ok(None) };
-    let entries = entries.iter().filter_map(|(_, body)| Entry::decode(body.bytes()).ok());
+    let entries = entries.iter().filter_map(|(_, body)| wire::Entry::decode(body.bytes()).ok());
     let mut of_run = entries.filter(|entry| entry.run_id == Some(run.run_id));
     Ok(of_run.find_map(|entry| match entry.event {
         Event::RunFailed { error, .. } => Some(error),
@@ -316,9 +317,9 @@ async fn status(app: &App, who: &Identity) -> Result<Reply, Problem> {
     let runs = app.0.directory.runs(&who.scope(), SHOWN).await?;
     let mut counts = BTreeMap::new();
     for run in &runs {
-        if !counts.contains_key(&run.thread_id) {
+        if let Entry::Vacant(count) = counts.entry(run.thread_id) {
             let thread = app.0.directory.thread(&who.scope(), run.thread_id).await?;
-            counts.insert(run.thread_id, thread.map_or(0, |thread| thread.message_count));
+            count.insert(thread.map_or(0, |thread| thread.message_count));
         }
     }
     let shown: Vec<Value> = runs
