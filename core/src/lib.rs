@@ -103,7 +103,7 @@
 //!                                 Run ──▶ agents and tools
 //! ```
 //!
-//! [`handshake`] decides on an upgrade; [`connection`] is one socket's life, with an [`auth::Session`] in
+//! [`edge`] counts those nobody knows yet; [`handshake`] decides on an upgrade; [`connection`] is one socket's life, with an [`auth::Session`] in
 //! it; [`hub`] is one user, and nothing in it can name another; [`thread`] brings each reader every entry
 //! once and in order; [`run`] is one answer in the making and the only source of the five events;
 //! [`client`] is the other end of the wire; [`health`] knows what works, and how to stop.
@@ -132,6 +132,7 @@ pub mod auth;
 pub mod canary;
 pub mod client;
 pub mod connection;
+pub mod edge;
 pub mod fault;
 pub mod handshake;
 pub mod health;

@@ -15,3 +15,4 @@ mod runs;
 mod secrets;
 mod surface;
 mod terminal;
+mod tls;

@@ -54,6 +54,12 @@ fn f14_all_findings_are_told_at_once_and_the_server_does_not_start() {
         ("GOLDENPATH_AGENT", "builtin"),
         ("LOG_LEVEL", "loud=very"),
         ("REDIS_URL", "redis://localhost"),
+        ("CORS_ORIGINS", "http://chat.example"),
+        ("GOLDENPATH_AGENTS", "bench"),
+        ("GOLDENPATH_CONNECTIONS_PER_USER", "30000"),
+        ("GOLDENPATH_PROXY_TIMEOUT", "12"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("PORT", "http"),
     ];
     for command in ["serve", "check", "token"] {
         let arguments =
@@ -135,6 +141,60 @@ fn f15_the_e2e_key_stops_a_start_in_production_and_wherever_it_is_weak() {
             assert!(key.is_none_or(|key| !said.contains(key)), "{said}");
         }
     }
+}
+
+//= specs/safety.md#safe-49
+//= type=test
+//# In production a setting that takes a protection away MUST stop the start.
+#[test]
+fn what_takes_a_protection_away_stops_the_start_in_production_and_only_there() {
+    let good = [
+        ("JWT_SECRET_KEY", "pZ4yT8vN1qWc7RbX2mKd9LsF5gHj3UaE"),
+        ("CORS_ORIGINS", "https://chat.example"),
+    ];
+    for (name, value) in [
+        ("CORS_ORIGINS", "https://chat.example,http://chat.example"),
+        ("CORS_ORIGINS", "*"),
+        ("DEMO_MODE", "1"),
+        ("E2E_OAUTH_SIMULATION_KEY", "let me in, I am a test of the suite"),
+        ("GOLDENPATH_AGENTS", "bench"),
+        ("GOLDENPATH_AGENTS", "scripted"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,::/0"),
+    ] {
+        for (environment, code) in [("production", 78), ("test", 0)] {
+            let mut settings: Vec<_> = good.iter().copied().filter(|(n, _)| *n != name).collect();
+            settings.extend([("ENVIRONMENT", environment), (name, value)]);
+            let output = goldenpath(&["check"], &settings);
+            let said = text(&output.stdout);
+            assert_eq!(output.status.code(), Some(code), "{name}={value}: {said}");
+            if code == 78 {
+                assert!(said.contains("has 1 finding:\n"), "{name}={value}: {said}");
+                assert!(said.contains(&format!("\n  {name}: ")), "{name}={value}: {said}");
+            }
+        }
+    }
+}
+
+/// F30: each pair of the chain the wrong way round is told with both names.
+#[test]
+fn f30_timeouts_that_do_not_fit_into_each_other_stop_the_start_by_name() {
+    let pairs = [
+        ("GOLDENPATH_TOOL_TIMEOUT", "31", "GOLDENPATH_AGENT_TIMEOUT"),
+        ("GOLDENPATH_AGENT_TIMEOUT", "61", "GOLDENPATH_RUN_TIMEOUT"),
+        ("GOLDENPATH_RUN_TIMEOUT", "3300", "WEBSOCKET_CONNECTION_TIMEOUT"),
+        ("WEBSOCKET_HEARTBEAT_INTERVAL", "75", "WEBSOCKET_HEARTBEAT_TIMEOUT"),
+        ("WEBSOCKET_HEARTBEAT_TIMEOUT", "1h", "GOLDENPATH_PROXY_TIMEOUT"),
+        ("GOLDENPATH_AUTH_TIMEOUT", "76", "WEBSOCKET_HEARTBEAT_TIMEOUT"),
+        ("GOLDENPATH_HEADER_TIMEOUT", "2h", "GOLDENPATH_PROXY_TIMEOUT"),
+        ("GOLDENPATH_BODY_TIMEOUT", "1h", "GOLDENPATH_PROXY_TIMEOUT"),
+    ];
+    for (inner, value, outer) in pairs {
+        let output = goldenpath(&["serve"], &[(inner, value)]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{inner}={value}: {said}");
+        assert!(said.contains(&format!("\n  {outer}: ")) && said.contains(inner), "{said}");
+    }
+    assert!(goldenpath(&["check"], &[]).status.success(), "what is usual fits");
 }
 
 //= specs/safety.md#safe-02

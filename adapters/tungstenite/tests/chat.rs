@@ -271,7 +271,10 @@ async fn a_log_that_cannot_be_replayed_is_read_over_http() {
 async fn a_refused_token_can_be_replaced() {
     let server = Server::new().await;
     let mut chat = server.chat(Credentials::Header(Secret("old".into())));
+    // Once by subprotocol, and once by address: something on the way may have taken the first off.
     server.answer("401 Unauthorized", "{}").await;
+    let line = server.answer("401 Unauthorized", "{}").await;
+    assert!(line.contains("/ws?protocol=golden.v1"), "{line}");
     let refused = Heard::NeedCredential(WhyCredential::Refused);
     wait_for(&mut chat, |heard| (*heard == refused).then_some(())).await;
     chat.set_token(Secret("new".into())).await.unwrap();

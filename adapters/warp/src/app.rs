@@ -1,6 +1,7 @@
 //! What the HTTP side works with.
 
 use crate::condition::Condition;
+use crate::door::Door;
 use crate::origin::Origins;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub condition: Condition,
     /// Sockets and hubs.
     pub connections: Connections,
+    /// Who may come in, and how often.
+    pub door: Door,
     /// Lists.
     pub directory: Arc<dyn Directory>,
     /// Who somebody is.
@@ -63,7 +66,7 @@ pub struct About {
 /// Bounds of HTTP.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpLimits {
-    /// Longest silence inside a body.
+    /// Longest time for a JSON body, and longest silence inside a file.
     pub body_timeout: Millis,
     /// Longest time for a request's head.
     pub header_timeout: Millis,

@@ -6,8 +6,8 @@ use goldenpath_core::id::RequestId;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode};
 use warp::reply::Response as Reply;
@@ -23,19 +23,39 @@ pub(crate) struct Seen {
     has_origin: bool,
     preflight: bool,
     api: bool,
+    changes: bool,
+    probe: bool,
+    secure: bool,
 }
 
 impl Seen {
-    pub(crate) fn of<B>(app: &App, request: &Request<B>) -> Self {
+    /// `secure`: nobody on the way to the peer can read it; `trusted`: the peer is a proxy that is
+    /// believed when it says the same of the way to the client.
+    pub(crate) fn of<B>(app: &App, request: &Request<B>, secure: bool, trusted: bool) -> Self {
         let headers = request.headers();
+        let path = request.uri().path();
+        let proto = headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
         let allowed = app.0.origins.allowed(headers);
         Self {
             allowed_origin: allowed.and_then(|origin| HeaderValue::from_str(origin).ok()),
             has_origin: headers.contains_key(ORIGIN),
             preflight: request.method() == Method::OPTIONS
                 && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
-            api: ["/api/", "/auth/"].iter().any(|p| request.uri().path().starts_with(p)),
+            api: ["/api/", "/auth/"].iter().any(|p| path.starts_with(p)),
+            changes: !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS),
+            probe: path.starts_with("/health") || path == "/api/health",
+            secure: secure || (trusted && proto == Some(b"https".as_slice())),
         }
+    }
+
+    /// A page that may not connect asks for more than to read.
+    pub(crate) const fn is_foreign_change(&self) -> bool {
+        self.has_origin && self.allowed_origin.is_none() && self.changes
+    }
+
+    /// Somebody asks how we are.
+    pub(crate) const fn is_probe(&self) -> bool {
+        self.probe
     }
 
     /// The answer to a browser that asks before it asks (CORS, Fetch standard section 3.2).
@@ -72,6 +92,12 @@ impl Seen {
         if let Ok(id) = HeaderValue::from_str(&request_id.to_string()) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
+        //= specs/safety.md#safe-48
+        //# With a certificate the server MUST speak TLS only, and tell browsers to stay with it.
+        if self.secure {
+            let year = HeaderValue::from_static("max-age=31536000");
+            headers.insert(STRICT_TRANSPORT_SECURITY, year);
+        }
         if self.api {
             headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         }
@@ -80,7 +106,8 @@ impl Seen {
         }
         if let Some(origin) = self.allowed_origin {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            let names = HeaderValue::from_static("retry-after, x-request-id");
+            let names =
+                HeaderValue::from_static("ratelimit, ratelimit-policy, retry-after, x-request-id");
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, names);
         }
         reply

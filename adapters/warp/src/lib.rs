@@ -7,6 +7,7 @@
 mod api;
 mod app;
 mod condition;
+mod door;
 mod headers;
 mod listener;
 mod origin;
@@ -16,11 +17,14 @@ mod request;
 mod routes;
 mod server;
 mod socket;
+mod tls;
 mod upgrade;
 
 pub use app::{About, App, HttpLimits, ImportRequest, Imported, Parts, Usage};
 pub use condition::{Condition, Phase};
+pub use door::Door;
 pub use listener::{Listener, Stream, listen};
 pub use origin::Origins;
 pub use server::serve;
 pub use socket::Socket;
+pub use tls::{Certificate, TlsIo, TlsListener};

@@ -19,6 +19,9 @@ pub trait Listener: Send + 'static {
     /// What it gives out.
     type Io: Stream;
 
+    /// Whether nobody on the way can read what is said.
+    const SECURE: bool = false;
+
     /// The next socket and where it comes from.
     ///
     /// # Errors

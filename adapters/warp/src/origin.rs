@@ -22,7 +22,12 @@ pub enum Origins {
 impl Origins {
     /// The origin of the request if its page may connect; `None` too when the request names none.
     pub(crate) fn allowed<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
-        let origin = headers.get(ORIGIN)?.to_str().ok()?.trim();
+        let mut named = headers.get_all(ORIGIN).iter();
+        let origin = named.next()?.to_str().ok()?.trim();
+        // A browser names one page; whoever names two wants to be taken for one of them.
+        if named.next().is_some() {
+            return None;
+        }
         let allowed = match self {
             Self::All => origin != "null",
             Self::Listed(listed) => listed.iter().any(|one| one == origin),
@@ -47,13 +52,16 @@ fn is_own(origin: &str, host: Option<&str>, loopback: bool) -> bool {
 
 fn is_loopback(authority: &str) -> bool {
     let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port),
-        _ => (authority, ""),
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
     };
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    port.bytes().all(|byte| byte.is_ascii_digit())
+    let is_port = |port: &str| port.parse::<u16>().is_ok() && !port.starts_with('+');
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let is_name =
+        |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    port.is_none_or(is_port)
         && (host == "localhost"
-            || host.ends_with(".localhost")
+            || (host.ends_with(".localhost") && is_name(host))
             || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()))
 }
 
@@ -83,6 +91,22 @@ mod tests {
             "http://127.0.0.1.evil.example",
             "null",
             "file://",
+            "localhost:3000",
+            "http://localhost.",
+            "http://LOCALHOST",
+            "http://localhost:",
+            "http://localhost:+80",
+            "http://localhost:80:80",
+            "http://localhost:3000/",
+            "http://localhost@evil.example",
+            "http://evil.example@localhost",
+            "http://evil.example/.localhost",
+            "http://evil.example#.localhost",
+            "http://127.0.0.1.",
+            "http://128.0.0.1",
+            "http://[::1",
+            "http://[::2]",
+            "http://0.0.0.0",
         ] {
             assert!(!allowed(&own, origin, "evil.example:8000"), "{origin}");
         }
@@ -93,6 +117,8 @@ mod tests {
         let own = Origins::Own { loopback: false };
         assert!(allowed(&own, "http://box.lan:8000", "box.lan:8000"));
         assert!(!allowed(&own, "http://box.lan:9000", "box.lan:8000"));
+        assert!(!allowed(&own, "http://box.lan", "box.lan:8000"));
+        assert!(!allowed(&own, "http://evil.example", "box.lan:8000"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use goldenpath_core::wire::{AuthMethod, Credential, ErrorCode, Secret};
 use goldenpath_runtime::connection::Verifier as _;
 use goldenpath_runtime::identity::Known;
 use http::StatusCode;
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -22,7 +22,7 @@ use warp::{Filter, Rejection, reject};
 /// Longest JSON body, in bytes: a message and room for its envelope.
 const JSON_BYTES: usize = 64 * 1024;
 
-/// Where a request comes from and what it is called; put into its extensions at the door.
+/// Where a request comes from (the client, where a trusted proxy speaks for it) and what it is called; put into its extensions at the door.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     pub(crate) peer: SocketAddr,
@@ -107,11 +107,35 @@ pub(crate) fn json<T: DeserializeOwned + Send + 'static>(
     app: &App,
 ) -> impl Filter<Extract = (T,), Error = Rejection> + Clone + use<T> {
     let limit = Duration::from_millis(app.0.limits.body_timeout.0);
-    warp::body::stream().and_then(move |body| async move {
+    let kind = warp::header::headers_cloned().map(|headers: HeaderMap| is_json(&headers));
+    kind.and(warp::body::stream()).and_then(move |is_json: bool, body| async move {
         let bytes = collect(body, JSON_BYTES, limit).await.map_err(reject::custom)?;
+        if !is_json && !bytes.is_empty() {
+            return Err(reject::custom(no_json()));
+        }
         let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
         serde_json::from_slice(&bytes).map_err(|error| reject::custom(unreadable(&error)))
     })
+}
+
+/// `application/json` or a kind of it. A form, a text or nothing at all is what a page of others can
+/// make a browser send without asking us first (CORS-safelisted, Fetch standard section 2.2.2).
+//= specs/safety.md#safe-46
+//# A body of a kind that foreign pages can send unasked MUST be refused where JSON is expected.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else { return false };
+    let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    let kind = kind.trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn no_json() -> Problem {
+    Problem::http(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "the body must be JSON: say Content-Type: application/json",
+    )
 }
 
 fn unreadable(error: &serde_json::Error) -> Problem {
@@ -119,35 +143,38 @@ fn unreadable(error: &serde_json::Error) -> Problem {
     Problem::of(code, error.to_string())
 }
 
-/// Reads a body whose sender may neither be silent too long nor send too much.
+/// Reads a body that is neither too long nor too long in coming: a byte now and then is no way to keep
+/// us waiting.
 async fn collect(
     body: impl Stream<Item = Result<impl Buf, warp::Error>>,
     most: usize,
-    silence: Duration,
+    longest: Duration,
 ) -> Result<Bytes, Problem> {
     let mut body = pin!(body);
-    let mut all = BytesMut::new();
-    loop {
-        match tokio::time::timeout(silence, body.next()).await {
-            Err(_) => return Err(too_slow()),
-            Ok(None) => return Ok(all.freeze()),
-            Ok(Some(Err(_))) => {
-                return Err(Problem::of(ErrorCode::InvalidJson, "the body broke off"));
-            }
-            Ok(Some(Ok(mut piece))) => {
-                if all.len() + piece.remaining() > most {
-                    let detail = format!("the body is longer than {most} bytes");
-                    return Err(Problem::of(ErrorCode::MessageTooLarge, detail));
+    let read = async {
+        let mut all = BytesMut::new();
+        loop {
+            match body.next().await {
+                None => return Ok(all.freeze()),
+                Some(Err(_)) => {
+                    return Err(Problem::of(ErrorCode::InvalidJson, "the body broke off"));
                 }
-                while piece.has_remaining() {
-                    let chunk = piece.chunk();
-                    all.extend_from_slice(chunk);
-                    let read = chunk.len();
-                    piece.advance(read);
+                Some(Ok(mut piece)) => {
+                    if all.len() + piece.remaining() > most {
+                        let detail = format!("the body is longer than {most} bytes");
+                        return Err(Problem::of(ErrorCode::MessageTooLarge, detail));
+                    }
+                    while piece.has_remaining() {
+                        let chunk = piece.chunk();
+                        all.extend_from_slice(chunk);
+                        let read = chunk.len();
+                        piece.advance(read);
+                    }
                 }
             }
         }
-    }
+    };
+    tokio::time::timeout(longest, read).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
 /// The peer was silent inside a body for too long.

@@ -6,8 +6,11 @@ use crate::problem::Problem;
 use crate::request::Caller;
 use crate::{headers, routes};
 use futures_util::FutureExt as _;
+use goldenpath_core::edge::{Left, Policy};
+use goldenpath_core::time::Millis;
 use goldenpath_core::wire::ErrorCode;
 use http::Request;
+use http::header::{HeaderName, HeaderValue};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -43,10 +46,14 @@ pub async fn serve<L: Listener>(app: App, mut listener: L) {
             accepted = accept(&mut listener, &room) => accepted,
         };
         let (stream, peer, permit) = accepted;
+        let Some(place) = app.0.door.pick_up(peer.ip()) else {
+            tracing::debug!(%peer, "an address holds too many connections");
+            continue;
+        };
         let (app, routes) = (app.clone(), routes.clone());
         tokio::spawn(async move {
-            connection(app, routes, stream, peer).await;
-            drop(permit);
+            connection(app, routes, stream, Peer { address: peer, secure: L::SECURE }).await;
+            drop((permit, place));
         });
     }
 }
@@ -81,12 +88,14 @@ fn is_about_one_socket(error: &std::io::Error) -> bool {
     )
 }
 
-async fn connection<S: Stream>(
-    app: App,
-    routes: BoxedFilter<(Reply,)>,
-    stream: S,
-    peer: SocketAddr,
-) {
+/// The other end of a connection: a client, or the proxy before it.
+#[derive(Clone, Copy)]
+struct Peer {
+    address: SocketAddr,
+    secure: bool,
+}
+
+async fn connection<S: Stream>(app: App, routes: BoxedFilter<(Reply,)>, stream: S, peer: Peer) {
     let condition = app.0.condition.clone();
     let header_timeout = Duration::from_millis(app.0.limits.header_timeout.0);
     let service = service_fn(move |request| answer(app.clone(), routes.clone(), request, peer));
@@ -101,7 +110,7 @@ async fn connection<S: Stream>(
         biased;
         ended = connection.as_mut() => {
             if let Err(error) = ended {
-                tracing::debug!(%peer, %error, "a connection ended early");
+                tracing::debug!(peer = %peer.address, %error, "a connection ended early");
             }
             false
         }
@@ -117,21 +126,80 @@ async fn answer(
     app: App,
     routes: BoxedFilter<(Reply,)>,
     mut request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Result<Reply, Infallible> {
     let request_id = app.0.connections.draw_request_id();
+    let door = &app.0.door;
+    let from = headers::Seen::of(&app, &request, peer.secure, door.trusts(peer.address.ip()));
+    let peer = door.client(peer.address, request.headers());
     request.extensions_mut().insert(Caller { peer, request_id });
-    let from = headers::Seen::of(&app, &request);
+    // Probes come as often as they are told to.
+    let counted = !from.is_probe();
+    let spent = counted.then(|| door.request(peer.ip()));
+    let mut reply = match spent {
+        Some(Err(wait)) => too_often(wait).reply(Some(request_id)),
+        Some(Ok(_)) | None => routed(routes, request, &from, request_id).await,
+    };
+    if let Some(spent) = spent {
+        announce(&mut reply, door.policy(), spent);
+    }
+    Ok(from.dress(reply, request_id))
+}
+
+async fn routed(
+    routes: BoxedFilter<(Reply,)>,
+    request: Request<Incoming>,
+    from: &headers::Seen,
+    request_id: goldenpath_core::id::RequestId,
+) -> Reply {
     if let Some(reply) = from.preflight() {
-        return Ok(from.dress(reply, request_id));
+        return reply;
+    }
+    // `CONNECT` names no place of ours, and warp would take the missing path for a bug.
+    if request.uri().path_and_query().is_none() {
+        return Problem::method_not_allowed().reply(Some(request_id));
+    }
+    //= specs/safety.md#safe-47
+    //# A request of a foreign page that is not only reading MUST be refused.
+    if from.is_foreign_change() {
+        let detail = "the Origin of this page is not on the server's list";
+        return Problem::of(ErrorCode::OriginNotAllowed, detail).reply(Some(request_id));
     }
     let answered = AssertUnwindSafe(warp::service(routes).call(request)).catch_unwind().await;
-    let reply = match answered {
+    match answered {
         Ok(Ok(reply)) => reply,
         Err(_) => {
             tracing::error!(%request_id, "a request failed");
             Problem::of(ErrorCode::Internal, "an internal error").reply(Some(request_id))
         }
+    }
+}
+
+fn too_often(wait: Millis) -> Problem {
+    Problem::of(ErrorCode::RateLimited, "too many requests from this address").retry_after(wait)
+}
+
+/// The limit and what is left of it, as draft-ietf-httpapi-ratelimit-headers-10 writes them: `q` at
+/// once, all of them again after `w` seconds; `r` left, all there again in `t` seconds.
+//= specs/safety.md#safe-50
+//# A refusal for too many requests MUST say over HTTP when to come back and what the limit is.
+fn announce(reply: &mut Reply, policy: Policy, spent: Result<Left, Millis>) {
+    let window = policy.window();
+    if window == Millis::ZERO {
+        return;
+    }
+    let (left, full_in) = match spent {
+        Ok(left) => (left.remaining, left.full_in),
+        Err(_) => (0, window),
     };
-    Ok(from.dress(reply, request_id))
+    let seconds = |span: Millis| span.0.div_ceil(1000).max(1);
+    let said = [
+        ("ratelimit-policy", format!("\"address\";q={};w={}", policy.burst, seconds(window))),
+        ("ratelimit", format!("\"address\";r={left};t={}", seconds(full_in))),
+    ];
+    for (name, value) in said {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            reply.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
 }

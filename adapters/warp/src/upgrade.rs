@@ -10,12 +10,12 @@ use bytes::Bytes;
 use goldenpath_core::connection::Identity;
 use goldenpath_core::fault::PeerFault;
 use goldenpath_core::handshake::{
-    Accepted, Dialect, Refusal, ServerCondition, UpgradeRequest, decide,
+    Accepted, Admission, Dialect, Refusal, ServerCondition, UpgradeRequest, decide,
 };
 use goldenpath_runtime::connection::{Sighting, Verifier as _, Whence};
 use http::header::{
-    CONNECTION, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{Method, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
@@ -39,7 +39,7 @@ pub(crate) fn route<S: Stream>(app: &App) -> BoxedFilter<(Reply,)> {
         .then(move |method, headers, query, caller: Caller, on_upgrade| {
             let app = app.clone();
             async move {
-                match upgrade::<S>(&app, &method, &headers, query, on_upgrade, caller).await {
+                match upgrade::<S>(&app, &method, &headers, query, (caller, on_upgrade)).await {
                     Ok(reply) => reply,
                     Err(refusal) => Problem::from(refusal).reply(Some(caller.request_id)),
                 }
@@ -53,8 +53,7 @@ async fn upgrade<S: Stream>(
     method: &Method,
     headers: &HeaderMap,
     query: String,
-    on_upgrade: Option<OnUpgrade>,
-    caller: Caller,
+    (caller, on_upgrade): (Caller, Option<OnUpgrade>),
 ) -> Result<Reply, Refusal> {
     let parts = &app.0;
     let origin = parts.origins.allowed(headers).map(str::to_owned);
@@ -63,11 +62,14 @@ async fn upgrade<S: Stream>(
         headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let request = UpgradeRequest { method: method.as_str(), headers: &pairs, query: &query };
     let open = parts.connections.registry.len();
-    let server = ServerCondition {
-        origins: &listed,
-        admission: parts.condition.admission(open, parts.limits.connections),
-        demo: parts.identities.demo(),
+    let (admission, seat) = match parts.condition.admission(open, parts.limits.connections) {
+        Admission::Open => {
+            let unauthenticated = parts.connections.registry.unauthenticated();
+            parts.door.admit(caller.peer.ip(), unauthenticated)
+        }
+        refused => (refused, None),
     };
+    let server = ServerCondition { origins: &listed, admission, demo: parts.identities.demo() };
     let accepted = decide(&request, &server)?;
     let identity = known_before(app, &accepted, origin.as_deref(), caller).await?;
     let (Some(on_upgrade), Some(key)) = (on_upgrade, headers.get(SEC_WEBSOCKET_KEY)) else {
@@ -96,7 +98,11 @@ async fn upgrade<S: Stream>(
             socket = socket.kept_alive(Duration::from_millis(every.0.max(1)));
         }
         // A task of its own: the one of the upgrade is larger than what waits for hours.
-        tokio::spawn(connections.serve(socket, accepted, identity, whence));
+        let served = connections.serve(socket, accepted, identity, whence);
+        tokio::spawn(async move {
+            served.await;
+            drop(seat);
+        });
     });
     Ok(reply)
 }
@@ -135,6 +141,11 @@ fn switching(accepted: &Accepted, key: &HeaderValue) -> Reply {
         && let Ok(protocol) = HeaderValue::from_str(protocol)
     {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    if accepted.dialect == Dialect::GoldenV1 {
+        // Whoever named the protocol in the address finds here whether that was understood (F06).
+        let name = HeaderName::from_static("golden-protocol");
+        headers.insert(name, HeaderValue::from_static(goldenpath_core::wire::PROTOCOL));
     }
     reply
 }

@@ -11,8 +11,8 @@ use crate::limits::Limits;
 use crate::seed::Seed;
 use crate::time::{Millis, Mono, Now};
 use crate::wire::{
-    Announced, ClientBody, ClientFrame, CloseCode, ErrorCode, ErrorFrame, Frame, Naming, Refused,
-    Reply, ServerFrame, decode, older,
+    Announced, ClientFrame, CloseCode, ErrorCode, ErrorFrame, Frame, Naming, Refused, Reply,
+    ServerFrame, decode, older,
 };
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -155,7 +155,7 @@ impl Context {
         }
         let (cost, reply) = match &read {
             Ok(older::Heard::Acknowledged) => (Cost::Light, &Reply::None),
-            Ok(older::Heard::Frame { frame, .. }) => (cost_of(&frame.body), &frame.reply),
+            Ok(older::Heard::Frame { frame, .. }) => (Cost::of(&frame.body), &frame.reply),
             Ok(older::Heard::Unknown { reply, .. }) => (Cost::Message, reply),
             Err(refused) => (Cost::Message, &refused.reply),
         };
@@ -297,25 +297,5 @@ impl Context {
         }
         self.say(&refused.reply, &ServerFrame::Error(error));
         Heard::Answered
-    }
-}
-
-const fn cost_of(body: &ClientBody) -> Cost {
-    match body {
-        ClientBody::GapRequest { .. }
-        | ClientBody::Ping { .. }
-        | ClientBody::Pong
-        | ClientBody::Received { .. }
-        | ClientBody::Subscribe { .. }
-        | ClientBody::Unsubscribe { .. } => Cost::Light,
-        ClientBody::Approval { .. }
-        | ClientBody::Auth { .. }
-        | ClientBody::AuthRefresh { .. }
-        | ClientBody::CancelQueued { .. }
-        | ClientBody::CancelRun { .. }
-        | ClientBody::Feedback(_)
-        | ClientBody::Resume { .. }
-        | ClientBody::Thread(_)
-        | ClientBody::UserMessage(_) => Cost::Message,
     }
 }

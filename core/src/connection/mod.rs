@@ -22,6 +22,7 @@ mod ready;
 mod upgrading;
 
 pub use io::{Identity, Input, Opening, Output};
+pub use rate::Cost;
 
 use crate::auth::EndReason;
 use crate::fault::End;

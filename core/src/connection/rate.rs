@@ -2,17 +2,42 @@
 
 use crate::limits::Limits;
 use crate::time::{Millis, Mono};
+use crate::wire::ClientBody;
 
 /// One message, in the unit of the bucket: with it, a rate of one a minute fills one unit a millisecond.
 const MESSAGE: u64 = 60_000;
 
 /// What a frame costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Cost {
+pub enum Cost {
     /// Signs of life and read positions: a tenth of a message.
     Light,
     /// Everything that makes work.
     Message,
+}
+
+impl Cost {
+    /// Of this frame.
+    #[must_use]
+    pub const fn of(body: &ClientBody) -> Self {
+        match body {
+            ClientBody::GapRequest { .. }
+            | ClientBody::Ping { .. }
+            | ClientBody::Pong
+            | ClientBody::Received { .. }
+            | ClientBody::Subscribe { .. }
+            | ClientBody::Unsubscribe { .. } => Self::Light,
+            ClientBody::Approval { .. }
+            | ClientBody::Auth { .. }
+            | ClientBody::AuthRefresh { .. }
+            | ClientBody::CancelQueued { .. }
+            | ClientBody::CancelRun { .. }
+            | ClientBody::Feedback(_)
+            | ClientBody::Resume { .. }
+            | ClientBody::Thread(_)
+            | ClientBody::UserMessage(_) => Self::Message,
+        }
+    }
 }
 
 /// What is left for this peer.

@@ -22,7 +22,7 @@ use subprotocol::Offer;
 /// What was decided for an upgrade that may happen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Accepted {
-    /// The subprotocol to name in the 101; always one that was offered, never a token (CONN-06).
+    /// The subprotocol to name in the 101; none for a client that named its protocol in the address; always one that was offered, never a token (CONN-06).
     pub subprotocol: Option<String>,
     /// What is spoken.
     pub dialect: Dialect,
@@ -91,6 +91,21 @@ pub fn decide(
         //# refused.
         return Ok(Accepted {
             subprotocol: Some(version.into()),
+            dialect: Dialect::GoldenV1,
+            presented,
+            demo: server.demo,
+            verify_before_upgrade: false,
+        });
+    }
+    //= specs/handshake.md#hand-40
+    //# A client that names `golden.v1` in the address MUST be spoken to in it, and MUST NOT be given
+    //# a subprotocol it did not offer.
+    if request
+        .parameters()
+        .any(|(name, value)| name == "protocol" && value == subprotocol::GOLDEN_V1)
+    {
+        return Ok(Accepted {
+            subprotocol: offer.older(presented.is_from_header()).map(String::from),
             dialect: Dialect::GoldenV1,
             presented,
             demo: server.demo,

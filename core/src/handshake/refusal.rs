@@ -71,7 +71,7 @@ impl Refusal {
     pub(super) fn later(code: ErrorCode, retry_after: Millis, message: &'static str) -> Self {
         let seconds = retry_after.as_millis().div_ceil(1000).max(1);
         Self {
-            status: 503,
+            status: code.http_status(),
             code,
             headers: vec![("Retry-After", seconds.to_string().into())],
             message: message.into(),

@@ -34,6 +34,11 @@ pub struct ServerCondition<'a> {
 /// Whether new connections are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Admission {
+    /// This client holds too many sockets.
+    Crowded {
+        /// Not before this.
+        retry_after: Millis,
+    },
     /// They are.
     Open,
     /// The server shuts down; another node or the next process takes over.
@@ -51,6 +56,11 @@ pub enum Admission {
         /// Not before this.
         retry_after: Millis,
     },
+    /// This client tries too often.
+    TooFast {
+        /// Not before this.
+        retry_after: Millis,
+    },
 }
 
 impl Admission {
@@ -59,6 +69,11 @@ impl Admission {
     //# `Retry-After`.
     pub(super) fn check(self) -> Result<(), Refusal> {
         match self {
+            Self::Crowded { retry_after } => Err(Refusal::later(
+                ErrorCode::TooManyConnections,
+                retry_after,
+                "too many connections from this address",
+            )),
             Self::Open => Ok(()),
             Self::Draining { retry_after } => Err(Refusal::later(
                 ErrorCode::ShuttingDown,
@@ -74,6 +89,11 @@ impl Admission {
                 ErrorCode::Degraded,
                 retry_after,
                 "the server is still starting",
+            )),
+            Self::TooFast { retry_after } => Err(Refusal::later(
+                ErrorCode::RateLimited,
+                retry_after,
+                "too many connection attempts from this address",
             )),
         }
     }

@@ -141,6 +141,93 @@ fn the_key_must_be_sixteen_bytes_in_base64() {
 }
 
 /// F40.
+/// What a foreign page, or a program that plays one, may write into `Origin` to look like [`ORIGIN`].
+#[test]
+fn f40_no_origin_that_only_looks_like_one_of_the_list_is_let_in() {
+    let foreign = [
+        "",
+        " ",
+        "null",
+        "NULL",
+        "*",
+        "file://",
+        "chat.example.org",
+        "//chat.example.org",
+        "http://chat.example.org",
+        "wss://chat.example.org",
+        "https://chat.example.org/",
+        "https://chat.example.org.",
+        "https://chat.example.org:443",
+        "https://chat.example.org:8443",
+        "https://chat.example.org:",
+        "https://chat.example.org.evil.example",
+        "https://evil.example/chat.example.org",
+        "https://evil.example?https://chat.example.org",
+        "https://evil.example#https://chat.example.org",
+        "https://evilchat.example.org",
+        "https://sub.chat.example.org",
+        "https://example.org",
+        "https://chat-example.org",
+        "https://chatXexample.org",
+        "https://chat.example.org@evil.example",
+        "https://user@chat.example.org",
+        "https://Chat.example.org",
+        "HTTPS://chat.example.org",
+        "https://chat.example.orgevil",
+        "https://chat.example.org https://evil.example",
+        "https://chat.example.org, https://evil.example",
+        "https://evil.example https://chat.example.org",
+        "https://chat.example.org\u{0}",
+        "https://chat.example.org%00",
+        "https://ch\u{430}t.example.org",
+        "https://xn--cht-5cd.example.org",
+    ];
+    for origin in foreign {
+        let refused = Attempt::offering(&["golden.v1"]).with("Origin", origin).decide();
+        assert_eq!(refused.unwrap_err().status, 403, "{origin:?}");
+        let twice = Attempt::offering(&["golden.v1"]).with("Origin", ORIGIN).with("origin", origin);
+        assert_eq!(twice.decide().unwrap_err().status, 403, "the good one and {origin:?}");
+    }
+    assert!(Attempt::offering(&["golden.v1"]).with("Origin", ORIGIN).decide().is_ok());
+}
+
+//= specs/handshake.md#hand-40
+//= type=test
+//# A client that names `golden.v1` in the address MUST be spoken to in it, and MUST NOT be given
+//# a subprotocol it did not offer.
+#[test]
+fn f06_a_client_whose_subprotocol_is_taken_off_on_the_way_names_it_in_the_address() {
+    let named =
+        |protocols: &[&str], query: &str| Attempt::offering(protocols).query(query).decide();
+    let alone = named(&[], "protocol=golden.v1").unwrap();
+    assert_eq!((alone.subprotocol, alone.dialect), (None, Dialect::GoldenV1));
+    assert!(!alone.verify_before_upgrade, "it is told inside");
+    let beside = named(&["golden.v1"], "protocol=golden.v1").unwrap();
+    assert_eq!(beside.subprotocol.as_deref(), Some("golden.v1"));
+    let literal = named(&["jwt-auth"], "ticket=t&protocol=golden%2Ev1").unwrap();
+    assert_eq!(
+        (literal.subprotocol.as_deref(), literal.dialect),
+        (Some("jwt-auth"), Dialect::GoldenV1)
+    );
+    for other in ["protocol=golden.v2", "protocol=", "protocols=golden.v1", "golden.v1"] {
+        assert_eq!(named(&[], other).unwrap_err().status, 401, "{other}");
+    }
+}
+
+#[test]
+fn who_comes_too_often_or_too_many_hears_429_and_when_to_come_back() {
+    let retry_after = Millis(2500);
+    for (admission, code) in [
+        (Admission::Crowded { retry_after }, ErrorCode::TooManyConnections),
+        (Admission::TooFast { retry_after }, ErrorCode::RateLimited),
+    ] {
+        let attempt = Attempt { admission, ..Attempt::offering(&["golden.v1"]) };
+        let refused = attempt.decide().unwrap_err();
+        assert_eq!((refused.status, refused.code), (429, code));
+        assert_eq!(refused.headers, [("Retry-After", "3".into())]);
+    }
+}
+
 //= specs/handshake.md#hand-03
 //= type=test
 //# A page whose origin is not on the list MUST be refused with 403 before the upgrade.

@@ -52,6 +52,29 @@ test('a server that selects another subprotocol is not spoken to (F04, F05)', ()
   assert.ok(l.drain().every((e) => e.do !== 'send'));
 });
 
+test('a subprotocol that is taken off on the way is named in the address instead, every other time (F06)', () => {
+  const l = line({ random: () => 0 });
+  const dials = () => l.drain().filter((e) => e.do === 'dial');
+  const plain = { do: 'dial', protocols: ['golden.v1', 'jwt.token'] };
+  const named = { do: 'dial', protocols: [], query: 'protocol=golden.v1' };
+  l.c.start(0, 'token');
+  assert.deepEqual(dials(), [plain]);
+  for (const expected of [named, plain, named]) {
+    l.c.closed(10, 1006);
+    l.c.tick(l.c.deadline());
+    assert.deepEqual(dials(), [expected]);
+  }
+  l.c.opened(20, '');
+  assert.equal(l.c.state, 'authenticating');
+  const [auth] = l.sent();
+  assert.deepEqual([auth.type, auth.payload.token], ['auth', 'token']);
+  l.c.received(21, ready());
+  assert.equal(l.c.state, 'ready');
+  l.c.closed(30, 1006);
+  l.c.tick(l.c.deadline());
+  assert.deepEqual(dials(), [named], 'what worked is kept');
+});
+
 test('nothing is sent before the connection is ready', () => {
   const l = line();
   l.c.start(0, 'token');

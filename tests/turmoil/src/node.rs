@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, pending, ready};
 use futures_util::stream::BoxStream;
 use goldenpath_core::auth::{Claims, Environment, RefreshPolicy, Scope};
+use goldenpath_core::edge::EdgeLimits;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
@@ -20,7 +21,8 @@ use goldenpath_runtime::identity::{self, Audit, Identities, Known, Sources};
 use goldenpath_runtime::ports::{Answer, Store as _};
 use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_warp::{
-    About, App, Condition, HttpLimits, ImportRequest, Imported, Origins, Parts, Phase, Usage, serve,
+    About, App, Condition, Door, HttpLimits, ImportRequest, Imported, Origins, Parts, Phase, Usage,
+    serve,
 };
 use std::io::Result as IoResult;
 use std::net::Ipv4Addr;
@@ -107,6 +109,7 @@ pub(crate) async fn node(ground: Arc<Ground>) -> turmoil::Result {
         condition: condition.clone(),
         connections: connections.clone(),
         directory: artifacts,
+        door: Door::new(EdgeLimits::unbounded(), clock, &mut Seed::new(11)),
         identities,
         limits: HttpLimits {
             body_timeout: Millis::from_secs(3),

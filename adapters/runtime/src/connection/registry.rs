@@ -7,6 +7,7 @@ use goldenpath_core::outbox::Weight;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::CloseCode;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 pub struct Registry {
     sockets: Arc<Mutex<BTreeMap<ConnectionId, Socket>>>,
     count: watch::Sender<usize>,
+    unauthenticated: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -26,7 +28,11 @@ struct Socket {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { sockets: Arc::default(), count: watch::Sender::new(0) }
+        Self {
+            sockets: Arc::default(),
+            count: watch::Sender::new(0),
+            unauthenticated: Arc::default(),
+        }
     }
 }
 
@@ -41,6 +47,12 @@ impl Registry {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many have not said who they are.
+    #[must_use]
+    pub fn unauthenticated(&self) -> usize {
+        self.unauthenticated.load(Ordering::Relaxed)
     }
 
     /// Waits until there is none.
@@ -102,6 +114,7 @@ impl Registry {
         let mut sockets = self.sockets();
         sockets.insert(connection_id, Socket { outbox, session_id: None });
         self.count.send_replace(sockets.len());
+        self.unauthenticated.fetch_add(1, Ordering::Relaxed);
         Entry { registry: self.clone(), connection_id }
     }
 
@@ -121,6 +134,9 @@ impl Entry {
     /// Whose socket it is, is known now.
     pub(super) fn authenticated(&self, session_id: SessionId) {
         if let Some(socket) = self.registry.sockets().get_mut(&self.connection_id) {
+            if socket.session_id.is_none() {
+                self.registry.unauthenticated.fetch_sub(1, Ordering::Relaxed);
+            }
             socket.session_id = Some(session_id);
         }
     }
@@ -129,7 +145,10 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut sockets = self.registry.sockets();
-        sockets.remove(&self.connection_id);
+        let left = sockets.remove(&self.connection_id);
+        if left.is_some_and(|socket| socket.session_id.is_none()) {
+            self.registry.unauthenticated.fetch_sub(1, Ordering::Relaxed);
+        }
         self.registry.count.send_replace(sockets.len());
     }
 }

@@ -5,6 +5,8 @@ use super::timers::Timers;
 use super::user::{Settled, User};
 use super::{Load, Surroundings, ToShard};
 use goldenpath_core::auth::Scope;
+use goldenpath_core::connection::Cost;
+use goldenpath_core::edge::{Allowances, Policy};
 use goldenpath_core::hub::{Hub, Input};
 use goldenpath_core::id::{EffectId, RequestId};
 use goldenpath_core::seed::Seed;
@@ -20,6 +22,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Inputs taken at once.
 const BATCH: usize = 512;
+/// Users whose messages are counted; a hub may come and go meanwhile.
+const REMEMBERED: usize = 50_000;
 /// Before what a lost hub left behind is read, and between tries.
 const RECOVERY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -28,6 +32,8 @@ pub(super) struct Shard {
     around: Surroundings,
     seed: Seed,
     users: BTreeMap<Scope, User>,
+    /// Messages, over all connections of a user and over HTTP.
+    messages: Allowances<Scope>,
     timers: Timers,
     calls: Calls,
     /// Users whose hubs have something to say.
@@ -45,8 +51,11 @@ impl Shard {
         seed: Seed,
         answers: mpsc::WeakUnboundedSender<ToShard>,
     ) -> Self {
+        let limits = &around.limits;
+        let policy = Policy { burst: limits.message_burst, per_minute: limits.messages_per_minute };
         Self {
             number,
+            messages: Allowances::new(policy, REMEMBERED),
             around,
             seed,
             users: BTreeMap::new(),
@@ -116,6 +125,21 @@ impl Shard {
             ToShard::Attach { user, connection_id, resume, reader, outbox } => {
                 self.user(&user, now).connections.insert(connection_id, outbox);
                 self.input(now, &user, Input::Attach { connection_id, resume, reader });
+            }
+            ToShard::Input { user, input: Input::Command { connection_id, reply, body } } => {
+                let Some(known) = self.users.get(&user) else { return };
+                //= specs/safety.md#safe-45
+                //# Messages of one user MUST be limited over all of its connections together.
+                let paid = match Cost::of(&body) {
+                    Cost::Light => Ok(()),
+                    Cost::Message => self.messages.spend(&user, now.mono).map(|_| ()),
+                };
+                match paid {
+                    Ok(()) => {
+                        self.input(now, &user, Input::Command { connection_id, reply, body });
+                    }
+                    Err(wait) => known.too_fast(connection_id, &reply, wait, &self.around.limits),
+                }
             }
             ToShard::Input { user, input } => {
                 // What is about a hub that is gone concerns nobody; the rest makes one.

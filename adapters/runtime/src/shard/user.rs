@@ -5,10 +5,14 @@ use super::{Delivery, RunControl, RunSink, Surroundings, ToShard};
 use crate::connection::weight_of;
 use goldenpath_core::hub::{Hub, Input, Output};
 use goldenpath_core::id::{ConnectionId, Fence, RunId};
+use goldenpath_core::limits::Limits;
 use goldenpath_core::outbox::{Sender, Weight};
-use goldenpath_core::time::{Mono, Now};
-use goldenpath_core::wire::CloseCode;
+use goldenpath_core::time::{Millis, Mono, Now};
+use goldenpath_core::wire::{
+    Announced, CloseCode, ErrorCode, ErrorFrame, Frame, Reply, ServerFrame,
+};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// What becomes of a user after all was said.
@@ -139,6 +143,26 @@ impl User {
                 }
             }
         }
+    }
+
+    /// A connection of this user is told how long to wait; its command was not handled.
+    pub(super) fn too_fast(
+        &self,
+        connection_id: ConnectionId,
+        reply: &Reply,
+        retry_after: Millis,
+        limits: &Limits,
+    ) {
+        let Some(outbox) = self.connections.get(&connection_id) else { return };
+        let mut error = ErrorFrame::new(ErrorCode::RateLimited, "too many messages of this user");
+        error.retry_after = Some(retry_after);
+        let limit = ServerFrame::RateLimit { retry_after };
+        let frames: Arc<[Frame]> = Arc::from([
+            ServerFrame::Error(error).encode(reply, Announced { limits }),
+            limit.encode(&Reply::None, Announced { limits }),
+        ]);
+        let weight = weight_of(&frames);
+        let _ = outbox.push(Delivery::Frames(frames), weight);
     }
 
     /// Ends everything of a user whose hub failed: connections hear 1011, runs are dropped.

@@ -5,7 +5,8 @@ use crate::config::{Config, LogFormat};
 use crate::wiring::{self, Node};
 use goldenpath_runtime::drain::drain;
 use goldenpath_runtime::watchdog::{Lateness, watch};
-use goldenpath_warp::{Phase, listen, serve};
+use goldenpath_warp::{Certificate, Phase, TlsListener, listen, serve};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,9 +33,21 @@ async fn main(config: &Config) -> Result<ExitCode, Failed> {
     let listener = listen(config.listen)
         .map_err(|error| format!("listening on {} failed: {error}", config.listen))?;
     let address = listener.local_addr()?;
+    let tls = match config.tls() {
+        Some((chain, key)) => Some((Certificate::read(chain, key)?, chain, key)),
+        None => None,
+    };
     let Node { app, condition, connections, database, identities, mut seed } =
         wiring::node(config).await?;
-    let serving = tokio::spawn(serve(app, listener));
+    let serving = match &tls {
+        Some((certificate, ..)) => {
+            tokio::spawn(serve(app, TlsListener::new(listener, certificate.clone())))
+        }
+        None => tokio::spawn(serve(app, listener)),
+    };
+    if let Some((certificate, chain, key)) = &tls {
+        tokio::spawn(renew(certificate.clone(), chain.into(), key.into()));
+    }
     tokio::spawn(watch(Lateness::default()));
     tokio::spawn(identities.clone().keep_house());
 
@@ -45,7 +58,8 @@ async fn main(config: &Config) -> Result<ExitCode, Failed> {
             connections.shards.recover(unfinished);
             condition.set(Phase::Serving);
             tracing::info!(%address, runs, "serving: {}", config.in_words());
-            println!("Golden Path on http://{address} ({})", config.in_words());
+            let scheme = if tls.is_some() { "https" } else { "http" };
+            println!("Golden Path on {scheme}://{address} ({})", config.in_words());
             if config.demo() {
                 tracing::warn!("demo mode is on: every visitor gets in");
             }
@@ -70,6 +84,17 @@ async fn main(config: &Config) -> Result<ExitCode, Failed> {
     database.close().await;
     tracing::info!(clean, "stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// At every SIGHUP: a certificate is renewed more often than a server is restarted.
+async fn renew(certificate: Certificate, chain: PathBuf, key: PathBuf) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        match certificate.read_again(&chain, &key) {
+            Ok(()) => tracing::info!("the certificate was read again"),
+            Err(problem) => tracing::error!(problem, "the older certificate is shown on"),
+        }
+    }
 }
 
 /// What a restart has to go on with; there is no serving before it is known.

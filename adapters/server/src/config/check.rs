@@ -1,8 +1,10 @@
 //! What can only be judged on the whole: production's rules (SAFE-01) and the chain of timeouts (F30).
 
 use super::{Agents, Config, Finding, Findings, keys, oidc};
+use goldenpath_core::edge::Network;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::Secret;
+use goldenpath_warp::Certificate;
 
 /// Shortest key, in bytes: RFC 7518 section 3.2 wants as many bits as the hash.
 const KEY_BYTES: usize = 32;
@@ -31,6 +33,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     keys::check(config, findings);
     oidc::check(config, findings);
     stores(config, findings);
+    tls(config, findings);
     timeouts(config, findings);
 }
 
@@ -44,13 +47,7 @@ fn production(config: &Config, findings: &mut Findings) {
             "Switch it off: demo mode lets everyone in",
         ));
     }
-    if config.agents == Agents::Scripted {
-        findings.push(Finding::new(
-            "GOLDENPATH_AGENTS",
-            "is scripted in production",
-            "Choose builtin: there a question is a question",
-        ));
-    }
+    unprotected(config, findings);
     if config.e2e_key.is_some() {
         findings.push(Finding::new(
             "E2E_OAUTH_SIMULATION_KEY",
@@ -86,6 +83,34 @@ fn production(config: &Config, findings: &mut Findings) {
             "JWT_AUDIENCE",
             "is empty in production",
             "Name the audience that tokens carry in `aud`",
+        ));
+    }
+}
+
+/// What is for tests and measurements.
+//= specs/safety.md#safe-49
+//# In production a setting that takes a protection away MUST stop the start.
+fn unprotected(config: &Config, findings: &mut Findings) {
+    let agents = match config.agents {
+        Agents::Builtin => None,
+        Agents::Bench => Some("is bench in production, which measures without limits"),
+        Agents::Scripted => Some("is scripted in production, where a question is a question"),
+    };
+    if let Some(problem) = agents {
+        findings.push(Finding::new("GOLDENPATH_AGENTS", problem, "Choose builtin"));
+    }
+    if config.edge.trusted_proxies.iter().any(Network::is_everything) {
+        findings.push(Finding::new(
+            "TRUSTED_PROXIES",
+            "trusts every address in production",
+            "List the addresses of your proxies: who is trusted may say to be anybody",
+        ));
+    }
+    for origin in config.origins.iter().filter(|origin| origin.starts_with("http://")) {
+        findings.push(Finding::new(
+            "CORS_ORIGINS",
+            format!("holds {origin}, a page without TLS, in production"),
+            "Serve the page over https: whoever is on its way can change what it does",
         ));
     }
 }
@@ -130,13 +155,31 @@ fn stores(config: &Config, findings: &mut Findings) {
     }
 }
 
+fn tls(config: &Config, findings: &mut Findings) {
+    let remedy = "Name the PEM files of a certificate and of its own key, or neither";
+    match (&config.tls_cert_file, &config.tls_key_file) {
+        (None, None) => {}
+        (Some(_), None) => {
+            findings.push(Finding::new("TLS_KEY_FILE", "is missing beside TLS_CERT_FILE", remedy));
+        }
+        (None, Some(_)) => {
+            findings.push(Finding::new("TLS_CERT_FILE", "is missing beside TLS_KEY_FILE", remedy));
+        }
+        (Some(chain), Some(key)) => {
+            if let Err(problem) = Certificate::read(chain, key) {
+                findings.push(Finding::new("TLS_CERT_FILE", problem, remedy));
+            }
+        }
+    }
+}
+
 /// Each must be shorter than the next: what is inside ends before what is around it.
 //= specs/safety.md#safe-03
 //# Timeouts that do not fit into each other MUST stop the start.
 fn timeouts(config: &Config, findings: &mut Findings) {
     let limits = &config.limits;
     let run_and_grace = Millis(limits.run_timeout.0.saturating_add(limits.cancel_grace.0));
-    let chains: [&[(&str, Millis, bool)]; 3] = [
+    let chains: [&[(&str, Millis, bool)]; 6] = [
         // (name, span, whether it may equal the one before)
         &[
             ("GOLDENPATH_TOOL_TIMEOUT", limits.tool_timeout, true),
@@ -153,6 +196,18 @@ fn timeouts(config: &Config, findings: &mut Findings) {
             ("GOLDENPATH_RUN_TIMEOUT plus GOLDENPATH_CANCEL_GRACE", run_and_grace, true),
             ("WEBSOCKET_CONNECTION_TIMEOUT", limits.connection_max_age, true),
         ],
+        &[
+            ("GOLDENPATH_AUTH_TIMEOUT", limits.auth_timeout, true),
+            ("WEBSOCKET_HEARTBEAT_TIMEOUT", limits.heartbeat_timeout, true),
+        ],
+        &[
+            ("GOLDENPATH_HEADER_TIMEOUT", config.header_timeout, true),
+            ("GOLDENPATH_PROXY_TIMEOUT", config.proxy_timeout, false),
+        ],
+        &[
+            ("GOLDENPATH_BODY_TIMEOUT", config.body_timeout, true),
+            ("GOLDENPATH_PROXY_TIMEOUT", config.proxy_timeout, false),
+        ],
     ];
     for chain in chains {
         for pair in chain.windows(2) {
@@ -165,6 +220,38 @@ fn timeouts(config: &Config, findings: &mut Findings) {
                 ));
             }
         }
+    }
+    bounds(config, findings);
+}
+
+/// Bounds that make each other meaningless.
+fn bounds(config: &Config, findings: &mut Findings) {
+    let limits = &config.limits;
+    if limits.connections_per_user > config.max_connections {
+        findings.push(Finding::new(
+            "GOLDENPATH_CONNECTIONS_PER_USER",
+            format!(
+                "({}) is above GOLDENPATH_MAX_CONNECTIONS ({})",
+                limits.connections_per_user, config.max_connections
+            ),
+            "Set it lower: one user could keep everybody else out",
+        ));
+    }
+    if let Some(given) = config.edge_settings.connections_per_address
+        && usize::try_from(given).unwrap_or(usize::MAX) > config.max_connections
+    {
+        findings.push(Finding::new(
+            "GOLDENPATH_CONNECTIONS_PER_ADDRESS",
+            format!("({given}) is above GOLDENPATH_MAX_CONNECTIONS ({})", config.max_connections),
+            "Set it lower: one address could keep everybody else out",
+        ));
+    }
+    if config.edge_settings.forwarded_by.is_some() && config.edge.trusted_proxies.is_empty() {
+        findings.push(Finding::new(
+            "TRUSTED_PROXY_HEADER",
+            "is set, but no proxy is trusted",
+            "Set TRUSTED_PROXIES to the addresses of your proxies, or remove it",
+        ));
     }
     if limits.message_bytes > limits.frame_bytes {
         findings.push(Finding::new(

@@ -4,6 +4,7 @@
 //! value that cannot be read is refused, and all findings are listed together.
 
 mod check;
+mod edge;
 mod finding;
 mod keys;
 mod layers;
@@ -12,12 +13,14 @@ mod secret;
 mod setting;
 mod value;
 
+use core::fmt;
 pub(crate) use goldenpath_core::auth::Environment;
+use goldenpath_core::edge::EdgeLimits;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::Secret;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) use finding::{Finding, Findings};
 pub(crate) use keys::keys;
@@ -138,6 +141,14 @@ pub(crate) struct Config {
     pub(crate) message_burst: Option<u32>,
     /// The bounds of all machines.
     pub(crate) limits: Limits,
+    /// `TLS_CERT_FILE`.
+    pub(crate) tls_cert_file: Option<PathBuf>,
+    /// `TLS_KEY_FILE`.
+    pub(crate) tls_key_file: Option<PathBuf>,
+    /// What was set of the edge.
+    edge_settings: edge::EdgeSettings,
+    /// The bounds of the edge; after [`Config::check`] complete.
+    pub(crate) edge: EdgeLimits,
 }
 
 impl Default for Config {
@@ -184,6 +195,10 @@ impl Default for Config {
             messages_per_minute: None,
             message_burst: None,
             limits: Limits::default(),
+            tls_cert_file: None,
+            tls_key_file: None,
+            edge_settings: edge::EdgeSettings::default(),
+            edge: EdgeLimits::default(),
         }
     }
 }
@@ -228,6 +243,7 @@ impl Config {
             None if bench => 100_000_000,
             None => usual,
         };
+        self.edge = self.edge_settings.settle(bench);
         self.limits.messages_per_minute =
             unbounded(self.messages_per_minute, self.limits.messages_per_minute);
         self.limits.message_burst = unbounded(self.message_burst, self.limits.message_burst);
@@ -236,6 +252,11 @@ impl Config {
     /// Whether visitors get in without an account.
     pub(crate) fn demo(&self) -> bool {
         self.demo_mode.unwrap_or(!self.environment.is_production())
+    }
+
+    /// The files of the certificate and its key, when TLS is spoken.
+    pub(crate) fn tls(&self) -> Option<(&Path, &Path)> {
+        Some((self.tls_cert_file.as_deref()?, self.tls_key_file.as_deref()?))
     }
 
     /// The folder of the store's files.

@@ -2,6 +2,7 @@
 
 use super::{Agents, Config, Durability, Environment, LogFormat, value};
 use core::fmt::Write as _;
+use goldenpath_core::edge::ForwardedBy;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::Secret;
 use std::path::PathBuf;
@@ -61,12 +62,16 @@ settings! {
         => |c, v| { c.agents = agents(v)?; Ok(()) };
     "GOLDENPATH_AGENT_TIMEOUT": "Longest work of one agent, in seconds. Default: 30."
         => |c, v| span(v, &mut c.limits.agent_timeout);
+    "GOLDENPATH_ATTEMPTS_PER_MINUTE": "Upgrades one address may try; half of them at once. Default: 600; unbounded with bench agents."
+        => |c, v| optional_count(v, &mut c.edge_settings.attempts);
     "GOLDENPATH_AUTH_TIMEOUT": "From the upgrade to a valid credential, in seconds. Default: 10."
         => |c, v| span(v, &mut c.limits.auth_timeout);
-    "GOLDENPATH_BODY_TIMEOUT": "Longest silence inside a request body, in seconds. Default: 15."
+    "GOLDENPATH_BODY_TIMEOUT": "Longest time for a JSON body, and longest silence inside a file, in seconds. Default: 15."
         => |c, v| span(v, &mut c.body_timeout);
     "GOLDENPATH_CANCEL_GRACE": "From a cancel to the end of its run at the latest, in seconds. Default: 2."
         => |c, v| span(v, &mut c.limits.cancel_grace);
+    "GOLDENPATH_CONNECTIONS_PER_ADDRESS": "Open sockets of one address, and as many open HTTP connections; trusted proxies are not counted. Default: 256; unbounded with bench agents."
+        => |c, v| optional_count(v, &mut c.edge_settings.connections_per_address);
     "GOLDENPATH_CONNECTIONS_PER_USER": "Connections of one user; the oldest is closed beyond it. Default: 16."
         => |c, v| count(v, 1, 100_000, &mut c.limits.connections_per_user);
     "GOLDENPATH_DATA": "The data folder. Default: data."
@@ -89,6 +94,8 @@ settings! {
         => |c, v| count(v, 1, 1_000_000, &mut c.max_connections);
     "GOLDENPATH_MAX_MESSAGE_BYTES": "Longest client message, in bytes. Default: 8192."
         => |c, v| count(v, 256, 65_536, &mut c.limits.message_bytes);
+    "GOLDENPATH_MAX_UNAUTHENTICATED": "Open sockets that have not said who they are, of all addresses together. Default: 2000; unbounded with bench agents."
+        => |c, v| optional_count(v, &mut c.edge_settings.unauthenticated);
     "GOLDENPATH_MESSAGES_PER_MINUTE": "Sustained messages of one user. Default: 60; unbounded with bench agents."
         => |c, v| optional_count(v, &mut c.messages_per_minute);
     "GOLDENPATH_MESSAGE_BURST": "Messages of one user that may come at once. Default: 30; unbounded with bench agents."
@@ -97,6 +104,8 @@ settings! {
         => |c, v| span(v, &mut c.proxy_timeout);
     "GOLDENPATH_REGISTRATION": "Whether strangers may make an account. Default: on."
         => |c, v| { c.registration = value::switch(v)?; Ok(()) };
+    "GOLDENPATH_REQUESTS_PER_MINUTE": "HTTP requests of one address; a sixth of them at once. Default: 6000; unbounded with bench agents."
+        => |c, v| optional_count(v, &mut c.edge_settings.requests);
     "GOLDENPATH_RUN_TIMEOUT": "Longest run, in seconds. Default: 60."
         => |c, v| span(v, &mut c.limits.run_timeout);
     "GOLDENPATH_SESSION_LIFETIME": "How long a log-in goes on at most, however often its tokens are refreshed, in seconds. Default: 2592000."
@@ -107,6 +116,8 @@ settings! {
         => |c, v| span(v, &mut c.token_lifetime);
     "GOLDENPATH_TOOL_TIMEOUT": "Longest call of one tool, in seconds. Default: 15."
         => |c, v| span(v, &mut c.limits.tool_timeout);
+    "GOLDENPATH_UPGRADES_PER_SECOND": "Newcomers let in, over all addresses; the others get a time to come back. Default: 500; unbounded with bench agents."
+        => |c, v| optional_count(v, &mut c.edge_settings.upgrades_per_second);
     "GOLDENPATH_WORKER_THREADS": "Threads of the event loop. Default: one per core."
         => |c, v| { c.worker_threads = Some(bounded(v, 1, 1024)?); Ok(()) };
     "JWT_AUDIENCE": "The audience tokens must name; empty outside production: not checked. Default: goldenpath."
@@ -145,6 +156,14 @@ settings! {
         => |c, v| { c.port = Some(v.parse().map_err(|_| "is no port".to_owned())?); Ok(()) };
     "REDIS_URL": "Refused by this version, which runs on one node. Default: none."
         => |c, v| { c.redis_url = Some(value::filled(v)?); Ok(()) };
+    "TLS_CERT_FILE": "PEM file of the certificate and those above it; with it the port speaks TLS only. Read again at SIGHUP. Default: none."
+        => |c, v| { c.tls_cert_file = Some(PathBuf::from(value::filled(v)?)); Ok(()) };
+    "TLS_KEY_FILE": "PEM file of the certificate's private key. Default: none."
+        => |c, v| { c.tls_key_file = Some(PathBuf::from(value::filled(v)?)); Ok(()) };
+    "TRUSTED_PROXIES": "Addresses and networks of the proxies whose word about the client's address counts, like 10.0.0.0/8, separated by commas. Default: none."
+        => |c, v| { c.edge_settings.trusted_proxies = value::networks(v)?; Ok(()) };
+    "TRUSTED_PROXY_HEADER": "The header they write it in: x-forwarded-for or forwarded; the other is never read. Default: x-forwarded-for."
+        => |c, v| { c.edge_settings.forwarded_by = Some(forwarded_by(v)?); Ok(()) };
     "WEBSOCKET_CONNECTION_TIMEOUT": "Age at which a connection is recycled, in seconds. Default: 3300."
         => |c, v| span(v, &mut c.limits.connection_max_age);
     "WEBSOCKET_HEARTBEAT_INTERVAL": "How often the server pings, in seconds. Default: 25."
@@ -186,6 +205,14 @@ fn files(text: &str) -> Vec<PathBuf> {
 
 fn listed(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|one| !one.is_empty())
+}
+
+fn forwarded_by(text: &str) -> Result<ForwardedBy, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "forwarded" => Ok(ForwardedBy::Forwarded),
+        "x-forwarded-for" => Ok(ForwardedBy::XForwardedFor),
+        _ => Err("is not one of x-forwarded-for, forwarded".into()),
+    }
 }
 
 fn environment(text: &str) -> Result<Environment, String> {

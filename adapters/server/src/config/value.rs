@@ -1,5 +1,6 @@
 //! From text to values: one strict reader per kind (F19: one parser, an unknown value is an error).
 
+use goldenpath_core::edge::Network;
 use goldenpath_core::time::Millis;
 
 /// A switch: `1 true yes on` or `0 false no off`, in any case.
@@ -42,6 +43,14 @@ pub(super) fn filled(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("is empty".into()) } else { Ok(text.to_owned()) }
 }
 
+/// Addresses and networks, separated by commas.
+pub(super) fn networks(text: &str) -> Result<Vec<Network>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let network =
+        |part: &str| part.parse().map_err(|error| format!("holds {part:?}, which {error}"));
+    parts.map(network).collect()
+}
+
 /// Origins (RFC 6454) separated by commas: `https://chat.example`, scheme and host in lower case,
 /// without a path; or `*`.
 pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
@@ -56,10 +65,16 @@ fn origin(text: &str) -> Result<String, String> {
     let host = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
     match host {
         Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', ' ', '@', '*']) => {
-            Ok(lower.clone())
+            Ok(as_browsers_write(&lower))
         }
         _ => Err(format!("holds {text:?}, which is no origin like https://chat.example")),
     }
+}
+
+/// Without the port that the scheme has anyway (RFC 6454 section 6.2): that is how it is compared.
+fn as_browsers_write(origin: &str) -> String {
+    let usual = if origin.starts_with("https:") { ":443" } else { ":80" };
+    origin.strip_suffix(usual).unwrap_or(origin).to_owned()
 }
 
 #[cfg(test)]
@@ -82,12 +97,26 @@ mod tests {
     }
 
     #[test]
+    fn networks_are_listed_with_commas_and_a_bad_one_is_named() {
+        assert_eq!(networks("10.0.0.0/8, ::1,").map(|all| all.len()), Ok(2));
+        assert!(networks("10.0.0.0/8, proxy").unwrap_err().contains("\"proxy\""));
+    }
+
+    #[test]
     fn an_origin_has_a_scheme_and_no_path() {
         assert_eq!(
             origins(" https://Chat.example , http://localhost:3000/ ,"),
             Ok(vec!["https://chat.example".to_owned(), "http://localhost:3000".to_owned()])
         );
-        for bad in ["chat.example", "https://", "https://a/b", "ftp://a", "https://*.example"] {
+        assert_eq!(
+            origins("https://a.example:443,http://b.example:80,https://c.example:80"),
+            Ok(["https://a.example", "http://b.example", "https://c.example:80"]
+                .map(str::to_owned)
+                .to_vec())
+        );
+        for bad in
+            ["null", "chat.example", "https://", "https://a/b", "ftp://a", "https://*.example"]
+        {
             assert!(origins(bad).is_err(), "{bad}");
         }
     }

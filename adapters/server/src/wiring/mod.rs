@@ -22,7 +22,7 @@ use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_runtime::usage::UsageStore;
 use goldenpath_sqlx::usage::SqliteUsage;
 use goldenpath_sqlx::{Database, Durability as Survives, Options};
-use goldenpath_warp::{About, App, Condition, HttpLimits, Origins, Parts};
+use goldenpath_warp::{About, App, Condition, Door, HttpLimits, Origins, Parts};
 use std::sync::Arc;
 
 /// A node, ready to serve.
@@ -98,6 +98,7 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
         condition: condition.clone(),
         connections: connections.clone(),
         directory: database.directory(),
+        door: Door::new(config.edge.clone(), clock, &mut seed),
         identities: identities.clone(),
         limits: HttpLimits {
             body_timeout: config.body_timeout,

@@ -5,6 +5,7 @@
 mod accounts;
 mod answers;
 mod closes;
+mod edge;
 mod events;
 mod older;
 mod patience;

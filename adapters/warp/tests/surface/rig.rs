@@ -5,6 +5,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::{BoxStream, StreamExt as _};
 use goldenpath_core::auth::{Claims, Environment, Policy, RefreshPolicy, Scope};
+use goldenpath_core::edge::EdgeLimits;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::id::UserId;
 use goldenpath_core::limits::Limits;
@@ -20,7 +21,7 @@ use goldenpath_runtime::memory::MemoryStore;
 use goldenpath_runtime::ports::Answer;
 use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_warp::{
-    About, App, Condition, HttpLimits, ImportRequest, Imported, Origins, Parts, Phase, Usage,
+    About, App, Condition, Door, HttpLimits, ImportRequest, Imported, Origins, Parts, Phase, Usage,
     listen, serve,
 };
 use std::io::Result as IoResult;
@@ -46,6 +47,7 @@ pub(crate) struct Wishes {
     pub(crate) header_timeout: Millis,
     pub(crate) body_timeout: Millis,
     pub(crate) connections: usize,
+    pub(crate) edge: EdgeLimits,
     pub(crate) origins: Origins,
     pub(crate) limits: Limits,
     pub(crate) token_lifetime: Millis,
@@ -61,6 +63,7 @@ impl Default for Wishes {
             header_timeout: Millis::from_secs(10),
             body_timeout: Millis::from_secs(10),
             connections: 1000,
+            edge: EdgeLimits::unbounded(),
             origins: Origins::Own { loopback: true },
             limits: Limits::default(),
             token_lifetime: Millis::from_secs(600),
@@ -132,6 +135,7 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
         condition: condition.clone(),
         connections: connections.clone(),
         directory: Arc::new(store.clone()),
+        door: Door::new(wishes.edge, clock, &mut Seed::new(11)),
         identities,
         limits: HttpLimits {
             body_timeout: wishes.body_timeout,
@@ -172,8 +176,9 @@ impl Rig {
         body: &str,
     ) -> Reply {
         let token = token.map(|t| format!("Authorization: Bearer {t}\r\n")).unwrap_or_default();
+        let json = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         self.exchange(&format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{token}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{token}{json}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ))
         .await

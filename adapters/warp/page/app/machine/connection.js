@@ -56,6 +56,8 @@ export class Connection {
     this.lastError = null;
     this.authTimeouts = 0;
     this.counter = 0;
+    /** Whether the address names what is spoken, because the subprotocol does not get through. */
+    this.inAddress = false;
   }
 
   /** Whether messages may be sent. */
@@ -103,7 +105,8 @@ export class Connection {
   /** The socket is open. */
   opened(now, protocol) {
     if (this.state !== 'connecting') return;
-    if (protocol !== SUBPROTOCOL) {
+    const named = this.inAddress && protocol === '';
+    if (protocol !== SUBPROTOCOL && !named) {
       this.effects.push({ do: 'hang_up', code: 1000, reason: 'subprotocol' });
       this.#to('idle', { code: 'unsupported_version', text: 'The server does not speak this page’s protocol. Please reload the page.' });
       return;
@@ -116,7 +119,9 @@ export class Connection {
     // The token went with the upgrade: a first frame that comes late would find a demo visitor here.
     const threads = this.resumePoints();
     this.resumed = new Set(threads.map((point) => point.thread_id));
-    if (threads.length) this.#write('resume', { threads });
+    // Without a subprotocol there is none to carry the token.
+    if (named) this.#write('auth', { token: this.token, resume: { threads } });
+    else if (threads.length) this.#write('resume', { threads });
   }
 
   /** A text frame came. */
@@ -160,6 +165,9 @@ export class Connection {
   /** The socket is gone, whoever closed it. 1006 means without a word. */
   closed(now, code) {
     if (!this.#hasSocket()) return;
+    // Refused without a word: perhaps a proxy took the subprotocol off, and the browser did not like
+    // the answer. The next time the address says what is spoken; and the time after that not.
+    if (this.state === 'connecting' && code === 1006) this.inAddress = !this.inAddress;
     if (this.readyAt !== null && now - this.readyAt >= STABLE_AFTER) this.backoff.reset();
     const said = this.farewell ?? {};
     const meant = Number.isInteger(said.code) ? said.code : code;
@@ -248,7 +256,11 @@ export class Connection {
     this.replaying.clear();
     this.#to('connecting', this.why);
     this.timer = now + DIAL_TIMEOUT;
-    this.effects.push({ do: 'dial', protocols: [SUBPROTOCOL, `jwt.${this.token}`] });
+    this.effects.push(
+      this.inAddress
+        ? { do: 'dial', protocols: [], query: `protocol=${SUBPROTOCOL}` }
+        : { do: 'dial', protocols: [SUBPROTOCOL, `jwt.${this.token}`] },
+    );
   }
 
   #lost(now, reason) {

@@ -37,7 +37,7 @@ export class Wire {
   #perform(effect) {
     switch (effect.do) {
       case 'dial':
-        this.#dial(effect.protocols);
+        this.#dial(effect.protocols, effect.query);
         break;
       case 'send':
         if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(effect.text);
@@ -56,9 +56,9 @@ export class Wire {
     }
   }
 
-  #dial(protocols) {
+  #dial(protocols, query) {
     this.#hangUp('dialling anew');
-    const socket = new WebSocket(this.url, protocols);
+    const socket = new WebSocket(query ? `${this.url}?${query}` : this.url, protocols);
     this.socket = socket;
     const current = (say) => (event) => {
       if (this.socket === socket) this.tell((c, now) => say(c, now, event));

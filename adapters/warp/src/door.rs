@@ -1,0 +1,88 @@
+//! The core's edge behind a lock; what it lends gives itself back.
+
+use goldenpath_core::edge::{Edge, EdgeLimits, Left, Policy, client_address};
+use goldenpath_core::handshake::Admission;
+use goldenpath_core::seed::Seed;
+use goldenpath_core::time::Millis;
+use goldenpath_runtime::Clock;
+use http::HeaderMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Who stands at the door and how often they knocked; clones share it.
+#[derive(Clone, Debug)]
+pub struct Door(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    edge: Mutex<Edge>,
+    limits: EdgeLimits,
+}
+
+impl Door {
+    /// Nobody has come yet.
+    #[must_use]
+    pub fn new(limits: EdgeLimits, clock: Clock, seed: &mut Seed) -> Self {
+        let edge = Mutex::new(Edge::new(limits.clone(), seed.fork()));
+        Self(Arc::new(Inner { clock, edge, limits }))
+    }
+
+    /// From whom a request comes.
+    pub(crate) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+        let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let client = client_address(peer.ip(), &self.0.limits, pairs);
+        SocketAddr::new(client, if client == peer.ip().to_canonical() { peer.port() } else { 0 })
+    }
+
+    /// Whether the peer is a proxy whose headers count.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.0.limits.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
+    /// A place for a connection from this address, if it has one left.
+    pub(crate) fn pick_up(&self, peer: IpAddr) -> Option<Place> {
+        let place = || Place { door: self.clone(), from: peer, given_back: Edge::hung_up };
+        self.edge().pick_up(peer).then(place)
+    }
+
+    /// Whether one more request of this client is answered.
+    pub(crate) fn request(&self, client: IpAddr) -> Result<Left, Millis> {
+        let now = self.0.clock.now().mono;
+        self.edge().request(now, client)
+    }
+
+    /// What requests are limited to.
+    pub(crate) fn policy(&self) -> Policy {
+        self.0.limits.requests
+    }
+
+    /// Whether one more socket of this client is let in, and its place when it is.
+    pub(crate) fn admit(
+        &self,
+        client: IpAddr,
+        unauthenticated: usize,
+    ) -> (Admission, Option<Place>) {
+        let now = self.0.clock.now().mono;
+        let admission = self.edge().admit(now, client, unauthenticated);
+        let place = || Place { door: self.clone(), from: client, given_back: Edge::closed };
+        (admission, (admission == Admission::Open).then(place))
+    }
+
+    fn edge(&self) -> MutexGuard<'_, Edge> {
+        self.0.edge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of the places an address has; given back when dropped.
+pub(crate) struct Place {
+    door: Door,
+    from: IpAddr,
+    given_back: fn(&mut Edge, IpAddr),
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        (self.given_back)(&mut self.door.edge(), self.from);
+    }
+}

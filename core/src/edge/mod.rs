@@ -1,0 +1,259 @@
+//! Before anybody is known: from where somebody comes, how often, and how many of them at once.
+//!
+//! Nothing here knows a user, a frame or a header's meaning beyond the ones that name an address. What is
+//! counted, is counted per sender ([`sender`]): an IPv4 address, or the network of an IPv6 one.
+
+mod address;
+mod allowance;
+mod gate;
+mod places;
+
+pub use address::{BadNetwork, ForwardedBy, Network, client_address, sender};
+pub use allowance::{Allowances, Left, Policy};
+pub use gate::Gate;
+pub use places::Places;
+
+use crate::handshake::Admission;
+use crate::seed::Seed;
+use crate::time::{Millis, Mono};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+/// The bounds of the edge. Counts are inclusive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EdgeLimits {
+    /// Upgrades one address may try.
+    pub attempts: Policy,
+    /// Open sockets of one address, and as many open HTTP connections.
+    pub connections_per_address: usize,
+    /// The header in which trusted proxies write from whom a request came.
+    pub forwarded_by: ForwardedBy,
+    /// Upgrades a second, over all addresses; beyond it newcomers get a time to come back (F35).
+    pub upgrades_per_second: u32,
+    /// Requests over HTTP one address may make.
+    pub requests: Policy,
+    /// Addresses remembered; those whose allowance is nearest to full are forgotten first.
+    pub remembered: usize,
+    /// The proxies that are believed; nobody else is.
+    pub trusted_proxies: Vec<Network>,
+    /// Sockets that have not said who they are, over all addresses.
+    pub unauthenticated: usize,
+}
+
+impl Default for EdgeLimits {
+    fn default() -> Self {
+        Self {
+            attempts: Policy { burst: 300, per_minute: 600 },
+            connections_per_address: 256,
+            forwarded_by: ForwardedBy::XForwardedFor,
+            upgrades_per_second: 500,
+            requests: Policy { burst: 1000, per_minute: 6000 },
+            remembered: 20_000,
+            trusted_proxies: Vec::new(),
+            unauthenticated: 2000,
+        }
+    }
+}
+
+impl EdgeLimits {
+    /// No bound but memory: for measurements from one machine.
+    #[must_use]
+    pub fn unbounded() -> Self {
+        let policy = Policy { burst: u32::MAX, per_minute: u32::MAX };
+        Self {
+            attempts: policy,
+            connections_per_address: usize::MAX,
+            upgrades_per_second: u32::MAX,
+            requests: policy,
+            unauthenticated: usize::MAX,
+            ..Self::default()
+        }
+    }
+}
+
+/// What is remembered about senders nobody knows yet.
+#[derive(Debug)]
+pub struct Edge {
+    limits: EdgeLimits,
+    attempts: Allowances<IpAddr>,
+    gate: Gate,
+    http: Places<IpAddr>,
+    requests: Allowances<IpAddr>,
+    sockets: Places<IpAddr>,
+}
+
+impl Edge {
+    /// Nobody has come yet.
+    #[must_use]
+    pub fn new(limits: EdgeLimits, seed: Seed) -> Self {
+        Self {
+            attempts: Allowances::new(limits.attempts, limits.remembered),
+            gate: Gate::new(limits.upgrades_per_second, seed),
+            http: Places::new(limits.connections_per_address),
+            requests: Allowances::new(limits.requests, limits.remembered),
+            sockets: Places::new(limits.connections_per_address),
+            limits,
+        }
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub const fn limits(&self) -> &EdgeLimits {
+        &self.limits
+    }
+
+    /// Whether a connection from this address may be read from; [`Edge::hung_up`] gives its place back.
+    /// Proxies that are trusted bring the connections of many.
+    //= specs/safety.md#safe-43
+    //# One address MUST NOT hold more open connections or sockets than its limit.
+    pub fn pick_up(&mut self, peer: IpAddr) -> bool {
+        self.is_trusted(peer) || self.http.enter(sender(peer))
+    }
+
+    /// A connection that [`Edge::pick_up`] let in has ended.
+    pub fn hung_up(&mut self, peer: IpAddr) {
+        if !self.is_trusted(peer) {
+            self.http.leave(&sender(peer));
+        }
+    }
+
+    /// Whether one more request of this client is answered.
+    ///
+    /// # Errors
+    /// How long to wait.
+    //= specs/safety.md#safe-41
+    //# Requests and connection attempts of one address MUST be limited without touching another's.
+    pub fn request(&mut self, now: Mono, client: IpAddr) -> Result<Left, Millis> {
+        self.requests.spend(&sender(client), now)
+    }
+
+    /// Whether one more socket of this client is let in, with `unauthenticated` sockets there that have
+    /// not said who they are. When it is, it holds a place until [`Edge::closed`].
+    pub fn admit(&mut self, now: Mono, client: IpAddr, unauthenticated: usize) -> Admission {
+        let sender = sender(client);
+        if let Err(retry_after) = self.attempts.spend(&sender, now) {
+            return Admission::TooFast { retry_after };
+        }
+        if !self.sockets.enter(sender) {
+            return Admission::Crowded { retry_after: self.gate.some_time() };
+        }
+        //= specs/safety.md#safe-44
+        //# More newcomers than the server can greet MUST be refused with a time to come back,
+        //# spread out.
+        let admitted = if unauthenticated >= self.limits.unauthenticated {
+            Err(self.gate.some_time())
+        } else {
+            self.gate.admit(now)
+        };
+        match admitted {
+            Ok(()) => Admission::Open,
+            Err(retry_after) => {
+                self.sockets.leave(&sender);
+                Admission::Overloaded { retry_after }
+            }
+        }
+    }
+
+    /// A socket that [`Edge::admit`] let in has ended.
+    pub fn closed(&mut self, client: IpAddr) {
+        self.sockets.leave(&sender(client));
+    }
+
+    fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.limits.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(change: impl FnOnce(&mut EdgeLimits)) -> Edge {
+        let mut limits = EdgeLimits::unbounded();
+        change(&mut limits);
+        Edge::new(limits, Seed::new(1))
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    //= specs/safety.md#safe-41
+    //= type=test
+    //# Requests and connection attempts of one address MUST be limited without touching another's.
+    #[test]
+    fn who_asks_too_often_waits_and_nobody_else_does() {
+        let policy = Policy { burst: 3, per_minute: 60 };
+        let mut edge = edge(|limits| (limits.requests, limits.attempts) = (policy, policy));
+        let (loud, calm) = (ip("192.0.2.1"), ip("192.0.2.2"));
+        for left in [2, 1, 0] {
+            assert_eq!(edge.request(Mono(0), loud).map(|l| l.remaining), Ok(left));
+            assert_eq!(edge.admit(Mono(0), loud, 0), Admission::Open);
+        }
+        assert_eq!(edge.request(Mono(0), loud), Err(Millis(1000)));
+        let later = Admission::TooFast { retry_after: Millis(1000) };
+        assert_eq!(edge.admit(Mono(0), loud, 0), later);
+        assert_eq!(edge.request(Mono(0), calm).map(|l| l.remaining), Ok(2));
+        assert_eq!(edge.admit(Mono(0), calm, 0), Admission::Open);
+        assert_eq!(edge.admit(Mono(1000), loud, 0), Admission::Open);
+    }
+
+    //= specs/safety.md#safe-43
+    //= type=test
+    //# One address MUST NOT hold more open connections or sockets than its limit.
+    #[test]
+    fn an_address_holds_its_number_of_places_and_a_trusted_proxy_any() {
+        let mut edge = edge(|limits| {
+            limits.connections_per_address = 2;
+            limits.trusted_proxies = alloc::vec!["10.0.0.0/8".parse().unwrap()];
+        });
+        let (one, other, proxy) = (ip("192.0.2.1"), ip("192.0.2.2"), ip("10.1.2.3"));
+        for _ in 0..2 {
+            assert!(edge.pick_up(one));
+            assert_eq!(edge.admit(Mono(0), one, 0), Admission::Open);
+        }
+        assert!(!edge.pick_up(one));
+        assert!(matches!(edge.admit(Mono(0), one, 0), Admission::Crowded { .. }));
+        assert!(edge.pick_up(other));
+        assert_eq!(edge.admit(Mono(0), other, 0), Admission::Open);
+        assert!((0..100).all(|_| edge.pick_up(proxy)));
+        edge.hung_up(one);
+        edge.closed(one);
+        assert!(edge.pick_up(one));
+        assert_eq!(edge.admit(Mono(0), one, 0), Admission::Open);
+    }
+
+    #[test]
+    fn who_is_refused_for_another_reason_gives_the_place_back() {
+        let mut edge = edge(|limits| {
+            (limits.connections_per_address, limits.unauthenticated) = (1, 5);
+        });
+        let one = ip("192.0.2.1");
+        assert!(matches!(edge.admit(Mono(0), one, 5), Admission::Overloaded { .. }));
+        assert_eq!(edge.admit(Mono(0), one, 4), Admission::Open);
+    }
+
+    //= specs/safety.md#safe-44
+    //= type=test
+    //# More newcomers than the server can greet MUST be refused with a time to come back,
+    //# spread out.
+    #[test]
+    fn f35_a_storm_is_let_in_at_the_rate_of_the_server_and_the_rest_comes_back_spread_out() {
+        let mut edge = edge(|limits| limits.upgrades_per_second = 100);
+        let mut times = Vec::new();
+        let mut let_in = 0;
+        for n in 0..2_100u32 {
+            let from = IpAddr::from([10, 0, (n >> 8) as u8, n as u8]);
+            match edge.admit(Mono(0), from, 0) {
+                Admission::Open => let_in += 1,
+                Admission::Overloaded { retry_after } => times.push(retry_after.0),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((let_in, times.len()), (100, 2_000));
+        for second in 0..20 {
+            let due = times.iter().filter(|at| **at / 1000 == second).count();
+            assert!((80..=120).contains(&due), "{due} come back in second {second}");
+        }
+    }
+}
