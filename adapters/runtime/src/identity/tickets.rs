@@ -70,6 +70,9 @@ mod tests {
     use super::*;
     use goldenpath_core::id::SessionId;
     use goldenpath_core::time::Wall;
+    use proptest::prelude::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Barrier, Mutex};
 
     fn identity() -> Identity {
         Identity::visitor(1, SessionId(1), Wall(0))
@@ -101,5 +104,84 @@ mod tests {
         }
         assert!(tickets.make([255; 32], identity(), None, Mono(1)).is_none());
         assert!(tickets.make([255; 32], identity(), None, Mono(30_000)).is_some());
+    }
+
+    /// As the sockets that come at the same time find them: behind one lock.
+    #[test]
+    fn of_many_who_come_at_the_same_time_one_is_let_in() {
+        const COMERS: usize = 8;
+        let tickets = Mutex::new(Tickets::default());
+        for round in 0..200u8 {
+            let ticket = {
+                let mut tickets = tickets.lock().unwrap();
+                tickets.make([round; 32], identity(), Some("https://a"), Mono(0)).unwrap()
+            };
+            let (start, let_in) = (Barrier::new(COMERS), AtomicUsize::new(0));
+            std::thread::scope(|scope| {
+                for _ in 0..COMERS {
+                    scope.spawn(|| {
+                        start.wait();
+                        let found =
+                            tickets.lock().unwrap().redeem(&ticket, Some("https://a"), Mono(1));
+                        let_in.fetch_add(usize::from(found.is_some()), Ordering::Relaxed);
+                    });
+                }
+            });
+            assert_eq!(let_in.into_inner(), 1, "round {round}");
+        }
+    }
+
+    /// Somebody makes a ticket, or comes with one from a page, or time passes.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Make(u8),
+        Come { with: u8, from_its_page: bool },
+        Pass(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..4u8).prop_map(Step::Make),
+            (0..4u8, any::<bool>())
+                .prop_map(|(with, from_its_page)| Step::Come { with, from_its_page }),
+            (0..20_000u64).prop_map(Step::Pass),
+        ]
+    }
+
+    proptest! {
+        /// AUTH-07, AUTH-11, against a model: when each was made, until somebody comes with it.
+        #[test]
+        fn in_any_order_a_ticket_lets_in_at_most_once(
+            steps in proptest::collection::vec(step(), 1..80),
+        ) {
+            let mut tickets = Tickets::default();
+            let mut now = Mono(0);
+            let mut made: BTreeMap<u8, (Secret, Mono)> = BTreeMap::new();
+            let mut used: Vec<Secret> = Vec::new();
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Make(name) => {
+                        // No two tickets have the same bytes.
+                        let mut bytes = [name; 32];
+                        bytes[..8].copy_from_slice(&number.to_le_bytes());
+                        let ticket = tickets.make(bytes, identity(), Some("https://a"), now).unwrap();
+                        made.insert(name, (ticket, now));
+                    }
+                    Step::Come { with, from_its_page } => {
+                        let page = if from_its_page { "https://a" } else { "https://b" };
+                        if let Some((ticket, since)) = made.remove(&with) {
+                            let good = from_its_page && now < since.after(TICKET_LIFETIME);
+                            let let_in = tickets.redeem(&ticket, Some(page), now).is_some();
+                            prop_assert_eq!(let_in, good);
+                            used.push(ticket);
+                        }
+                    }
+                    Step::Pass(millis) => now = now.after(Millis(millis)),
+                }
+                for ticket in &used {
+                    prop_assert_eq!(tickets.redeem(ticket, Some("https://a"), now), None);
+                }
+            }
+        }
     }
 }

@@ -88,6 +88,7 @@ fn read<K>(name: &str, path: &Path, parse: fn(&str) -> Result<K, KeyError>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use goldenpath_core::time::Millis;
 
     const SECRET: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
 
@@ -129,5 +130,15 @@ mod tests {
         assert!(said.contains("JWT_PRIVATE_KEY_FILE") && said.contains("gone.pem"), "{said}");
         assert!(!said.contains("hush"), "{said}");
         assert!(keys(&config).is_err());
+    }
+
+    /// F07: otherwise a socket would refuse what a request accepts.
+    #[test]
+    fn a_socket_outlives_its_token_as_long_as_a_request_would_be_accepted() {
+        let environment = [("JWT_LEEWAY".to_owned(), "17".to_owned())];
+        let layers = super::super::Layers::read(None, environment, []);
+        let config = Config::check(&layers).unwrap();
+        assert_eq!(config.jwt_leeway, Millis::from_secs(17));
+        assert_eq!(config.limits.token_grace, config.jwt_leeway);
     }
 }
