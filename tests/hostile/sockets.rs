@@ -18,13 +18,21 @@ async fn a_flood_over_many_sockets_of_one_user_is_held_to_the_limit_of_one() {
         let mut stream = connect(ATTACKER, port).await;
         stream.write_all(upgrade("", &auth).as_bytes()).await.unwrap();
         let mut heard = until(&mut stream, "connection_ready").await.expect("let in");
-        let mut bytes = Vec::new();
-        for n in 0..400 {
-            let payload = json!({ "content": "flood", "client_msg_id": format!("{socket}-{n}") });
-            let say = json!({ "type": "user_message", "id": format!("c{n}"), "payload": payload });
-            bytes.extend(frame(0x81, say.to_string().as_bytes()));
-        }
-        let _ = stream.write_all(&bytes).await;
+        let messages = |from: u32, to: u32| {
+            let mut bytes = Vec::new();
+            for n in from..to {
+                let name = format!("{socket}-{n}");
+                let payload = json!({ "content": "flood", "client_msg_id": name });
+                let say = json!({ "type": "user_message", "payload": payload });
+                bytes.extend(frame(0x81, say.to_string().as_bytes()));
+            }
+            bytes
+        };
+        // At first few enough to stay; then so many that it is sent away.
+        let _ = stream.write_all(&messages(0, 60)).await;
+        let first = until(&mut stream, "\"run_completed\"").await.expect("some are answered");
+        heard.extend_from_slice(&first);
+        let _ = stream.write_all(&messages(60, 400)).await;
         let rest = until_closed(stream).await;
         heard.extend_from_slice(&rest.bytes);
         Heard { bytes: heard, after: rest.after }
