@@ -13,7 +13,6 @@ mod secret;
 mod setting;
 mod value;
 
-use core::fmt;
 pub(crate) use goldenpath_core::auth::Environment;
 use goldenpath_core::edge::EdgeLimits;
 use goldenpath_core::limits::Limits;
