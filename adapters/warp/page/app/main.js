@@ -9,7 +9,7 @@ import { returned } from './machine/returned.js';
 import { announcement, closeWords, errorWords } from './machine/words.js';
 import { Api } from './port/api.js';
 import { Wire } from './port/socket.js';
-import { loadLogin, outboxStore, saveLogin } from './port/storage.js';
+import { forgetInstance, instanceId, loadLogin, onlyTab, outboxStore, saveLogin } from './port/storage.js';
 import { Announcer } from './view/announcer.js';
 import { Composer } from './view/composer.js';
 import { ConversationView } from './view/conversation.js';

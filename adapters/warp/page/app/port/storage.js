@@ -4,6 +4,7 @@
  */
 const LOGIN = 'goldenpath.login';
 const OUTBOX = 'goldenpath.outbox';
+const INSTANCE = 'goldenpath.instance';
 
 function read(key) {
   try {
@@ -41,6 +42,15 @@ export function outboxStore(userId) {
     },
     save: (items) => write(OUTBOX, items.length ? { user: userId, items } : null),
   };
+}
+
+/** This tab's name, the same over reloads. */
+export function instanceId() {
+  const kept = read(INSTANCE);
+  if (typeof kept === 'string') return kept;
+  const made = crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(16)).join('');
+  write(INSTANCE, made);
+  return made;
 }
 
 /**
