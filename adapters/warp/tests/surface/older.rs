@@ -67,9 +67,10 @@ async fn an_agent_asked_over_http_answers_with_the_end_of_a_run() {
 /// What runs out of time is said to have, and an impatient caller is told while the run goes on.
 #[tokio::test]
 async fn a_run_out_of_time_is_answered_as_a_timeout() {
-    let limits = Limits { run_timeout: Millis(0), ..Limits::default() };
-    let rig = rig(Wishes { limits, ..Wishes::default() }).await;
-    let ada = asked(&rig, "Analyze my AI costs").await;
+    let limits = Limits { run_timeout: Millis(200), ..Limits::default() };
+    let team = goldenpath_agents::scripted::team;
+    let rig = rig(Wishes { limits, team, ..Wishes::default() }).await;
+    let ada = asked(&rig, "data 1 hang").await;
     assert_eq!(ada.answer["status"], "timeout", "{}", ada.answer);
     assert!(ada.answer["error"].is_string());
 }

@@ -14,7 +14,7 @@ use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{ErrorCode, Json, Secret};
 use goldenpath_jsonwebtoken::{Grant, Key, Keys, Tokens};
 use goldenpath_runtime::Clock;
-use goldenpath_runtime::agent::AgentRuns;
+use goldenpath_runtime::agent::{AgentRuns, Team, TeamError};
 use goldenpath_runtime::connection::Connections;
 use goldenpath_runtime::identity::{self, Audit, Identities, Known, Sources};
 use goldenpath_runtime::memory::MemoryStore;
@@ -54,11 +54,13 @@ pub(crate) struct Wishes {
     pub(crate) environment: Environment,
     pub(crate) e2e_key: Option<Secret>,
     pub(crate) store: MemoryStore,
+    pub(crate) team: fn() -> Result<Team, TeamError>,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
         Self {
+            team: goldenpath_agents::bench::team,
             demo: true,
             header_timeout: Millis::from_secs(10),
             body_timeout: Millis::from_secs(10),
@@ -90,7 +92,7 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
     let clock = Clock::system();
     let limits = Arc::new(wishes.limits);
     let store = wishes.store;
-    let team = Arc::new(goldenpath_agents::bench::team().unwrap());
+    let team = Arc::new((wishes.team)().unwrap());
     let agents = team.agents().map(|(name, _)| name.to_string()).collect();
     let runs = AgentRuns::new(team, limits.clone(), clock, Arc::new(store.clone()));
     let around = Surroundings {
