@@ -1,6 +1,8 @@
 //! Clients of the replaced system: the older dialect, spoken by the library they use.
 
-use goldenpath_tests::server::Server;
+use goldenpath_tests::server::{PATIENCE, Server};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 use std::path::Path;
 use tokio::process::Command;
 
@@ -34,11 +36,36 @@ async fn f04_f05_older_python_clients_are_served_in_each_of_their_ways() {
     assert_eq!(said, expected, "{errors}");
 }
 
+/// What nobody waits for any longer goes on; what fails is said to have, with the reason.
+#[tokio::test]
+async fn an_agent_asked_over_http_says_timeout_or_error_as_it_is() {
+    let server = Server::start(&["--agents", "scripted"], &[("ENVIRONMENT", "test")]).await;
+    let (token, _) = server.demo().await;
+    let ask = |question: &str| json!({ "message": question, "timeout_ms": 100 });
+    let token = Some(token.as_str());
+    let path = "/api/agents/data";
+    let (status, slow) = server.call(Method::POST, path, token, Some(ask("data 1 slow"))).await;
+    assert_eq!((status, &slow["status"]), (StatusCode::OK, &json!("timeout")), "{slow}");
+    assert!(slow["error"].is_string() && slow.get("response").is_none(), "{slow}");
+    let run = format!("/api/runs/{}", slow["run_id"].as_str().unwrap());
+    let begun = std::time::Instant::now();
+    loop {
+        let (_, run) = server.call(Method::GET, &run, token, None).await;
+        if run["ended_at"].is_string() {
+            assert_eq!(run["status"], "completed", "{run}");
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the run does not end: {run}");
+    }
+    let broken = json!({ "message": "report 0 panic" });
+    let (status, failed) = server.call(Method::POST, path, token, Some(broken)).await;
+    assert_eq!((status, &failed["status"]), (StatusCode::OK, &json!("error")), "{failed}");
+    assert!(failed["error"].as_str().is_some_and(|error| !error.is_empty()), "{failed}");
+}
+
 /// F43: an owner is a column, so metadata may be anything or nothing.
 #[tokio::test]
 async fn f43_threads_are_listed_whatever_their_metadata() {
-    use reqwest::{Method, StatusCode};
-    use serde_json::json;
     let server = Server::bench().await;
     let (token, _) = server.demo().await;
     for metadata in [json!(null), json!({}), json!({"user_id": "somebody else", "a": [null]})] {
