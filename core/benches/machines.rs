@@ -4,7 +4,7 @@ use core::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use goldenpath_core::connection::{Connection, Identity, Input, Opening, Output};
 use goldenpath_core::handshake::{
-    Accepted, Admission, Dialect, Presented, ServerCondition, UpgradeRequest, decide,
+    Accepted, Admission, Dialect, Origins, Presented, ServerCondition, UpgradeRequest, decide,
 };
 use goldenpath_core::hub::HubReady;
 use goldenpath_core::id::{ConnectionId, EffectId, Seq, SessionId, ThreadId};
@@ -72,7 +72,7 @@ fn handshake(criterion: &mut Criterion) {
         ("Sec-WebSocket-Protocol", b"golden.v1, jwt.ZXlKaGJHY2lPaUpJVXpJMU5pSjkuZTMwLmFiYw"),
         ("User-Agent", b"bench"),
     ];
-    let origins = ["http://127.0.0.1:8000".to_owned()];
+    let origins = Origins::Own { loopback: true };
     let request = UpgradeRequest { method: "GET", headers: &headers, query: "" };
     let server = ServerCondition { origins: &origins, admission: Admission::Open, demo: false };
     criterion.bench_function("handshake/decide", |bencher| {

@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use goldenpath_core::auth::MAX_TOKEN_BYTES;
 use goldenpath_core::handshake::{
-    Accepted, Admission, Dialect, Presented, Refusal, ServerCondition, UpgradeRequest, decide,
+    Accepted, Admission, Dialect, Origins, Presented, Refusal, ServerCondition, UpgradeRequest,
+    decide,
 };
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{AuthMethod, Credential, ErrorCode};
@@ -195,7 +196,7 @@ impl Attempt {
         let headers: Vec<(&str, &[u8])> =
             headers.iter().map(|(name, value)| (*name, value.as_slice())).collect();
         let request = UpgradeRequest { method: self.method, headers: &headers, query: &self.query };
-        let origins = [ORIGIN.to_owned(), "null".to_owned()];
+        let origins = Origins::Listed(vec![ORIGIN.to_owned(), "null".to_owned()]);
         let server =
             ServerCondition { origins: &origins, admission: self.admission, demo: self.demo };
         decide(&request, &server)
@@ -254,8 +255,8 @@ impl Attempt {
     }
 
     fn check(&self, decision: &core::result::Result<Accepted, Refusal>) {
-        let home =
-            self.values("Origin").iter().all(|origin| origin.trim_ascii() == ORIGIN.as_bytes());
+        let home = matches!(self.values("Origin").as_slice(), [] | [_])
+            && self.values("Origin").iter().all(|one| one.trim_ascii() == ORIGIN.as_bytes());
         let admitted = self.is_an_upgrade() && home && self.admission == Admission::Open;
         match decision {
             Ok(accepted) => {

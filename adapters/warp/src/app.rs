@@ -2,16 +2,18 @@
 
 use crate::condition::Condition;
 use crate::door::Door;
-use crate::origin::Origins;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use goldenpath_core::auth::Scope;
+use goldenpath_core::handshake::{Origins, Page};
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{ErrorCode, Json};
 use goldenpath_runtime::connection::Connections;
 use goldenpath_runtime::identity::Identities;
 use goldenpath_runtime::ports::{Answer, Artifacts, Directory, Store};
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue};
 use std::sync::Arc;
 
 /// Everything a request may need; cheap to clone.
@@ -23,6 +25,12 @@ impl App {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// From which page a request with these headers comes.
+    pub(crate) fn page<'h>(&self, headers: &'h HeaderMap) -> Page<'h> {
+        let origins = headers.get_all(ORIGIN).iter().map(HeaderValue::as_bytes);
+        self.0.origins.page(origins, headers.get(HOST).map(HeaderValue::as_bytes))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::app::App;
 use bytes::Bytes;
+use goldenpath_core::handshake::Page;
 use goldenpath_core::id::RequestId;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode};
@@ -35,10 +36,13 @@ impl Seen {
         let headers = request.headers();
         let path = request.uri().path();
         let proto = headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
-        let allowed = app.0.origins.allowed(headers);
+        let page = app.page(headers);
         Self {
-            allowed_origin: allowed.and_then(|origin| HeaderValue::from_str(origin).ok()),
-            has_origin: headers.contains_key(ORIGIN),
+            allowed_origin: match page {
+                Page::Known(origin) => HeaderValue::from_str(origin).ok(),
+                Page::Foreign | Page::None => None,
+            },
+            has_origin: page != Page::None,
             preflight: request.method() == Method::OPTIONS
                 && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
             api: ["/api/", "/auth/"].iter().any(|p| path.starts_with(p)),

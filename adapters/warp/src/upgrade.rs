@@ -10,12 +10,12 @@ use bytes::Bytes;
 use goldenpath_core::connection::Identity;
 use goldenpath_core::fault::PeerFault;
 use goldenpath_core::handshake::{
-    Accepted, Admission, Dialect, Refusal, ServerCondition, UpgradeRequest, decide,
+    Accepted, Admission, Dialect, Page, Refusal, ServerCondition, UpgradeRequest, decide,
 };
 use goldenpath_runtime::connection::{Sighting, Verifier as _, Whence};
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{Method, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
@@ -56,8 +56,6 @@ async fn upgrade<S: Stream>(
     (caller, on_upgrade): (Caller, Option<OnUpgrade>),
 ) -> Result<Reply, Refusal> {
     let parts = &app.0;
-    let origin = parts.origins.allowed(headers).map(str::to_owned);
-    let listed: Vec<String> = origin.iter().cloned().collect();
     let pairs: Vec<(&str, &[u8])> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let request = UpgradeRequest { method: method.as_str(), headers: &pairs, query: &query };
@@ -69,8 +67,14 @@ async fn upgrade<S: Stream>(
         }
         refused => (refused, None),
     };
-    let server = ServerCondition { origins: &listed, admission, demo: parts.identities.demo() };
+    let server =
+        ServerCondition { origins: &parts.origins, admission, demo: parts.identities.demo() };
     let accepted = decide(&request, &server)?;
+    // A ticket is good for the page that asked for it.
+    let origin = match app.page(headers) {
+        Page::Known(origin) => Some(origin.to_owned()),
+        Page::Foreign | Page::None => None,
+    };
     let identity = known_before(app, &accepted, origin.as_deref(), caller).await?;
     let (Some(on_upgrade), Some(key)) = (on_upgrade, headers.get(SEC_WEBSOCKET_KEY)) else {
         // The core saw a request for an upgrade; without these it came over HTTP/2 or worse.
@@ -79,9 +83,7 @@ async fn upgrade<S: Stream>(
         return Err(Refusal::unauthenticated(&PeerFault::new(code, fault)));
     };
     let reply = switching(&accepted, key);
-    // A browser always names the page; the ticket was made for the page that asked for it.
-    let page = headers.get(ORIGIN).and_then(|o| o.to_str().ok()).map(str::to_owned);
-    let whence = Whence { origin: page, place: Some(place(caller)) };
+    let whence = Whence { origin, place: Some(place(caller)) };
     let connections = parts.connections.clone();
     tokio::spawn(async move {
         let Ok(upgraded) = on_upgrade.await else { return };

@@ -6,11 +6,13 @@
 //! browser shows a refused upgrade only as 1006; every other client hears HTTP 401.
 
 mod credential;
+mod origin;
 mod refusal;
 mod request;
 mod subprotocol;
 
 pub use credential::Presented;
+pub use origin::{Origins, Page};
 pub use refusal::Refusal;
 pub use request::{Admission, ServerCondition, UpgradeRequest};
 
@@ -50,7 +52,7 @@ pub enum Dialect {
 /// [`Refusal`]: the HTTP answer to send instead of the 101.
 ///
 /// ```
-/// use goldenpath_core::handshake::{Admission, ServerCondition, UpgradeRequest, decide};
+/// use goldenpath_core::handshake::{Admission, Origins, ServerCondition, UpgradeRequest, decide};
 ///
 /// let headers: [(&str, &[u8]); 5] = [
 ///     ("Connection", b"Upgrade"),
@@ -60,7 +62,8 @@ pub enum Dialect {
 ///     ("Sec-WebSocket-Protocol", b"golden.v1"),
 /// ];
 /// let request = UpgradeRequest { method: "GET", headers: &headers, query: "" };
-/// let server = ServerCondition { origins: &[], admission: Admission::Open, demo: false };
+/// let origins = Origins::Listed(vec!["https://chat.example.org".to_owned()]);
+/// let server = ServerCondition { origins: &origins, admission: Admission::Open, demo: false };
 /// let accepted = decide(&request, &server).unwrap();
 /// assert_eq!(accepted.subprotocol.as_deref(), Some("golden.v1"));
 /// ```

@@ -1,6 +1,6 @@
 //! What the decision is made from: the request as it came, and the condition the server is in.
 
-use super::Refusal;
+use super::{Origins, Page, Refusal};
 use crate::time::Millis;
 use crate::wire::ErrorCode;
 use alloc::borrow::Cow;
@@ -23,8 +23,8 @@ pub struct UpgradeRequest<'a> {
 /// What the server is able and willing to do at this moment.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerCondition<'a> {
-    /// The pages that may connect, as browsers write them: `https://chat.example.org`.
-    pub origins: &'a [String],
+    /// The pages that may connect.
+    pub origins: &'a Origins,
     /// Whether there is room.
     pub admission: Admission,
     /// Whether demo mode makes users.
@@ -150,18 +150,13 @@ impl<'a> UpgradeRequest<'a> {
         Ok(())
     }
 
-    /// An exact comparison with the list (F40). Only browsers send an Origin, and they always do; so
-    /// none at all is some other program. `null` (a sandboxed page, a file) is never on the list.
+    /// Anything but a page may connect, and a page that is known (F40).
     //= specs/handshake.md#hand-03
     //# A page whose origin is not on the list MUST be refused with 403 before the upgrade.
-    pub(super) fn check_origin(&self, origins: &[String]) -> Result<(), Refusal> {
-        let known = |origin: &[u8]| {
-            origin != b"null" && origins.iter().any(|listed| listed.as_bytes() == origin)
-        };
-        if self.all("Origin").all(|origin| known(origin.trim_ascii())) {
-            Ok(())
-        } else {
-            Err(Refusal::foreign_origin())
+    pub(super) fn check_origin(&self, origins: &Origins) -> Result<(), Refusal> {
+        match origins.page(self.all("Origin"), self.only("Host")) {
+            Page::Foreign => Err(Refusal::foreign_origin()),
+            Page::Known(_) | Page::None => Ok(()),
         }
     }
 

@@ -75,7 +75,8 @@ fn page() -> String {
          ## First: is there any reason to refuse?\n\n\
          In this order; each is answered with an HTTP status.\n\n| Request | Answer |\n|---|---|\n",
     );
-    let open = ServerCondition { origins: &[], admission: Admission::Open, demo: false };
+    let origins = Origins::Listed(Vec::new());
+    let open = ServerCondition { origins: &origins, admission: Admission::Open, demo: false };
     let golden: (&str, &[u8]) = (OFFER, b"golden.v1");
     let with = |header| [UPGRADE, &[golden, header]].concat();
     let retry_after = Millis::from_secs(5);

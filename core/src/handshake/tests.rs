@@ -66,7 +66,7 @@ impl Attempt {
         let headers: Vec<(&str, &[u8])> =
             self.headers.iter().map(|(name, value)| (*name, value.as_slice())).collect();
         let request = UpgradeRequest { method: self.method, headers: &headers, query: &self.query };
-        let origins = vec![ORIGIN.to_owned(), "null".to_owned()];
+        let origins = Origins::Listed(vec![ORIGIN.to_owned(), "null".to_owned()]);
         decide(
             &request,
             &ServerCondition { origins: &origins, admission: self.admission, demo: self.demo },

@@ -9,6 +9,7 @@ use futures_util::stream::BoxStream;
 use goldenpath_core::auth::{Claims, Environment, RefreshPolicy, Scope};
 use goldenpath_core::edge::EdgeLimits;
 use goldenpath_core::fault::Fault;
+use goldenpath_core::handshake::Origins;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Wall};
@@ -21,8 +22,7 @@ use goldenpath_runtime::identity::{self, Audit, Identities, Known, Sources};
 use goldenpath_runtime::ports::{Answer, Store as _};
 use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_warp::{
-    About, App, Condition, Door, HttpLimits, ImportRequest, Imported, Origins, Parts, Phase, Usage,
-    serve,
+    About, App, Condition, Door, HttpLimits, ImportRequest, Imported, Parts, Phase, Usage, serve,
 };
 use std::io::Result as IoResult;
 use std::net::Ipv4Addr;

@@ -11,6 +11,7 @@ use goldenpath_agents::cost::prices::PriceTable;
 use goldenpath_agents::cost::result_cache::ResultCache;
 use goldenpath_agents::demo_data::Demonstration;
 use goldenpath_core::auth::{Policy, RefreshPolicy};
+use goldenpath_core::handshake::Origins;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_jsonwebtoken::Tokens;
@@ -22,7 +23,7 @@ use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_runtime::usage::UsageStore;
 use goldenpath_sqlx::usage::SqliteUsage;
 use goldenpath_sqlx::{Database, Durability as Survives, Options};
-use goldenpath_warp::{About, App, Condition, Door, HttpLimits, Origins, Parts};
+use goldenpath_warp::{About, App, Condition, Door, HttpLimits, Parts};
 use std::sync::Arc;
 
 /// A node, ready to serve.

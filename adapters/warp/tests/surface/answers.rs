@@ -1,7 +1,8 @@
 //! The shapes of answers, good and bad.
 
 use crate::rig::{Reply, Rig, Wishes, rig};
-use goldenpath_warp::{Origins, Phase};
+use goldenpath_core::handshake::Origins;
+use goldenpath_warp::Phase;
 use serde_json::{Value, json};
 
 /// What differs from run to run is replaced by its kind.

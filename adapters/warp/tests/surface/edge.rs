@@ -3,8 +3,8 @@
 use crate::rig::{Reply, Rig, Wishes, rig};
 use crate::sockets::{Client, connect};
 use goldenpath_core::edge::{EdgeLimits, ForwardedBy, Policy};
+use goldenpath_core::handshake::Origins;
 use goldenpath_core::limits::Limits;
-use goldenpath_warp::Origins;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

@@ -7,6 +7,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 use goldenpath_core::auth::{Claims, Environment, Policy, RefreshPolicy, Scope};
 use goldenpath_core::edge::EdgeLimits;
 use goldenpath_core::fault::Fault;
+use goldenpath_core::handshake::Origins;
 use goldenpath_core::id::UserId;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
@@ -21,8 +22,8 @@ use goldenpath_runtime::memory::MemoryStore;
 use goldenpath_runtime::ports::Answer;
 use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_warp::{
-    About, App, Condition, Door, HttpLimits, ImportRequest, Imported, Origins, Parts, Phase, Usage,
-    listen, serve,
+    About, App, Condition, Door, HttpLimits, ImportRequest, Imported, Parts, Phase, Usage, listen,
+    serve,
 };
 use std::io::Result as IoResult;
 use std::net::SocketAddr;

@@ -8,7 +8,7 @@ mod world;
 
 use goldenpath_core::fault::End;
 use goldenpath_core::handshake::{
-    Accepted, Admission, Refusal, ServerCondition, UpgradeRequest, decide,
+    Accepted, Admission, Origins, Refusal, ServerCondition, UpgradeRequest, decide,
 };
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
@@ -175,7 +175,7 @@ fn upgrades() -> Vec<Result<Accepted, Refusal>> {
     for (headers, query) in requests {
         for admission in conditions {
             for demo in [false, true] {
-                let server = ServerCondition { origins: &[], admission, demo };
+                let server = ServerCondition { origins: &NO_PAGES, admission, demo };
                 let decision = request(headers, query, &server);
                 if let Ok(Accepted { subprotocol: Some(selected), .. }) = &decision {
                     let offered: Vec<u8> = headers
@@ -196,8 +196,11 @@ fn upgrades() -> Vec<Result<Accepted, Refusal>> {
     decided
 }
 
+/// Nothing here is a page.
+static NO_PAGES: Origins = Origins::Listed(Vec::new());
+
 fn with_token() -> Vec<Result<Accepted, Refusal>> {
-    let server = ServerCondition { origins: &[], admission: Admission::Open, demo: false };
+    let server = ServerCondition { origins: &NO_PAGES, admission: Admission::Open, demo: false };
     let headers: [(&str, &[u8]); 1] = [("Sec-WebSocket-Protocol", b"golden.v1, jwt.t.o.k")];
     vec![request(&headers, "", &server)]
 }

@@ -3,6 +3,7 @@
 use super::super::json;
 use super::timestamp;
 use crate::app::App;
+use goldenpath_core::handshake::Page;
 use http::StatusCode;
 use http::header::{HOST, HeaderMap};
 use serde_json::{Map, Value, json as value};
@@ -47,7 +48,7 @@ impl Address {
     fn of(app: &App, headers: &HeaderMap) -> Self {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         let own = format!("https://{host}");
-        Self { secure: app.0.origins.allowed(headers) == Some(&own), host: host.to_owned() }
+        Self { secure: app.page(headers) == Page::Known(&own), host: host.to_owned() }
     }
 
     fn http(&self) -> String {

@@ -1,10 +1,10 @@
-//! Which pages may talk to this server (F40).
+//! Which pages may talk to this server: the same answer for an upgrade and for HTTP (F40).
 
-use http::HeaderMap;
-use http::header::{HOST, ORIGIN};
-use std::net::IpAddr;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
 
-/// The pages that may connect.
+/// The pages that may connect, as browsers write their origins (RFC 6454): `https://chat.example.org`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origins {
     /// Every page; never in production.
@@ -19,35 +19,53 @@ pub enum Origins {
     },
 }
 
+/// From which page a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page<'h> {
+    /// From one that may not connect.
+    Foreign,
+    /// From one that may; its origin.
+    Known(&'h str),
+    /// From none: only browsers send an `Origin`, and they always do.
+    None,
+}
+
 impl Origins {
-    /// The origin of the request if its page may connect; `None` too when the request names none.
-    pub(crate) fn allowed<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
-        let mut named = headers.get_all(ORIGIN).iter();
-        let origin = named.next()?.to_str().ok()?.trim();
+    /// From which page a request comes that has these values of `Origin`, in order, and of `Host`.
+    ///
+    /// `null` (a sandboxed page, a file) is a page like any other and never on a list.
+    pub fn page<'h>(
+        &self,
+        origins: impl IntoIterator<Item = &'h [u8]>,
+        host: Option<&[u8]>,
+    ) -> Page<'h> {
+        let mut origins = origins.into_iter();
+        let Some(origin) = origins.next() else { return Page::None };
         // A browser names one page; whoever names two wants to be taken for one of them.
-        if named.next().is_some() {
-            return None;
+        match core::str::from_utf8(origin.trim_ascii()) {
+            Ok(origin) if origins.next().is_none() && self.has(origin, host) => Page::Known(origin),
+            _ => Page::Foreign,
         }
-        let allowed = match self {
-            Self::All => origin != "null",
-            Self::Listed(listed) => listed.iter().any(|one| one == origin),
-            Self::Own { loopback } => {
-                let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-                is_own(origin, host, *loopback)
+    }
+
+    fn has(&self, origin: &str, host: Option<&[u8]>) -> bool {
+        origin != "null"
+            && match self {
+                Self::All => true,
+                Self::Listed(listed) => listed.iter().any(|one| one == origin),
+                Self::Own { loopback } => is_own(origin, host.filter(|_| !loopback)),
             }
-        };
-        allowed.then_some(origin)
     }
 }
 
-fn is_own(origin: &str, host: Option<&str>, loopback: bool) -> bool {
+fn is_own(origin: &str, host: Option<&[u8]>) -> bool {
     let Some(authority) =
         origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
     else {
         return false;
     };
     // A name that a stranger's DNS points at loopback is no loopback name.
-    is_loopback(authority) || (!loopback && host == Some(authority))
+    is_loopback(authority) || host == Some(authority.as_bytes())
 }
 
 fn is_loopback(authority: &str) -> bool {
@@ -68,13 +86,13 @@ fn is_loopback(authority: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn allowed(origins: &Origins, origin: &str, host: &str) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
-        headers.insert(HOST, HeaderValue::from_str(host).unwrap());
-        origins.allowed(&headers).is_some()
+        match origins.page([origin.as_bytes()], Some(host.as_bytes())) {
+            Page::Known(known) => known == origin,
+            Page::Foreign => false,
+            Page::None => panic!("it names a page"),
+        }
     }
 
     #[test]
@@ -123,9 +141,22 @@ mod tests {
 
     #[test]
     fn a_list_is_compared_exactly() {
-        let listed = Origins::Listed(vec!["https://chat.example".into()]);
+        let listed = Origins::Listed(alloc::vec!["https://chat.example".into()]);
         assert!(allowed(&listed, "https://chat.example", "api.example"));
         assert!(!allowed(&listed, "http://chat.example", "api.example"));
         assert!(!allowed(&listed, "https://chat.example.evil.example", "api.example"));
+    }
+
+    #[test]
+    fn who_names_no_page_is_no_browser_and_who_names_two_is_none_of_them() {
+        let page = b"https://chat.example".as_slice();
+        let listed = Origins::Listed(alloc::vec!["https://chat.example".into(), "null".into()]);
+        for origins in [&listed, &Origins::All] {
+            assert_eq!(origins.page([], None), Page::None);
+            assert_eq!(origins.page([page], None), Page::Known("https://chat.example"));
+            assert_eq!(origins.page([page, page], None), Page::Foreign);
+            assert_eq!(origins.page([b"null".as_slice()], None), Page::Foreign);
+            assert_eq!(origins.page([b"https://\xff".as_slice()], None), Page::Foreign);
+        }
     }
 }
