@@ -11,4 +11,5 @@ mod older;
 #[allow(dead_code, reason = "other suites use the rest of it")]
 mod provider;
 mod provider_login;
+mod reading;
 mod refusals;

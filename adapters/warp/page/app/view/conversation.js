@@ -23,6 +23,9 @@ export class ConversationView {
     this.scroller = byId('scroller');
     this.images = new Map();
     this.key = null;
+    /** Whether what is new comes into view: until one scrolls away from the end, and again from one's next question on. */
+    this.following = true;
+    this.scroller.addEventListener('scroll', () => { this.following = this.#atEnd(); }, { passive: true });
     this.clear();
   }
 
@@ -42,10 +45,10 @@ export class ConversationView {
       this.key = key;
       this.clear();
       this.scroller.scrollTop = 0;
+      this.following = true;
       this.fresh = true;
     }
     const conversation = thread?.conversation ?? null;
-    const follow = this.#atEnd();
     const turns = conversation?.turns ?? [];
     if (thread && this.thread !== thread) {
       // The log was read anew: so is its picture.
@@ -65,9 +68,10 @@ export class ConversationView {
       }
       const before = runView.element.dataset.answered;
       runView.update({ stopping: stopping.has(run.id) });
-      if (before === 'no' && run.answer && !this.fresh && turn === turns.at(-1)) answeredNow = view;
+      if (before !== 'yes' && run.answer && !this.fresh && turn === turns.at(-1)) answeredNow = view;
     }
-    this.#updatePending(outbox, turns);
+    if (this.#updatePending(outbox, turns)) this.following = true;
+    const follow = this.following;
     this.#updatePlaceholder({ thread, empty: turns.length === 0 && outbox.length === 0 });
     if (answeredNow && follow) this.#scrollTo(answeredNow.element);
     else if ((follow || this.fresh) && (turns.length || this.pending.size)) this.#toEnd(turns, conversation);
@@ -94,7 +98,9 @@ export class ConversationView {
     return view;
   }
 
+  /** Shows what is on its way to this thread; true when something has just been asked. */
   #updatePending(outbox, turns) {
+    let asked = false;
     const arrived = new Set(turns.map((t) => t.clientMsgId));
     const wanted = outbox.filter((item) => !arrived.has(item.id));
     const ids = new Set(wanted.map((item) => item.id));
@@ -109,6 +115,7 @@ export class ConversationView {
         view = { state: h('p', { class: 'pending-state' }) };
         view.element = h('article', { class: 'turn pending' }, h('div', { class: 'ask' }, h('h2', { class: 'visually-hidden' }, 'Question, on its way'), h('p', { class: 'ask-text' }, item.content), view.state));
         this.pending.set(item.id, view);
+        asked = true;
       }
       this.root.append(view.element);
       const key = `${item.state}${item.error?.code ?? ''}`;
@@ -125,6 +132,7 @@ export class ConversationView {
         view.state.replaceChildren(item.error ? errorWords(item.error) : item.state === 'sent' ? 'Sending …' : 'Waits for the connection …');
       }
     }
+    return asked;
   }
 
   #updatePlaceholder({ thread, empty }) {
