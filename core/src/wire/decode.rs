@@ -212,14 +212,14 @@ fn body(
             note: fields.text("note", NOTE_BYTES)?,
         },
         Kind::Auth => ClientBody::Auth {
-            credential: credential(fields, limits)?,
+            credential: credential(fields)?,
             resume: match fields.object("resume") {
                 Some(resume) => points(&resume, limits)?.unwrap_or_default(),
                 None => Vec::new(),
             },
         },
         Kind::AuthRefresh => ClientBody::AuthRefresh {
-            token: token(fields, limits)?.ok_or_else(|| invalid("token", "is missing"))?,
+            token: secret(fields, "token").ok_or_else(|| invalid("token", "is missing"))?,
         },
         Kind::CancelQueued => ClientBody::CancelQueued { run_id: fields.required_run()? },
         Kind::CancelRun => ClientBody::CancelRun { run_id: fields.run()? },
@@ -314,10 +314,12 @@ fn content(fields: &Fields<'_>, limits: &Limits) -> Result<String, Wrong> {
     Err(invalid("content", "is missing"))
 }
 
-fn credential(fields: &Fields<'_>, limits: &Limits) -> Result<Credential, Wrong> {
-    match (token(fields, limits)?, fields.text("ticket", limits.message_bytes)?) {
+/// What `auth` offers. What is there is a credential, whatever it looks like: it is judged as in every
+/// other place, and does not make a visitor of whoever offered it.
+fn credential(fields: &Fields<'_>) -> Result<Credential, Wrong> {
+    match (secret(fields, "token"), secret(fields, "ticket")) {
         (Some(token), None) => Ok(Credential::Token(token)),
-        (None, Some(ticket)) => Ok(Credential::Ticket(Secret(ticket))),
+        (None, Some(ticket)) => Ok(Credential::Ticket(ticket)),
         (Some(_), Some(_)) => {
             Err(PeerFault::new(ErrorCode::AuthAmbiguous, "give `token` or `ticket`, not both")
                 .into())
@@ -326,11 +328,12 @@ fn credential(fields: &Fields<'_>, limits: &Limits) -> Result<Credential, Wrong>
     }
 }
 
-fn token(fields: &Fields<'_>, limits: &Limits) -> Result<Option<Secret>, Wrong> {
-    let Some(text) = fields.text("token", limits.message_bytes)? else { return Ok(None) };
-    let bare = text.trim();
-    let bare = bare.strip_prefix("Bearer ").unwrap_or(bare).trim_start();
-    if bare.is_empty() { Err(invalid("token", "is empty")) } else { Ok(Some(Secret(bare.into()))) }
+/// Exactly as it was sent. What is no text is nobody's, like the empty text.
+//= specs/auth.md#auth-32
+//# Whatever `auth` offers as a credential MUST be judged byte by byte as in every other place, and
+//# MUST NOT be taken for none.
+fn secret(fields: &Fields<'_>, name: &str) -> Option<Secret> {
+    fields.raw(name).map(|raw| Secret(text_of(raw).unwrap_or_default()))
 }
 
 /// The threads of a resume: a list, or (older clients) one thread beside it.

@@ -24,6 +24,8 @@ mod arbitrary;
 #[cfg(test)]
 mod bounds_tests;
 #[cfg(test)]
+mod credential_tests;
+#[cfg(test)]
 mod tests;
 
 pub use client::{

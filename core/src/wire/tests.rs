@@ -247,7 +247,7 @@ fn the_user_a_frame_names_is_surfaced() {
 
 #[test]
 fn no_secret_is_in_the_debug_text_of_a_frame() {
-    let frame = read(r#"{"type":"auth","token":"Bearer hunter2"}"#).unwrap();
+    let frame = read(r#"{"type":"auth","token":"hunter2"}"#).unwrap();
     assert!(!format!("{frame:?}").contains("hunter2"));
     let ClientBody::Auth { credential: Credential::Token(Secret(token)), .. } = frame.body else {
         panic!()
