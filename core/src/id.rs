@@ -140,6 +140,14 @@ ids! {
     ToolCallId = "tc_";
 }
 
+impl SessionId {
+    /// When it was drawn, to the millisecond; without meaning for one that was not.
+    #[must_use]
+    pub const fn drawn_at(self) -> Wall {
+        Wall((self.0 >> 80) as u64)
+    }
+}
+
 impl ThreadId {
     /// The thread that has a connection's name: where an older client's messages go, made with the
     /// first of them.

@@ -12,6 +12,7 @@ mod isolation;
 mod links;
 mod reads;
 mod sessions;
+mod tickets;
 mod world;
 
 /// Runs a case on every store.

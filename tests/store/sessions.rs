@@ -2,7 +2,9 @@
 
 use crate::on_every_store;
 use crate::world::World;
-use goldenpath_core::auth::{Digest, Family, Presented, RefreshPolicy, RefreshVerdict};
+use goldenpath_core::auth::{
+    Cutoff, Digest, Endings, Family, Presented, RefreshPolicy, RefreshVerdict,
+};
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::ErrorCode;
@@ -50,11 +52,11 @@ on_every_store! {
         world.restart().await;
         let second = world.sessions.refresh(refresh(1, 2, 3, 300)).await.unwrap().unwrap();
         assert_eq!(second.verdict, RefreshVerdict::Rotated);
-        assert_eq!(world.sessions.is_revoked(&ada, SessionId(1)).await, Ok(false));
+        assert!(!world.is_revoked(&ada, SessionId(1)).await);
         let stolen = world.sessions.refresh(refresh(1, 1, 4, 301)).await.unwrap().unwrap();
         assert_eq!(stolen.verdict, RefreshVerdict::Reused);
         world.restart().await;
-        assert_eq!(world.sessions.is_revoked(&ada, SessionId(1)).await, Ok(true));
+        assert!(world.is_revoked(&ada, SessionId(1)).await);
         let after = world.sessions.refresh(refresh(1, 3, 5, 302)).await.unwrap().unwrap();
         assert_eq!(after.verdict, RefreshVerdict::Ended);
         assert_eq!(world.sessions.refresh(refresh(9, 1, 2, 1)).await, Ok(None));
@@ -77,19 +79,40 @@ on_every_store! {
         }
         let of_ada = world.sessions.of_user(&ada, Wall(200)).await.unwrap();
         assert_eq!(of_ada, [log_in("ada", 3, 103), log_in("ada", 2, 102), log_in("ada", 1, 101)]);
-        let ended = world.sessions.revoke_all(&ada, Some(SessionId(2)), UNTIL).await;
+        let cutoff = Cutoff { at: Wall(150), but: Some(SessionId(2)) };
+        let ended = world.sessions.revoke_all(&ada, cutoff, UNTIL).await;
         assert_eq!(ended, Ok(vec![SessionId(1), SessionId(3)]));
         world.restart().await;
         let left = world.sessions.of_user(&ada, Wall(200)).await.unwrap();
         assert_eq!(left, [log_in("ada", 2, 102)]);
         for (who, session, revoked) in [(&ada, 1, true), (&ada, 2, false), (&bob, 4, false)] {
-            assert_eq!(world.sessions.is_revoked(who, SessionId(session)).await, Ok(revoked));
+            assert_eq!(world.is_revoked(who, SessionId(session)).await, revoked);
         }
         // One that is ended by itself goes the same way.
         world.sessions.revoke(&bob, SessionId(4), UNTIL).await.unwrap();
         let used = world.sessions.refresh(refresh(4, 4, 5, 200)).await.unwrap().unwrap();
         assert_eq!(used.verdict, RefreshVerdict::Ended);
         assert_eq!(world.sessions.of_user(&bob, Wall(200)).await, Ok(vec![]));
+    }
+
+    async fn leaving_everywhere_is_remembered_for_good_and_the_last_time_counts(world: &mut World) {
+        let (ada, bob) = (user("ada"), user("bob"));
+        let unknown = SessionId(77);
+        assert_eq!(world.sessions.endings(&ada, unknown).await, Ok(Endings::default()));
+        let first = Cutoff { at: Wall(150), but: Some(SessionId(2)) };
+        assert_eq!(world.sessions.revoke_all(&ada, first, UNTIL).await, Ok(vec![]));
+        world.restart().await;
+        let known = Endings { revoked: false, cutoff: Some(first) };
+        assert_eq!(world.sessions.endings(&ada, unknown).await, Ok(known));
+        assert_eq!(world.sessions.endings(&bob, unknown).await, Ok(Endings::default()));
+        let last = Cutoff { at: Wall(300), but: None };
+        for cutoff in [last, Cutoff { at: Wall(299), but: Some(SessionId(3)) }] {
+            world.sessions.revoke_all(&ada, cutoff, UNTIL).await.unwrap();
+        }
+        world.sessions.revoke(&ada, unknown, UNTIL).await.unwrap();
+        world.sessions.forget(Wall(u64::from(u32::MAX))).await.unwrap();
+        let known = Endings { revoked: false, cutoff: Some(last) };
+        assert_eq!(world.sessions.endings(&ada, unknown).await, Ok(known));
     }
 
     async fn a_guest_is_remembered_and_so_is_where_a_user_came_from(world: &mut World) {
@@ -118,8 +141,8 @@ on_every_store! {
         world.sessions.revoke(&ada, SessionId(4), Wall(9_000)).await.unwrap();
         assert_eq!(world.sessions.forget(Wall(8_999)).await, Ok(0));
         assert_eq!(world.sessions.forget(Wall(10_100)).await, Ok(2));
-        assert_eq!(world.sessions.is_revoked(&ada, SessionId(3)).await, Ok(false));
-        assert_eq!(world.sessions.is_revoked(&ada, SessionId(4)).await, Ok(true));
+        assert!(!world.is_revoked(&ada, SessionId(3)).await);
+        assert!(world.is_revoked(&ada, SessionId(4)).await);
         let left = world.sessions.of_user(&ada, Wall(0)).await.unwrap();
         assert_eq!(left, [log_in("ada", 2, 5_000)]);
     }

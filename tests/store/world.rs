@@ -3,7 +3,7 @@
 use goldenpath_core::auth::Scope;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{Batch, Committed, Load, Loaded, StoredThread};
-use goldenpath_core::id::{Seq, ThreadId};
+use goldenpath_core::id::{Seq, SessionId, ThreadId, UserId};
 use goldenpath_core::wire::EntryBody;
 use goldenpath_runtime::memory::MemoryStore;
 use goldenpath_runtime::ports::{Accounts, Artifacts, AuditLog, Directory, Links, Sessions, Store};
@@ -62,6 +62,11 @@ impl World {
             links: database.links(),
             behind: Behind::Sqlite { database, options, _dir: dir },
         }
+    }
+
+    /// Whether a session of this user was ended by itself.
+    pub(crate) async fn is_revoked(&self, user: &UserId, session_id: SessionId) -> bool {
+        self.sessions.endings(user, session_id).await.unwrap().revoked
     }
 
     /// Ends the store in order and opens it again; memory has nothing to close.

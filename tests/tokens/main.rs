@@ -7,12 +7,16 @@ mod forge;
 mod places;
 mod row;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use forge::{Forge, Kind, Pair};
 use futures_util::StreamExt as _;
 use goldenpath_tests::server::Server;
+use goldenpath_tests::socket::Socket;
 use places::{Place, Verdict, present};
 use row::Row;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::process::Command;
 
 /// Tokens presented at the same time.
 const AT_ONCE: usize = 4;
@@ -138,6 +142,77 @@ async fn f20_a_rotation_logs_nobody_out_and_the_log_names_the_keys() {
     assert_eq!(status, 200);
     assert_eq!(set["keys"].as_array().unwrap().len(), 1, "{set}");
     assert_eq!(set["keys"][0]["kid"], second.kid.as_str());
+}
+
+async fn leave(server: &Server, path: &str, token: &str) {
+    let (status, body) = server.call(reqwest::Method::POST, path, Some(token), None).await;
+    assert_eq!(status, 200, "{body}");
+}
+
+async fn everywhere(server: &Server, token: &str, verdict: &Verdict) {
+    for place in Place::ALL {
+        assert_eq!(present(server.port(), place, token).await, *verdict, "{place:?}");
+    }
+}
+
+//= specs/auth.md#auth-35
+//= type=test
+//# Logging out with a token that names no log-in MUST end that token and no other.
+#[tokio::test]
+async fn a_token_without_a_log_in_is_ended_by_its_name_alone() {
+    let (server, forge) = server(Kind::Hs256).await;
+    let at = now();
+    let made = |jti: &str| {
+        let row = serde_json::json!({"name": jti, "verdict": "good", "claims": {"jti": jti}});
+        forge.make(&Row(row), at).token
+    };
+    let (one, other) = (made("one"), made("other"));
+    leave(&server, "/api/auth/logout", &one).await;
+    everywhere(&server, &one, &Verdict::Refused("token_revoked".into())).await;
+    everywhere(&server, &other, &Verdict::In("ada".into())).await;
+}
+
+/// AUTH-33: a token of the command line belongs to no log-in, and is reached all the same.
+#[tokio::test]
+async fn leaving_everywhere_ends_tokens_of_the_command_line_too() {
+    let secret = URL_SAFE_NO_PAD.encode([7, 99, 3, 54, 201, 6, 77, 18, 250, 31].repeat(4));
+    let settings = [("JWT_SECRET_KEY", secret.as_str())];
+    let mut server = Server::start(&["--agents", "bench"], &settings).await;
+    let (log_in, user) = server.register("ada@example.org").await;
+    let command_line = async |user: &str| {
+        let run = Command::new(goldenpath_tests::server::binary())
+            .args(["token", "--user", user, "--lifetime", "86400"])
+            .env("JWT_SECRET_KEY", &secret)
+            .env("GOLDENPATH_DATA", server.data())
+            .output();
+        let output = run.await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let own = [command_line(&user).await, command_line(&user).await];
+    let bobs = command_line("bob").await;
+    let (mut open, _) = Socket::ready(&server, &own[0], serde_json::json!([])).await;
+    everywhere(&server, &own[1], &Verdict::In(user.clone())).await;
+
+    leave(&server, "/api/auth/logout-all", &log_in).await;
+    let (_, end) = open.rest().await;
+    assert_eq!(end.map(|(code, _)| code), Some(4441));
+    let revoked = Verdict::Refused("token_revoked".into());
+    for token in own.iter().chain([&log_in]) {
+        everywhere(&server, token, &revoked).await;
+    }
+    everywhere(&server, &bobs, &Verdict::In("bob".into())).await;
+    let later = command_line(&user).await;
+    everywhere(&server, &later, &Verdict::In(user.clone())).await;
+
+    // By one of its own, and after a restart.
+    leave(&server, "/api/auth/logout-all", &later).await;
+    server.kill().await;
+    server.launch().await;
+    for token in own.iter().chain([&log_in, &later]) {
+        everywhere(&server, token, &revoked).await;
+    }
+    everywhere(&server, &bobs, &Verdict::In("bob".into())).await;
 }
 
 /// What the replaced system made: HS256, its own issuer, no audience, no key id.

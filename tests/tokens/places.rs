@@ -109,7 +109,11 @@ async fn upgrade(stream: &mut TcpStream, headers: &str, frame: Option<&str>) -> 
         if opcode == 8 {
             let code = u16::from_be_bytes([payload[0], payload[1]]);
             let refused: String = refused.expect("a close is explained");
-            let expected = if refused == "token_expired" { 4440 } else { 4401 };
+            let expected = match refused.as_str() {
+                "token_expired" => 4440,
+                "token_revoked" => 4441,
+                _ => 4401,
+            };
             assert_eq!(code, expected, "{refused}");
             return Verdict::Refused(refused);
         }

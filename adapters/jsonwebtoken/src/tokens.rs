@@ -2,6 +2,8 @@
 
 use crate::key::Keys;
 use crate::once::says_everything_once;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use core::fmt;
 use goldenpath_core::auth::{Claims, MAX_TOKEN_BYTES, Policy, check_claims};
 use goldenpath_core::connection::Identity;
@@ -85,10 +87,15 @@ impl Tokens {
         &self.keys
     }
 
-    /// Signs a token that [`Self::verify`] accepts until it expires.
+    /// Signs a token that [`Self::verify`] accepts until it expires. It says who made it for whom
+    /// (`iss`, `aud`), whose it is (`sub`), from when and until when it is good (`iat`, `nbf`, `exp`),
+    /// and has a name of its own (`jti`).
     ///
     /// # Errors
     /// [`IssueError`].
+    //= specs/auth.md#auth-34
+    //# A token of ours MUST say who made it, for whom, of whom, when and until when, and MUST have a
+    //# name that no other token has.
     pub fn issue(&self, grant: Grant, wall: Wall) -> Result<Issued, IssueError> {
         let issued = wall.0 / 1000;
         let expires = issued.saturating_add(grant.lifetime.0.div_ceil(1000));
@@ -97,9 +104,9 @@ impl Tokens {
             iss: Some(self.policy.issuer.clone()),
             aud: self.policy.audience.iter().cloned().collect(),
             exp: expires,
-            nbf: None,
+            nbf: Some(issued),
             iat: Some(issued),
-            jti: None,
+            jti: Some(unique().ok_or(IssueError)?),
             sid: Some(grant.session_id),
             demo: grant.demo,
             email: grant.email,
@@ -139,6 +146,13 @@ impl Tokens {
         let identity = check_claims(&decoded.claims, &self.policy, wall)?;
         Ok(Verified { identity, claims: decoded.claims })
     }
+}
+
+/// The name of one token, which no other has and nobody guesses: 128 bits of the operating system.
+fn unique() -> Option<String> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// The library compares nothing but the signature: it reads the system's clock, and lets a claim pass

@@ -3,7 +3,7 @@
 use crate::columns::{Column, get, get_optional, read_fault};
 use crate::store::{Side, SqliteStore, Wrote};
 use futures_util::FutureExt;
-use goldenpath_core::auth::{Family, RefreshVerdict};
+use goldenpath_core::auth::{Cutoff, Endings, Family, RefreshVerdict};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::Wall;
@@ -30,32 +30,31 @@ impl Sessions for SqliteStore {
         revoked.map(|wrote| wrote.map(|_| ())).boxed()
     }
 
-    fn revoke_all(
-        &self,
-        user: &UserId,
-        but: Option<SessionId>,
-        until: Wall,
-    ) -> Answer<Vec<SessionId>> {
+    fn revoke_all(&self, user: &UserId, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>> {
         let revoked = |wrote| match wrote {
             Wrote::Revoked(sessions) => Ok(sessions),
             _ => Err(Fault::Refused),
         };
-        let wrote = self.write(Side::RevokeAll(user.clone(), but, until));
+        let wrote = self.write(Side::RevokeAll(user.clone(), cutoff, until));
         wrote.map(move |wrote| wrote.and_then(revoked)).boxed()
     }
 
     //= specs/auth.md#auth-20
     //# A session that was revoked MUST stay revoked after a restart.
-    fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool> {
+    fn endings(&self, user: &UserId, session_id: SessionId) -> Answer<Endings> {
         let (pool, user) = (self.readers.clone(), user.stored());
         async move {
-            let row =
-                sqlx::query("SELECT 1 FROM revoked_session WHERE user_id = ? AND session_id = ?")
-                    .bind(user)
-                    .bind(session_id.stored())
-                    .fetch_optional(&pool)
-                    .await;
-            row.map(|row| row.is_some()).map_err(|error| read_fault(&error))
+            let row = sqlx::query(
+                "SELECT EXISTS (SELECT 1 FROM revoked_session WHERE user_id = ?1 AND session_id = ?2)
+                            AS revoked,
+                        cutoff.at AS at, cutoff.session_id AS session_id
+                 FROM (SELECT 1) LEFT JOIN cutoff ON cutoff.user_id = ?1",
+            )
+            .bind(user)
+            .bind(session_id.stored())
+            .fetch_one(&pool)
+            .await;
+            row.and_then(|row| endings(&row)).map_err(|error| read_fault(&error))
         }
         .boxed()
     }
@@ -184,9 +183,19 @@ pub(crate) async fn revoke(
 pub(crate) async fn revoke_all(
     conn: &mut SqliteConnection,
     user: &UserId,
-    but: Option<SessionId>,
+    cutoff: Cutoff,
     until: Wall,
 ) -> Result<Vec<SessionId>, sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO cutoff (user_id, at, session_id) VALUES (?, ?, ?)
+         ON CONFLICT (user_id) DO UPDATE SET at = excluded.at, session_id = excluded.session_id
+         WHERE cutoff.at <= excluded.at",
+    )
+    .bind(user.stored())
+    .bind(cutoff.at.stored())
+    .bind(cutoff.but.map(|session_id| session_id.stored()))
+    .execute(&mut *conn)
+    .await?;
     let rows = sqlx::query("SELECT session_id FROM log_in WHERE user_id = ? AND ended = 0")
         .bind(user.stored())
         .fetch_all(&mut *conn)
@@ -194,7 +203,7 @@ pub(crate) async fn revoke_all(
     let mut ended = Vec::with_capacity(rows.len());
     for row in &rows {
         let session_id = get(row, "session_id")?;
-        if Some(session_id) != but {
+        if Some(session_id) != cutoff.but {
             revoke(conn, user, session_id, until).await?;
             ended.push(session_id);
         }
@@ -213,6 +222,14 @@ pub(crate) async fn forget(conn: &mut SqliteConnection, now: Wall) -> Result<u64
         .execute(conn)
         .await?;
     Ok(log_ins.rows_affected() + revoked.rows_affected())
+}
+
+fn endings(row: &SqliteRow) -> Result<Endings, sqlx::Error> {
+    let cutoff = match get_optional(row, "at")? {
+        Some(at) => Some(Cutoff { at, but: get_optional(row, "session_id")? }),
+        None => None,
+    };
+    Ok(Endings { revoked: row.try_get::<i64, _>("revoked")? != 0, cutoff })
 }
 
 fn log_in(row: &SqliteRow) -> Result<LogIn, sqlx::Error> {

@@ -105,8 +105,10 @@ const fn wall_of(seconds: u64) -> Wall {
     Wall(seconds.saturating_mul(1000))
 }
 
-/// Tokens of other issuers name no session of ours: the token is its own session, named by a digest
-/// (FNV-1a, 128 bits) of what tells it from others. It is a name, not a proof.
+/// Tokens that others signed with our keys name no session of ours: the token is its own session, named
+/// by a digest (FNV-1a, 128 bits) of what tells it from others. It is a name, not a proof.
+//= specs/auth.md#auth-35
+//# Logging out with a token that names no log-in MUST end that token and no other.
 fn session_of(claims: &Claims) -> SessionId {
     let mut digest: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     let mut add = |bytes: &[u8]| {

@@ -3,6 +3,7 @@
 
 mod bypass;
 mod claims;
+mod cutoff;
 mod jwks;
 mod lockout;
 mod password;
@@ -10,9 +11,11 @@ mod refresh;
 mod role;
 mod scope;
 mod session;
+mod ticket;
 
 pub use bypass::{BypassRefusal, Environment, check_bypass};
 pub use claims::{Claims, Policy, check_claims};
+pub use cutoff::{Cutoff, Endings};
 pub use jwks::{Decision, Freshness, KeySet, MAX_FOREIGN_KEYS};
 pub use lockout::{Allowance, Allowances, Lockout, Try};
 pub use password::{PASSWORD_MAX, PASSWORD_MIN, check_password};
@@ -20,6 +23,7 @@ pub use refresh::{Digest, Family, Presented, RefreshPolicy, RefreshVerdict};
 pub use role::{ADMIN, AUDIT_READ, NotARole, Role, permissions_of};
 pub use scope::{DEMO_USER_PREFIX, Scope, Unfinished};
 pub use session::{EndReason, Input, Output, Session};
+pub use ticket::{TICKET_LIFETIME, Ticket, UNUSED_TICKETS};
 
 /// The longest token looked at, in bytes; a longer one is refused without checking its signature.
 pub const MAX_TOKEN_BYTES: usize = 8192;

@@ -171,8 +171,10 @@ impl Ground {
         self.tokens.issue(grant, Self::wall(ms)).expect("a token can be signed").token
     }
 
-    pub(crate) fn check(&self, token: &Secret, now: Wall) -> Result<Identity, ErrorCode> {
-        self.tokens.verify(&token.0, now).map(|verified| verified.identity)
+    /// Who a token is of, and when it was issued.
+    pub(crate) fn check(&self, token: &Secret, now: Wall) -> Result<(Identity, Wall), ErrorCode> {
+        let verified = self.tokens.verify(&token.0, now)?;
+        Ok((verified.identity, verified.claims.issued_at()))
     }
 
     /// The threads of a device's user, in the order of their ids.

@@ -19,6 +19,7 @@ use goldenpath_runtime::agent::AgentRuns;
 use goldenpath_runtime::connection::Connections;
 use goldenpath_runtime::drain::drain;
 use goldenpath_runtime::identity::{self, Audit, Identities, Known, Sources};
+use goldenpath_runtime::memory::MemoryTickets;
 use goldenpath_runtime::ports::{Answer, Store as _};
 use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_warp::{
@@ -96,6 +97,7 @@ pub(crate) async fn node(ground: Arc<Ground>) -> turmoil::Result {
         refresh: RefreshPolicy::default(),
         registration: false,
         sessions: artifacts.clone(),
+        tickets: Arc::new(MemoryTickets::default()),
         token_lifetime: Millis::from_secs(600),
         tokens: Arc::new(plain.clone()),
     };
@@ -154,8 +156,8 @@ impl identity::Tokens for Plain {
     }
 
     fn read(&self, token: &Secret, now: Wall) -> Result<Known, ErrorCode> {
-        let identity = self.0.check(token, now)?;
-        Ok(Known { identity, email: None, permissions: Vec::new() })
+        let (identity, issued_at) = self.0.check(token, now)?;
+        Ok(Known { identity, issued_at, email: None, permissions: Vec::new() })
     }
 }
 

@@ -1,6 +1,5 @@
 use super::*;
 use crate::key::Key;
-use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use proptest::prelude::*;
@@ -81,6 +80,33 @@ fn a_token_of_ours_is_accepted_until_it_expires() {
         assert!(after(64).is_ok());
         assert_eq!(after(65), Err(ErrorCode::TokenExpired));
     }
+}
+
+//= specs/auth.md#auth-34
+//= type=test
+//# A token of ours MUST say who made it, for whom, of whom, when and until when, and MUST have a
+//# name that no other token has.
+#[test]
+fn a_token_of_ours_says_all_that_others_ask_for_and_has_a_name_of_its_own() {
+    let tokens = hs256();
+    let names: std::collections::BTreeSet<String> = (0..1000)
+        .map(|_| {
+            let token = tokens.issue(grant(), NOW).unwrap().token;
+            let claims = tokens.verify(&token.0, NOW).unwrap().claims;
+            assert_eq!(claims.iss.as_deref(), Some("goldenpath"));
+            assert_eq!(
+                (claims.sub.as_str(), claims.aud.as_slice()),
+                ("ada", &["goldenpath".into()][..])
+            );
+            assert_eq!(
+                (claims.iat, claims.nbf, claims.exp),
+                (Some(NOW_S), Some(NOW_S), NOW_S + 60)
+            );
+            claims.jti.unwrap()
+        })
+        .collect();
+    assert_eq!(names.len(), 1000);
+    assert!(names.iter().all(|name| URL_SAFE_NO_PAD.decode(name).unwrap().len() == 16));
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl Driver {
                     let seen = Sighting { method, place, verdict: &verdict };
                     self.around.verifier.seen(seen);
                     if let Ok(identity) = &verdict {
-                        self.entry.authenticated(identity.session_id);
+                        self.entry.authenticated(identity);
                     }
                     self.machine.handle_input(now, Input::Verdict { effect, verdict });
                 }
@@ -170,7 +170,7 @@ impl Driver {
             match self.machine.poll_output() {
                 Output::Attach { identity, resume } => {
                     let id = self.machine.id();
-                    self.entry.authenticated(identity.session_id);
+                    self.entry.authenticated(&identity);
                     if let Some(outbox) = self.sender.take() {
                         let shards = &self.around.shards;
                         let link = shards.attach(&identity.scope(), id, resume, true, outbox).await;

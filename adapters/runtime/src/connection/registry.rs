@@ -2,7 +2,8 @@
 
 use super::Outbox;
 use crate::shard::Delivery;
-use goldenpath_core::id::{ConnectionId, SessionId};
+use goldenpath_core::connection::Identity;
+use goldenpath_core::id::{ConnectionId, SessionId, UserId};
 use goldenpath_core::outbox::Weight;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::CloseCode;
@@ -23,7 +24,7 @@ pub struct Registry {
 struct Socket {
     outbox: Outbox,
     /// Known once it is authenticated.
-    session_id: Option<SessionId>,
+    known: Option<(UserId, SessionId)>,
 }
 
 impl Default for Registry {
@@ -67,7 +68,18 @@ impl Registry {
     //# The connections of a session that was ended MUST be closed with 4441, and no others.
     pub fn revoke(&self, session_id: SessionId) {
         for socket in self.sockets().values() {
-            if socket.session_id == Some(session_id) {
+            if socket.known.as_ref().is_some_and(|(_, known)| *known == session_id) {
+                let _ = socket.outbox.push(Delivery::Revoked, Weight::default());
+            }
+        }
+    }
+
+    /// The same for every socket of a user, but those of one session (AUTH-33).
+    pub fn revoke_user(&self, user: &UserId, but: Option<SessionId>) {
+        for socket in self.sockets().values() {
+            let own =
+                |(known, session): &(UserId, SessionId)| known == user && Some(*session) != but;
+            if socket.known.as_ref().is_some_and(own) {
                 let _ = socket.outbox.push(Delivery::Revoked, Weight::default());
             }
         }
@@ -102,17 +114,17 @@ impl Registry {
     pub fn enter_reader(
         &self,
         connection_id: ConnectionId,
-        session_id: SessionId,
+        who: &Identity,
         outbox: Outbox,
     ) -> Entry {
         let entry = self.enter(connection_id, outbox);
-        entry.authenticated(session_id);
+        entry.authenticated(who);
         entry
     }
 
     pub(super) fn enter(&self, connection_id: ConnectionId, outbox: Outbox) -> Entry {
         let mut sockets = self.sockets();
-        sockets.insert(connection_id, Socket { outbox, session_id: None });
+        sockets.insert(connection_id, Socket { outbox, known: None });
         self.count.send_replace(sockets.len());
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
         Entry { registry: self.clone(), connection_id }
@@ -132,12 +144,12 @@ pub struct Entry {
 
 impl Entry {
     /// Whose socket it is, is known now.
-    pub(super) fn authenticated(&self, session_id: SessionId) {
+    pub(super) fn authenticated(&self, who: &Identity) {
         if let Some(socket) = self.registry.sockets().get_mut(&self.connection_id) {
-            if socket.session_id.is_none() {
+            if socket.known.is_none() {
                 self.registry.unauthenticated.fetch_sub(1, Ordering::Relaxed);
             }
-            socket.session_id = Some(session_id);
+            socket.known = Some((who.user_id.clone(), who.session_id));
         }
     }
 }
@@ -146,7 +158,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut sockets = self.registry.sockets();
         let left = sockets.remove(&self.connection_id);
-        if left.is_some_and(|socket| socket.session_id.is_none()) {
+        if left.is_some_and(|socket| socket.known.is_none()) {
             self.registry.unauthenticated.fetch_sub(1, Ordering::Relaxed);
         }
         self.registry.count.send_replace(sockets.len());

@@ -21,13 +21,13 @@ pub use answer::{Denied, LoggedIn, Profile};
 pub use audit::{Audit, AuditCounts};
 pub use bypass::BypassDenied;
 pub use foreign::{AWAY, Arrival, Departure};
+pub use goldenpath_core::auth::TICKET_LIFETIME;
 pub use ports::{Entropy, Known, Passwords, Tokens};
 pub use provider::{Begun, ForeignUser, Provider, ProviderFault, Returned};
-pub use tickets::TICKET_LIFETIME;
 
 use crate::Clock;
 use crate::connection::{Sighting, Verifier};
-use crate::ports::{Accounts, Sessions};
+use crate::ports::{Accounts, Sessions, Tickets};
 use event::Event;
 use foreign::Foreign;
 use futures_util::FutureExt as _;
@@ -40,7 +40,6 @@ use goldenpath_core::wire::{Credential, ErrorCode, Secret};
 use revoked::Revoked;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use throttle::Throttle;
-use tickets::Tickets;
 
 /// What [`Identities`] work with.
 pub struct Sources {
@@ -66,6 +65,8 @@ pub struct Sources {
     pub registration: bool,
     /// Log-ins.
     pub sessions: Arc<dyn Sessions>,
+    /// Unused tickets.
+    pub tickets: Arc<dyn Tickets>,
     /// How long an access token is good.
     pub token_lifetime: Millis,
     /// Makes and reads tokens.
@@ -82,7 +83,6 @@ pub struct Identities {
 
 struct State {
     seed: Seed,
-    tickets: Tickets,
     lockout: Lockout,
     throttle: Throttle,
     revoked: Revoked,
@@ -94,7 +94,6 @@ impl Identities {
     pub fn new(sources: Sources, seed: &mut Seed) -> Self {
         let state = State {
             seed: seed.fork(),
-            tickets: Tickets::default(),
             lockout: Lockout::new(Allowances::default()),
             throttle: Throttle::default(),
             revoked: Revoked::default(),
@@ -120,21 +119,31 @@ impl Identities {
         self.sources.tokens.published()
     }
 
-    /// A ticket for one upgrade from this origin within [`TICKET_LIFETIME`].
-    ///
-    /// # Errors
-    /// `overloaded` when too many are waiting to be used.
-    pub fn ticket(&self, identity: &Identity, origin: Option<&str>) -> Result<Secret, Denied> {
-        let now = self.now();
-        let bytes = self
-            .sources
-            .entropy
-            .draw()
-            .map_err(|_| Denied::new(ErrorCode::Internal, "no ticket could be made"))?;
-        self.state()
-            .tickets
-            .make(bytes, identity.clone(), origin, now.mono)
-            .ok_or_else(|| Denied::new(ErrorCode::Overloaded, "too many tickets are unused"))
+    /// The identity of a credential that is good by itself, unless its log-in was ended.
+    fn unless_ended(
+        &self,
+        identity: Identity,
+        issued_at: Wall,
+    ) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
+        let Identity { user_id, session_id, .. } = &identity;
+        match self.state().revoked.known(user_id, *session_id, issued_at) {
+            Some(true) => return ready(Err(ErrorCode::TokenRevoked)).boxed(),
+            Some(false) => return ready(Ok(identity)).boxed(),
+            None => {}
+        }
+        let asked = self.sources.sessions.endings(user_id, *session_id);
+        let state = self.state.clone();
+        async move {
+            let endings = asked.await.map_err(|_| ErrorCode::StorageUnavailable)?;
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let Identity { user_id, session_id, .. } = &identity;
+            if state.revoked.learnt(user_id, *session_id, issued_at, endings) {
+                Err(ErrorCode::TokenRevoked)
+            } else {
+                Ok(identity)
+            }
+        }
+        .boxed()
     }
 
     fn now(&self) -> Now {
@@ -153,36 +162,21 @@ impl Verifier for Identities {
         origin: Option<&str>,
         now: Wall,
     ) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
-        let found = match credential {
+        match credential {
             Credential::Ticket(ticket) => {
-                let mono = self.now().mono;
-                self.state().tickets.redeem(ticket, origin, mono).ok_or(ErrorCode::TicketInvalid)
+                let (this, ticket) = (self.clone(), ticket.clone());
+                let origin = origin.map(str::to_owned);
+                async move {
+                    let (identity, made_at) = this.redeem(&ticket, origin.as_deref(), now).await?;
+                    this.unless_ended(identity, made_at).await
+                }
+                .boxed()
             }
-            Credential::Token(token) => {
-                self.sources.tokens.read(token, now).map(|known| known.identity)
-            }
-        };
-        let identity = match found {
-            Ok(identity) => identity,
-            Err(code) => return ready(Err(code)).boxed(),
-        };
-        match self.state().revoked.known(identity.session_id) {
-            Some(true) => return ready(Err(ErrorCode::TokenRevoked)).boxed(),
-            Some(false) => return ready(Ok(identity)).boxed(),
-            None => {}
+            Credential::Token(token) => match self.sources.tokens.read(token, now) {
+                Ok(known) => self.unless_ended(known.identity, known.issued_at),
+                Err(code) => ready(Err(code)).boxed(),
+            },
         }
-        let asked = self.sources.sessions.is_revoked(&identity.user_id, identity.session_id);
-        let state = self.state.clone();
-        async move {
-            let revoked = asked.await.map_err(|_| ErrorCode::StorageUnavailable)?;
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.revoked.learnt(identity.session_id, revoked) {
-                Err(ErrorCode::TokenRevoked)
-            } else {
-                Ok(identity)
-            }
-        }
-        .boxed()
     }
 
     fn demo_user(&self, now: Wall) -> BoxFuture<'static, Result<Identity, ErrorCode>> {

@@ -9,7 +9,7 @@ use goldenpath_core::wire::{ErrorCode, Secret};
 
 /// Makes and reads access tokens.
 pub trait Tokens: Send + Sync + 'static {
-    /// Signs a token; `iss` and `aud` are the signer's own.
+    /// Signs a token; `iss`, `aud`, `nbf` and `jti` are the signer's own.
     ///
     /// # Errors
     /// [`Fault::Refused`] when the key cannot sign.
@@ -32,6 +32,8 @@ pub trait Tokens: Send + Sync + 'static {
 pub struct Known {
     /// Who it is.
     pub identity: Identity,
+    /// When the token was issued.
+    pub issued_at: Wall,
     /// The address, if the token says one.
     pub email: Option<String>,
     /// What they may do besides using what is their own.

@@ -4,7 +4,7 @@ use super::answer::{Denied, LoggedIn, Profile};
 use super::{Event, Identities, refresh_token};
 use crate::connection::Registry;
 use crate::ports::{AuditAction, Credence, Guest, LogIn, Refresh, Refreshed};
-use goldenpath_core::auth::{Claims, Family, Presented, RefreshVerdict};
+use goldenpath_core::auth::{Claims, Cutoff, Endings, Family, Presented, RefreshVerdict};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::{Millis, Wall};
@@ -33,7 +33,8 @@ impl Identities {
         self.sources.sessions.begin(log_in).await?;
         let token = self.access_token(&user, session_id, now)?;
         // A session of a moment ago cannot have been revoked: its first check need not ask the store.
-        self.state().revoked.learnt(session_id, false);
+        let endings = Endings::default();
+        self.state().revoked.learnt(&user.user_id, session_id, now, endings);
         Ok(self.welcome(user, token, drawn.text, ends_at.since(now)))
     }
 
@@ -184,7 +185,8 @@ impl Identities {
         self.noted(event, ended)
     }
 
-    /// Ends all log-ins of this user; how many those were.
+    /// Ends all log-ins of this user, and every other token issued to them before; how many log-ins
+    /// those were.
     ///
     /// # Errors
     /// `storage_unavailable`: then all go on.
@@ -198,7 +200,7 @@ impl Identities {
         let event = Event::new(AuditAction::LogOut, place).of(user_id).in_session(*session_id);
         let ended = self.end_others(user_id, None, registry).await;
         let ended = self.noted_if_refused(&event, ended)?;
-        // The token itself may have come without a log-in of ours.
+        // The token itself may be of a clock that is ahead of ours.
         let until = self.revoked_until(identity.expires_at);
         let own = self.sources.sessions.revoke(user_id, *session_id, until).await;
         self.noted(event, own.map_err(Denied::from))?;
@@ -214,10 +216,15 @@ impl Identities {
         registry: &Registry,
     ) -> Result<usize, Denied> {
         let until = self.revoked_until(None);
-        let ended = self.sources.sessions.revoke_all(user_id, but, until).await?;
-        for session_id in &ended {
-            self.close(*session_id, registry);
+        let cutoff = Cutoff { at: self.now().wall, but };
+        let ended = self.sources.sessions.revoke_all(user_id, cutoff, until).await?;
+        {
+            let revoked = &mut self.state().revoked;
+            revoked.leave(user_id, cutoff);
+            ended.iter().for_each(|session_id| revoked.revoke(*session_id));
         }
+        // Whatever is open now was let in by something issued before.
+        registry.revoke_user(user_id, but);
         Ok(ended.len())
     }
 

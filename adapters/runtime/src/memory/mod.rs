@@ -3,9 +3,11 @@
 
 mod people;
 mod state;
+mod tickets;
 mod views;
 
 pub use state::Memory;
+pub use tickets::MemoryTickets;
 
 use crate::ports::{Answer, Store};
 use core::time::Duration;

@@ -8,7 +8,7 @@ use crate::ports::{
     Refreshed, Sessions,
 };
 use core::cmp::Reverse;
-use goldenpath_core::auth::{RefreshVerdict, Role};
+use goldenpath_core::auth::{Cutoff, Endings, RefreshVerdict, Role};
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::Wall;
 
@@ -106,17 +106,16 @@ impl Sessions for MemoryStore {
         answered(())
     }
 
-    fn revoke_all(
-        &self,
-        user: &UserId,
-        but: Option<SessionId>,
-        until: Wall,
-    ) -> Answer<Vec<SessionId>> {
+    fn revoke_all(&self, user: &UserId, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>> {
         let mut memory = self.memory();
+        let kept = memory.cutoffs.entry(user.clone()).or_insert(cutoff);
+        if kept.at <= cutoff.at {
+            *kept = cutoff;
+        }
         let families = memory.log_ins.values().map(|log_in| &log_in.family);
         let of_user = families.filter(|family| family.user_id == *user && !family.ended);
         let mut ended: Vec<_> = of_user.map(|family| family.session_id).collect();
-        ended.retain(|session_id| Some(*session_id) != but);
+        ended.retain(|session_id| Some(*session_id) != cutoff.but);
         ended.sort_unstable();
         for session_id in &ended {
             memory.revoke(user, *session_id, until);
@@ -124,8 +123,10 @@ impl Sessions for MemoryStore {
         answered(ended)
     }
 
-    fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool> {
-        answered(self.memory().revoked.contains_key(&(user.clone(), session_id)))
+    fn endings(&self, user: &UserId, session_id: SessionId) -> Answer<Endings> {
+        let memory = self.memory();
+        let revoked = memory.revoked.contains_key(&(user.clone(), session_id));
+        answered(Endings { revoked, cutoff: memory.cutoffs.get(user).copied() })
     }
 
     fn of_user(&self, user: &UserId, now: Wall) -> Answer<Vec<LogIn>> {

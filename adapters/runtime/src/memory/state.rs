@@ -1,7 +1,7 @@
 //! The rules of a store as plain data: no locks, no time, no failures.
 
 use crate::ports::{Account, Artifact, AuditRow, FeedbackView, Link, LogIn, Role};
-use goldenpath_core::auth::{Digest, Scope, Unfinished};
+use goldenpath_core::auth::{Cutoff, Digest, Scope, Unfinished};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{
     Batch, Committed, FirstOutcome, Load, Loaded, Record, RunAt, RunChange, StoredRun,
@@ -28,6 +28,7 @@ pub struct Memory {
     pub(super) audit: Vec<AuditRow>,
     pub(super) audited: u64,
     pub(super) revoked: BTreeMap<(UserId, SessionId), Wall>,
+    pub(super) cutoffs: BTreeMap<UserId, Cutoff>,
     pub(super) links: BTreeMap<(String, String), Link>,
     pub(super) artifacts: BTreeMap<(RunId, String), Artifact>,
     runs_made: u64,

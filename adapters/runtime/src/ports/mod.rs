@@ -12,6 +12,7 @@ mod directory;
 mod links;
 mod sessions;
 mod store;
+mod tickets;
 
 pub use accounts::{Account, Accounts, Created, Email, NotAnEmail, PREFERENCES_MAX};
 pub use artifacts::{Artifact, ArtifactInfo, Artifacts};
@@ -23,6 +24,7 @@ pub use directory::{
 pub use links::{Link, Links};
 pub use sessions::{Guest, LogIn, Refresh, Refreshed, Sessions};
 pub use store::Store;
+pub use tickets::Tickets;
 
 use futures_util::future::BoxFuture;
 use goldenpath_core::fault::Fault;

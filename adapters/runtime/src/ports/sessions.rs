@@ -2,7 +2,7 @@
 
 use super::Answer;
 use super::audit::Credence;
-use goldenpath_core::auth::{Digest, Family, Presented, RefreshVerdict};
+use goldenpath_core::auth::{Cutoff, Digest, Endings, Family, Presented, RefreshVerdict};
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::Wall;
 
@@ -20,16 +20,13 @@ pub trait Sessions: Send + Sync + 'static {
     /// its last access token expires by itself: afterwards the record may be forgotten.
     fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()>;
 
-    /// The same for all sessions of this user that have refresh tokens, but perhaps one; which they were.
-    fn revoke_all(
-        &self,
-        user: &UserId,
-        but: Option<SessionId>,
-        until: Wall,
-    ) -> Answer<Vec<SessionId>>;
+    /// The same for all sessions of this user that have refresh tokens, but that of the cutoff; which
+    /// they were. The cutoff, which ends whatever else the user has, is kept for good, unless a later
+    /// one takes its place.
+    fn revoke_all(&self, user: &UserId, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>>;
 
-    /// Whether this user's session was revoked.
-    fn is_revoked(&self, user: &UserId, session_id: SessionId) -> Answer<bool>;
+    /// Whether this user's session was revoked, and the user's last cutoff.
+    fn endings(&self, user: &UserId, session_id: SessionId) -> Answer<Endings>;
 
     /// The log-ins of this user that have not ended, the newest first.
     fn of_user(&self, user: &UserId, now: Wall) -> Answer<Vec<LogIn>>;

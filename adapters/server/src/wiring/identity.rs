@@ -38,8 +38,9 @@ impl identity::Tokens for Jwt {
 
     fn read(&self, token: &Secret, now: Wall) -> Result<identity::Known, ErrorCode> {
         let verified = self.0.verify(&token.0, now)?;
+        let issued_at = verified.claims.issued_at();
         let (email, permissions) = (verified.claims.email, verified.claims.permissions);
-        Ok(identity::Known { identity: verified.identity, email, permissions })
+        Ok(identity::Known { identity: verified.identity, issued_at, email, permissions })
     }
 
     fn published(&self) -> String {

@@ -19,6 +19,7 @@ use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::AgentRuns;
 use goldenpath_runtime::connection::Connections;
 use goldenpath_runtime::identity::{Audit, Identities, Sources};
+use goldenpath_runtime::memory::MemoryTickets;
 use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_runtime::usage::UsageStore;
 use goldenpath_sqlx::usage::SqliteUsage;
@@ -78,6 +79,7 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
         refresh: RefreshPolicy { lifetime: config.session_lifetime, ..RefreshPolicy::default() },
         registration: config.registration,
         sessions: database.sessions(),
+        tickets: Arc::new(MemoryTickets::default()),
         token_lifetime: config.token_lifetime,
         tokens: Arc::new(identity::Jwt(tokens)),
     };

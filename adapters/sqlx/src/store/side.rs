@@ -3,7 +3,7 @@
 use crate::accounts::{Change, words_of};
 use crate::columns::Column;
 use crate::{audit, sessions};
-use goldenpath_core::auth::Scope;
+use goldenpath_core::auth::{Cutoff, Scope};
 use goldenpath_core::hub::Record;
 use goldenpath_core::id::{RunId, SessionId, UserId};
 use goldenpath_core::time::Wall;
@@ -37,7 +37,7 @@ pub(crate) enum Side {
     /// A session of this user that ends early.
     Revoke(UserId, SessionId, Wall),
     /// All sessions of this user end early, but perhaps one.
-    RevokeAll(UserId, Option<SessionId>, Wall),
+    RevokeAll(UserId, Cutoff, Wall),
 }
 
 /// What a write beside the logs did.
@@ -79,8 +79,8 @@ impl Side {
             Self::Revoke(user, session_id, until) => {
                 sessions::revoke(conn, user, *session_id, *until).await.map(|()| Wrote::Done)
             }
-            Self::RevokeAll(user, but, until) => {
-                sessions::revoke_all(conn, user, *but, *until).await.map(Wrote::Revoked)
+            Self::RevokeAll(user, cutoff, until) => {
+                sessions::revoke_all(conn, user, *cutoff, *until).await.map(Wrote::Revoked)
             }
         }
     }

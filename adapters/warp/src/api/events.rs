@@ -104,7 +104,7 @@ async fn follow(
     let connection_id = connections.draw_id();
     let limits = &connections.limits;
     let (sender, receiver) = outbox::channel(limits.outbox_frames, limits.outbox_bytes);
-    let entry = connections.registry.enter_reader(connection_id, who.session_id, sender.clone());
+    let entry = connections.registry.enter_reader(connection_id, who, sender.clone());
     let link = connections.shards.attach(&who.scope(), connection_id, resume, true, sender).await;
     // Nothing is delivered on a credential that has ended (invariant 11); the client asks with a new one.
     let over_at = who.expires_at.map(|at| {

@@ -11,3 +11,4 @@ mod older;
 mod patience;
 mod rig;
 mod sockets;
+mod tickets;

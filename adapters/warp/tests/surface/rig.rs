@@ -18,8 +18,8 @@ use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::{AgentRuns, Team, TeamError};
 use goldenpath_runtime::connection::Connections;
 use goldenpath_runtime::identity::{self, Audit, Identities, Known, Sources};
-use goldenpath_runtime::memory::MemoryStore;
-use goldenpath_runtime::ports::Answer;
+use goldenpath_runtime::memory::{MemoryStore, MemoryTickets};
+use goldenpath_runtime::ports::{Answer, Tickets};
 use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_warp::{
     About, App, Condition, Door, HttpLimits, ImportRequest, Imported, Parts, Phase, Usage, listen,
@@ -55,6 +55,7 @@ pub(crate) struct Wishes {
     pub(crate) environment: Environment,
     pub(crate) e2e_key: Option<Secret>,
     pub(crate) store: MemoryStore,
+    pub(crate) tickets: Arc<dyn Tickets>,
     pub(crate) team: fn() -> Result<Team, TeamError>,
 }
 
@@ -73,6 +74,7 @@ impl Default for Wishes {
             environment: Environment::Test,
             e2e_key: None,
             store: MemoryStore::new(),
+            tickets: Arc::new(MemoryTickets::default()),
         }
     }
 }
@@ -124,6 +126,7 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
             refresh: RefreshPolicy::default(),
             registration: true,
             sessions: Arc::new(store.clone()),
+            tickets: wishes.tickets,
             token_lifetime: wishes.token_lifetime,
             tokens: Arc::new(Jwt(Tokens::new(Keys::new(key), policy))),
         },
@@ -245,8 +248,9 @@ impl identity::Tokens for Jwt {
 
     fn read(&self, token: &Secret, now: Wall) -> Result<Known, ErrorCode> {
         let verified = self.0.verify(&token.0, now)?;
+        let issued_at = verified.claims.issued_at();
         let (email, permissions) = (verified.claims.email, verified.claims.permissions);
-        Ok(Known { identity: verified.identity, email, permissions })
+        Ok(Known { identity: verified.identity, issued_at, email, permissions })
     }
 }
 

@@ -88,8 +88,8 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .and(warp::header::headers_cloned())
         .and(with(app))
         .and(caller())
-        .map(|identity, headers, app: App, caller| {
-            reply(caller, ticket(&app, &identity, &headers))
+        .then(|identity, headers, app: App, caller| async move {
+            reply(caller, ticket(&app, &identity, &headers).await)
         });
     let about = me.or(rename).unify().or(preferences).unify().or(prefer).unify();
     about.or(password).unify().or(sessions).unify().or(ticket).unify().boxed()
@@ -153,9 +153,9 @@ async fn sessions(app: &App, identity: &Identity) -> Result<Reply, Problem> {
     Ok(json(StatusCode::OK, &value!({ "sessions": sessions })))
 }
 
-fn ticket(app: &App, identity: &Identity, headers: &HeaderMap) -> Result<Reply, Problem> {
+async fn ticket(app: &App, identity: &Identity, headers: &HeaderMap) -> Result<Reply, Problem> {
     let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
-    let ticket = app.0.identities.ticket(identity, origin)?;
+    let ticket = app.0.identities.ticket(identity, origin).await?;
     let body = value!({ "ticket": ticket.0, "expires_in": TICKET_LIFETIME.0 / 1000 });
     Ok(json(StatusCode::OK, &body))
 }
