@@ -1,11 +1,40 @@
 //! The process ends, kindly or not, and starts again.
 
 use goldenpath_tests::oracle::{bare, check_log, entries};
-use goldenpath_tests::server::Server;
+use goldenpath_tests::server::{PATIENCE, Server, binary};
 use goldenpath_tests::socket::{RUN_ENDS, Socket};
 use serde_json::json;
 
 const SCRIPTED: [&str; 2] = ["--agents", "scripted"];
+
+//= specs/storage.md#stor-30
+//= type=test
+//# A server MUST NOT start on a data folder that another one works on.
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_does_not_start_and_disturbs_nobody() {
+    let server = Server::start(&SCRIPTED, &[("ENVIRONMENT", "test")]).await;
+    let (token, _) = server.demo().await;
+    let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
+    socket.ask("m1", "data 1 slow", None).await;
+    let second = tokio::process::Command::new(binary())
+        .args(["serve", "--listen", "127.0.0.1:0", "--agents", "scripted", "--data"])
+        .arg(server.data())
+        .env_clear()
+        .env("ENVIRONMENT", "test")
+        .current_dir(server.data())
+        .kill_on_drop(true)
+        .output();
+    let second = tokio::time::timeout(PATIENCE, second).await.expect("it ends").expect("it ran");
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    let pid = server.pid().expect("it runs");
+    assert!(
+        said.contains("another server works on") && said.contains(&format!("process {pid}")),
+        "{said}"
+    );
+    let heard = socket.collect(&RUN_ENDS).await;
+    assert_eq!(heard.last().unwrap()["type"], "run_completed");
+}
 
 #[tokio::test]
 async fn f46_a_run_cut_off_by_kill_9_is_continued_after_the_restart() {

@@ -120,7 +120,7 @@ async fn no_secret_is_found_in_a_log_an_error_or_a_file() {
         ("ENVIRONMENT", "test"),
         ("JWT_SECRET_KEY", JWT_SECRET),
         ("E2E_OAUTH_SIMULATION_KEY", E2E_KEY),
-        ("LOG_LEVEL", "debug"),
+        ("LOG_LEVEL", "trace,tungstenite=trace"),
     ];
     let server = Server::start(&["--agents", "bench"], &settings).await;
     let mut desk = Desk { server, secrets: Secrets::default(), errors: Vec::new() };

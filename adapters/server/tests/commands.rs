@@ -74,6 +74,61 @@ fn f14_all_findings_are_told_at_once_and_the_server_does_not_start() {
     }
 }
 
+/// Each of these alone makes a good configuration for production one that does not start.
+#[test]
+fn each_setting_that_is_weak_contradictory_or_unsafe_is_named() {
+    let good = [
+        ("ENVIRONMENT", "production"),
+        ("JWT_SECRET_KEY", "pZ4yT8vN1qWc7RbX2mKd9LsF5gHj3UaE"),
+        ("CORS_ORIGINS", "https://chat.example"),
+    ];
+    let output = goldenpath(&["check"], &good);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("Worth a look: TLS_CERT_FILE: is not set, and no proxy"), "{said}");
+    for (setting, value) in [
+        ("CORS_ORIGINS", "https://chat.example:99999"),
+        ("CORS_ORIGINS", "https://a..b"),
+        ("DATABASE_URL", "sqlite:"),
+        ("DATABASE_URL", "sqlite:///proc/x"),
+        ("ENVIRONMENT", "prod"),
+        ("GOLDENPATH_DATA", "/proc/x/y"),
+        ("GOLDENPATH_DRAIN_DEADLINE", "1h"),
+        ("GOLDENPATH_HEADER_TIMEOUT", "3500"),
+        ("GOLDENPATH_MAX_UNAUTHENTICATED", "100000000"),
+        ("GOLDENPATH_SESSION_LIFETIME", "60"),
+        ("GOLDENPATH_TOKEN_LIFETIME", "25h"),
+        ("JWT_LEEWAY", "121"),
+        ("JWT_MAX_AGE", "5"),
+        ("JWT_OLDER_ISSUER", "goldenpath"),
+        ("JWT_SECRET_KEY", "abcdefghabcdefghabcdefghabcdefgh"),
+        ("JWT_SECRET_KEY", "your-256-bit-key-goes-here-please"),
+        ("TRUSTED_PROXIES", "0.0.0.0/1,128.0.0.0/1"),
+        // Slips of the pen.
+        ("CORS_ORIGIN", "https://chat.example"),
+        ("DEMOMODE", "0"),
+        ("JWT_SECRETKEY", "pZ4yT8vN1qWc7RbX2mKd9LsF5gHj3UaE"),
+    ] {
+        let mut settings = good.to_vec();
+        settings.retain(|(name, _)| *name != setting);
+        settings.push((setting, value));
+        let output = goldenpath(&["check"], &settings);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(78), "{setting}={value}: {said}");
+        assert!(said.contains(&format!("  {setting}: ")), "{setting}={value}: {said}");
+    }
+    // What cannot be read is judged as production.
+    let unclear = [("ENVIRONMENT", "prod"), ("DEMO_MODE", "1")];
+    let said = text(&goldenpath(&["check"], &unclear).stdout);
+    assert!(said.contains("DEMO_MODE: is on in production"), "{said}");
+    // What may be somebody else's is no reason not to start.
+    let foreign = [("JWT_ALGORITHM", "HS256"), ("TLS_LIBRARY", "none"), ("PATH", "/bin")];
+    let output = goldenpath(&["check"], &foreign);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("JWT_ALGORITHM: in the environment is no setting"), "{said}");
+}
+
 /// Every environment with every way to write a switch: what starts, and what it is then.
 #[test]
 fn f19_demo_mode_is_read_once_and_never_on_in_production() {

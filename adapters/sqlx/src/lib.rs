@@ -11,6 +11,7 @@ mod chaos;
 mod columns;
 mod database;
 mod directory;
+mod folder_lock;
 mod links;
 mod sessions;
 mod store;
@@ -18,4 +19,5 @@ pub mod usage;
 
 pub use chaos::{Chaos, Lost};
 pub use database::{Database, Durability, OpenError, Options, migrate};
+pub use folder_lock::{FolderLock, LockError};
 pub use store::SqliteStore;

@@ -48,10 +48,11 @@ impl Network {
             && prefix(address, self.bits) == prefix(self.base, self.bits)
     }
 
-    /// Whether it is every address of its family.
+    /// Whether it is more than one owner has: over a 256th of all IPv4 addresses, or the same part of
+    /// what is given out of IPv6.
     #[must_use]
-    pub const fn is_everything(&self) -> bool {
-        self.bits == 0
+    pub const fn is_broad(&self) -> bool {
+        self.bits < if self.base.is_ipv4() { 8 } else { 16 }
     }
 }
 
@@ -247,8 +248,12 @@ mod tests {
             assert!(network.contains(inside.parse().unwrap()), "{inside} is in {text}");
             assert!(!network.contains(outside.parse().unwrap()), "{outside} is not in {text}");
         }
-        assert!(net("0.0.0.0/0").unwrap().is_everything());
-        assert!(!net("10.0.0.0/8").unwrap().is_everything());
+        for (text, broad) in
+            [("0.0.0.0/0", true), ("128.0.0.0/1", true), ("10.0.0.0/8", false), ("::/0", true)]
+        {
+            assert_eq!(net(text).unwrap().is_broad(), broad, "{text}");
+        }
+        assert!(net("2000::/15").unwrap().is_broad() && !net("2001::/16").unwrap().is_broad());
         assert_eq!(net("10.1.0.0/8"), Err(BadNetwork::HostBits));
         assert_eq!(net("10.0.0.0/33"), Err(BadNetwork::Length));
         assert_eq!(net("10.0.0.0/"), Err(BadNetwork::Length));

@@ -24,6 +24,7 @@ pub use foreign::{AWAY, Arrival, Departure};
 pub use goldenpath_core::auth::TICKET_LIFETIME;
 pub use ports::{Entropy, Known, Passwords, Tokens};
 pub use provider::{Begun, ForeignUser, Provider, ProviderFault, Returned};
+pub use session::LONGEST_LEEWAY;
 
 use crate::Clock;
 use crate::connection::{Sighting, Verifier};

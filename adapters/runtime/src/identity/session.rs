@@ -10,8 +10,9 @@ use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{ErrorCode, Secret};
 
-/// A token is accepted so much after its end at most (clocks differ); a revocation is kept that long.
-const LEEWAY: Millis = Millis::from_secs(120);
+/// A token is accepted so much after its end at most (clocks differ): a revocation is kept that long, so
+/// that no configuration may allow more.
+pub const LONGEST_LEEWAY: Millis = Millis::from_secs(120);
 
 impl Identities {
     /// A new log-in of this user, with its first tokens.
@@ -249,7 +250,7 @@ impl Identities {
     /// When the last access token of a session that ends now would have expired.
     fn revoked_until(&self, expires_at: Option<Wall>) -> Wall {
         let newest = self.now().wall.after(self.sources.token_lifetime);
-        expires_at.map_or(newest, |expires_at| newest.max(expires_at)).after(LEEWAY)
+        expires_at.map_or(newest, |expires_at| newest.max(expires_at)).after(LONGEST_LEEWAY)
     }
 
     fn access_token(

@@ -21,6 +21,9 @@ pub(crate) fn run(args: &CheckArgs, layers: &Layers) -> ExitCode {
     match Config::check(layers) {
         Ok(config) => {
             println!("The configuration is fine: {}.", config.in_words());
+            for note in &config.notes {
+                println!("  Worth a look: {note}");
+            }
             ExitCode::SUCCESS
         }
         Err(findings) => {

@@ -5,6 +5,7 @@ use crate::config::{Config, LogFormat};
 use crate::wiring::{self, Node};
 use goldenpath_runtime::drain::drain;
 use goldenpath_runtime::watchdog::{Lateness, watch};
+use goldenpath_sqlx::FolderLock;
 use goldenpath_warp::{Certificate, Phase, TlsListener, listen, serve};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,11 +17,29 @@ use tracing_subscriber::EnvFilter;
 const RECOVERY_RETRY: Duration = Duration::from_millis(500);
 /// Longest wait for what is left of tasks when everything has ended.
 const LAST_TASKS: Duration = Duration::from_millis(200);
+/// Libraries that write what they carry into the log, tokens and messages included, when they are asked for
+/// more than this (AUTH-55).
+const TALKATIVE: [&str; 11] = [
+    "h2",
+    "hyper",
+    "hyper_util",
+    "openidconnect",
+    "reqwest",
+    "rustls",
+    "sqlx",
+    "tokio_rustls",
+    "tokio_tungstenite",
+    "tungstenite",
+    "warp",
+];
 /// A second signal ends at once (128 + SIGTERM).
 const IMPATIENT: i32 = 143;
 
 pub(crate) fn run(config: &Config) -> Result<ExitCode, Failed> {
     start_log(config)?;
+    for note in &config.notes {
+        tracing::warn!("worth a look: {note}");
+    }
     let runtime = runtime(config)?;
     let ended = runtime.block_on(main(config));
     runtime.shutdown_timeout(LAST_TASKS);
@@ -29,7 +48,7 @@ pub(crate) fn run(config: &Config) -> Result<ExitCode, Failed> {
 
 async fn main(config: &Config) -> Result<ExitCode, Failed> {
     let mut signals = Signals::new()?;
-    // Taken first: a second server on the same port must not touch the files of the first.
+    // Taken first: a second server must not touch the files of the first.
     let listener = listen(config.listen)
         .map_err(|error| format!("listening on {} failed: {error}", config.listen))?;
     let address = listener.local_addr()?;
@@ -37,6 +56,7 @@ async fn main(config: &Config) -> Result<ExitCode, Failed> {
         Some((chain, key)) => Some((Certificate::read(chain, key)?, chain, key)),
         None => None,
     };
+    let folder = FolderLock::take(&config.store_folder())?;
     let Node { app, condition, connections, database, identities, mut seed } =
         wiring::node(config).await?;
     let serving = match &tls {
@@ -82,6 +102,7 @@ async fn main(config: &Config) -> Result<ExitCode, Failed> {
     serving.abort();
     identities.audit().flush().await;
     database.close().await;
+    drop(folder);
     tracing::info!(clean, "stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -135,7 +156,10 @@ impl Signals {
 }
 
 fn start_log(config: &Config) -> Result<(), Failed> {
-    let filter = EnvFilter::try_new(&config.log_level)?;
+    let mut filter = EnvFilter::try_new(&config.log_level)?;
+    for library in TALKATIVE {
+        filter = filter.add_directive(format!("{library}=info").parse()?);
+    }
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Json => log.json().try_init()?,

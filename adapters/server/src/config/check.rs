@@ -1,17 +1,19 @@
 //! What can only be judged on the whole: production's rules (SAFE-01) and the chain of timeouts (F30).
 
-use super::{Agents, Config, Finding, Findings, keys, oidc};
+use super::{Agents, Config, Finding, Findings, folder, keys, oidc, strength};
 use goldenpath_core::edge::Network;
 use goldenpath_core::time::Millis;
-use goldenpath_core::wire::Secret;
+use goldenpath_runtime::identity::LONGEST_LEEWAY;
 use goldenpath_warp::Certificate;
 
-/// Shortest key, in bytes: RFC 7518 section 3.2 wants as many bits as the hash.
-const KEY_BYTES: usize = 32;
 /// Shortest E2E key, in bytes: a test server may be reached by others, too.
 const E2E_KEY_BYTES: usize = 16;
-/// Fewest different characters a key of chance has; a hexadecimal one of 32 has about 14.
-const KEY_VARIETY: usize = 8;
+/// Longest life of an access token in production: it cannot be taken back where others check it.
+const TOKEN_LIFETIME: Millis = Millis::from_secs(24 * 3600);
+/// Longest wait for the last close: whoever ends processes kills those that take longer.
+const DRAIN: Millis = Millis::from_secs(600);
+/// Longest wait for a request's head: each that is slow holds a place.
+const HEADER: Millis = Millis::from_secs(60);
 
 /// Adds what is wrong with the configuration as a whole.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
@@ -25,16 +27,32 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         ));
     }
     if let Some(key) = &config.jwt_secret_key {
-        strength("JWT_SECRET_KEY", key, config.environment.is_production(), findings);
+        strength::check("JWT_SECRET_KEY", key, config.environment.is_production(), findings);
     }
     for key in &config.jwt_previous_keys {
-        strength("JWT_PREVIOUS_KEYS", key, config.environment.is_production(), findings);
+        strength::check("JWT_PREVIOUS_KEYS", key, config.environment.is_production(), findings);
     }
     keys::check(config, findings);
     oidc::check(config, findings);
+    tokens(config, findings);
     stores(config, findings);
     tls(config, findings);
     timeouts(config, findings);
+}
+
+/// What is worth a look, but no reason not to start.
+pub(super) fn notes(config: &Config) -> Vec<Finding> {
+    let mut notes = Vec::new();
+    let plain = config.tls().is_none() && config.edge.trusted_proxies.is_empty();
+    if config.environment.is_production() && plain {
+        notes.push(Finding::new(
+            "TLS_CERT_FILE",
+            "is not set, and no proxy is trusted",
+            "Speak TLS here; or, behind a proxy that does, set TRUSTED_PROXIES, without which all its \
+             users are one address for every limit",
+        ));
+    }
+    notes
 }
 
 //= specs/safety.md#safe-01
@@ -99,10 +117,10 @@ fn unprotected(config: &Config, findings: &mut Findings) {
     if let Some(problem) = agents {
         findings.push(Finding::new("GOLDENPATH_AGENTS", problem, "Choose builtin"));
     }
-    if config.edge.trusted_proxies.iter().any(Network::is_everything) {
+    if config.edge.trusted_proxies.iter().any(Network::is_broad) {
         findings.push(Finding::new(
             "TRUSTED_PROXIES",
-            "trusts every address in production",
+            "trusts a large part of all addresses in production",
             "List the addresses of your proxies: who is trusted may say to be anybody",
         ));
     }
@@ -115,23 +133,56 @@ fn unprotected(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn strength(name: &str, key: &Secret, production: bool, findings: &mut Findings) {
-    let bytes = key.0.as_bytes();
-    let remedy = "Set at least 32 random bytes, for example from `openssl rand -base64 48`";
-    if bytes.len() < KEY_BYTES {
-        let problem = format!("has {} bytes, fewer than {KEY_BYTES}", bytes.len());
-        return findings.push(Finding::new(name, problem, remedy));
+/// What a token may be, and for how long.
+fn tokens(config: &Config, findings: &mut Findings) {
+    let mut found = |name: &str, problem: String, remedy: &str| {
+        findings.push(Finding::new(name, problem, remedy));
+    };
+    if config.jwt_leeway > LONGEST_LEEWAY {
+        found(
+            "JWT_LEEWAY",
+            format!(
+                "({}) is longer than a token that was logged out is remembered",
+                config.jwt_leeway
+            ),
+            "Set 120 seconds or fewer, and the clocks right",
+        );
     }
-    let mut seen = [false; 256];
-    bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
-    let variety = seen.iter().filter(|s| **s).count();
-    let lower = key.0.to_ascii_lowercase();
-    let guessable =
-        ["secret", "password", "changeme", "change-me", "change_me", "example", "default", "test"]
-            .iter()
-            .any(|word| lower.contains(word));
-    if production && (variety < KEY_VARIETY || guessable) {
-        findings.push(Finding::new(name, "can be guessed", remedy));
+    if config.jwt_older_issuer.as_ref() == Some(&config.jwt_issuer) {
+        found(
+            "JWT_OLDER_ISSUER",
+            "is JWT_ISSUER: its tokens would need no audience".into(),
+            "Name the replaced system's issuer, or remove it",
+        );
+    }
+    if let Some(age) = config.jwt_max_age
+        && age < config.token_lifetime
+    {
+        found(
+            "JWT_MAX_AGE",
+            format!(
+                "({age}) is shorter than GOLDENPATH_TOKEN_LIFETIME ({})",
+                config.token_lifetime
+            ),
+            "Set it longer: our own tokens are refused before they expire",
+        );
+    }
+    if config.session_lifetime < config.token_lifetime {
+        found(
+            "GOLDENPATH_SESSION_LIFETIME",
+            format!(
+                "({}) is shorter than GOLDENPATH_TOKEN_LIFETIME ({})",
+                config.session_lifetime, config.token_lifetime
+            ),
+            "Set it longer: a token would outlive its log-in",
+        );
+    }
+    if config.environment.is_production() && config.token_lifetime > TOKEN_LIFETIME {
+        found(
+            "GOLDENPATH_TOKEN_LIFETIME",
+            format!("({}) is longer than a day in production", config.token_lifetime),
+            "Set minutes: log-ins are renewed by refresh tokens",
+        );
     }
 }
 
@@ -145,6 +196,9 @@ fn stores(config: &Config, findings: &mut Findings) {
             format!("has the scheme {scheme:?}, which this version does not store in"),
             "Use sqlite://FOLDER, or remove it for the data folder",
         ));
+    }
+    if config.database_url.as_ref().is_none_or(|url| url.starts_with("sqlite:")) {
+        folder::check(config, findings);
     }
     if config.redis_url.is_some() {
         findings.push(Finding::new(
@@ -245,6 +299,24 @@ fn bounds(config: &Config, findings: &mut Findings) {
             format!("({given}) is above GOLDENPATH_MAX_CONNECTIONS ({})", config.max_connections),
             "Set it lower: one address could keep everybody else out",
         ));
+    }
+    if let Some(given) = config.edge_settings.unauthenticated
+        && usize::try_from(given).unwrap_or(usize::MAX) > config.max_connections
+    {
+        findings.push(Finding::new(
+            "GOLDENPATH_MAX_UNAUTHENTICATED",
+            format!("({given}) is above GOLDENPATH_MAX_CONNECTIONS ({})", config.max_connections),
+            "Set it lower: strangers could keep everybody else out",
+        ));
+    }
+    for (name, span, longest) in [
+        ("GOLDENPATH_DRAIN_DEADLINE", limits.drain_deadline, DRAIN),
+        ("GOLDENPATH_HEADER_TIMEOUT", config.header_timeout, HEADER),
+    ] {
+        if span > longest {
+            let problem = format!("({span}) is longer than {longest}");
+            findings.push(Finding::new(name, problem, "Set it shorter"));
+        }
     }
     if config.edge_settings.forwarded_by.is_some() && config.edge.trusted_proxies.is_empty() {
         findings.push(Finding::new(

@@ -45,6 +45,11 @@ impl Findings {
         self.0.push(finding);
     }
 
+    /// Whether something is wrong with this setting.
+    pub(super) fn names(&self, setting: &str) -> bool {
+        self.0.iter().any(|finding| finding.setting == setting)
+    }
+
     /// Whether all is well.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 const USUAL_FILE: &str = "goldenpath.toml";
 /// Names the file; the only variable with our prefix that is no setting.
 const FILE_VARIABLE: &str = "GOLDENPATH_CONFIG";
-/// Unknown variables with this prefix are refused; the rest of the environment belongs to others.
+/// Unknown variables with this prefix are refused.
 const PREFIX: &str = "GOLDENPATH_";
+/// Unknown variables that begin like these are refused if they look like a slip of the pen, and noted
+/// otherwise; the rest of the environment belongs to others.
+const SHARED: &[&str] =
+    &["CORS_", "DEMO", "E2E_", "JWT_", "OIDC_", "TLS_", "TRUSTED_PROX", "WEBSOCKET_"];
 /// What commands and test suites read themselves.
 const NOT_OURS: &[&str] = &[
     "GOLDENPATH_BIN",
@@ -48,6 +52,7 @@ impl fmt::Display for Source {
 pub(crate) struct Layers {
     values: Vec<(Source, String, String)>,
     findings: Findings,
+    unread: Vec<String>,
 }
 
 impl Layers {
@@ -71,12 +76,26 @@ impl Layers {
                 && !NOT_OURS.contains(&name.as_str())
             {
                 layers.unknown(Source::Environment, &name);
+            } else if SHARED.iter().any(|shared| name.starts_with(shared)) {
+                if nearest(&name).is_some() {
+                    layers.unknown(Source::Environment, &name);
+                } else {
+                    layers.unread.push(name);
+                }
             }
         }
         for (name, value) in flags {
             layers.values.push((Source::Flag, name, value));
         }
         layers
+    }
+
+    /// Variables that may have been meant for us.
+    pub(super) fn notes(&self) -> impl Iterator<Item = Finding> {
+        let remedy = "Remove it if it was meant for this server; `check --list` names all settings";
+        self.unread.iter().map(move |name| {
+            Finding::new(name.as_str(), format!("{} is no setting", Source::Environment), remedy)
+        })
     }
 
     fn read_file(&mut self, named: Option<&Path>) {

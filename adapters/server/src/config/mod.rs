@@ -6,11 +6,13 @@
 mod check;
 mod edge;
 mod finding;
+mod folder;
 mod keys;
 mod layers;
 mod oidc;
 mod secret;
 mod setting;
+mod strength;
 mod value;
 
 pub(crate) use goldenpath_core::auth::Environment;
@@ -100,6 +102,8 @@ pub(crate) struct Config {
     pub(crate) e2e_key: Option<Secret>,
     /// `DATABASE_URL`, as the folder of the files; unset: the data folder.
     pub(crate) database_url: Option<String>,
+    /// What is worth a look, but no reason not to start.
+    pub(crate) notes: Vec<Finding>,
     /// `REDIS_URL`.
     pub(crate) redis_url: Option<String>,
     /// `GOLDENPATH_LISTEN`.
@@ -174,6 +178,7 @@ impl Default for Config {
             session_lifetime: Millis::from_secs(30 * 24 * 3600),
             e2e_key: None,
             database_url: None,
+            notes: Vec::new(),
             redis_url: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             port: None,
@@ -224,8 +229,13 @@ impl Config {
         let mut findings = Findings::default();
         let mut config = Self::default();
         layers.apply(&mut config, &mut findings);
+        if findings.names("ENVIRONMENT") {
+            // Nobody knows which it is: judged as the one with the most to lose.
+            config.environment = Environment::Production;
+        }
         config.settle();
         check::check(&config, &mut findings);
+        config.notes = layers.notes().chain(check::notes(&config)).collect();
         if findings.is_empty() { Ok(config) } else { Err(findings) }
     }
 

@@ -2,6 +2,7 @@
 
 use goldenpath_core::edge::Network;
 use goldenpath_core::time::Millis;
+use url::Url;
 
 /// A switch: `1 true yes on` or `0 false no off`, in any case.
 pub(super) fn switch(text: &str) -> Result<bool, String> {
@@ -61,20 +62,24 @@ fn origin(text: &str) -> Result<String, String> {
     if text == "*" {
         return Ok(text.into());
     }
-    let lower = text.trim_end_matches('/').to_ascii_lowercase();
-    let host = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
-    match host {
-        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', ' ', '@', '*']) => {
-            Ok(as_browsers_write(&lower))
-        }
-        _ => Err(format!("holds {text:?}, which is no origin like https://chat.example")),
-    }
-}
-
-/// Without the port that the scheme has anyway (RFC 6454 section 6.2): that is how it is compared.
-fn as_browsers_write(origin: &str) -> String {
-    let usual = if origin.starts_with("https:") { ":443" } else { ":80" };
-    origin.strip_suffix(usual).unwrap_or(origin).to_owned()
+    // As a browser reads and writes it (RFC 6454 section 6.2): that is how it is compared. Without the
+    // port that the scheme has anyway, and with the letters of other alphabets in Punycode.
+    let url = Url::parse(text.trim_end_matches('/')).ok().filter(|url| {
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let named = url.host_str().is_some_and(|host| {
+            !host.contains('*')
+                && host.trim_end_matches('.').split('.').all(|label| !label.is_empty())
+        });
+        matches!(url.scheme(), "http" | "https")
+            && bare
+            && named
+            && url.port() != Some(0)
+            && url.username().is_empty()
+            && url.password().is_none()
+            && !text.contains(['?', '#', '@', '\\'])
+    });
+    url.map(|url| url.origin().ascii_serialization())
+        .ok_or_else(|| format!("holds {text:?}, which is no origin like https://chat.example"))
 }
 
 #[cfg(test)]
@@ -108,6 +113,22 @@ mod tests {
             origins(" https://Chat.example , http://localhost:3000/ ,"),
             Ok(vec!["https://chat.example".to_owned(), "http://localhost:3000".to_owned()])
         );
+        assert_eq!(
+            origins("https://m\u{fc}nchen.de"),
+            Ok(vec!["https://xn--mnchen-3ya.de".to_owned()])
+        );
+        for bad in [
+            "https://chat.example:99999",
+            "https://chat.example:0",
+            "https://a:b",
+            "https://a..b",
+            "https://ada@chat.example",
+            "https://chat.example/?",
+            "https://",
+            "ftp://chat.example",
+        ] {
+            assert!(origins(bad).is_err(), "{bad}");
+        }
         assert_eq!(
             origins("https://a.example:443,http://b.example:80,https://c.example:80"),
             Ok(["https://a.example", "http://b.example", "https://c.example:80"]
