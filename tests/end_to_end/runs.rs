@@ -161,16 +161,32 @@ async fn a_run_over_its_time_keeps_what_it_had() {
 //# A tool that is declared blocking MUST NOT hold up other users.
 #[tokio::test]
 async fn f34_an_agent_that_blocks_its_thread_freezes_nobody() {
-    let server = Server::start(&["--agents", "scripted", "--worker-threads", "2"], &SHORT).await;
+    // One thread for everybody: what blocks it blocks all.
+    let server = Server::start(
+        &["--agents", "scripted", "--worker-threads", "1"],
+        &[("ENVIRONMENT", "test")],
+    )
+    .await;
     let (token, _) = server.demo().await;
     let (mut busy, _) = Socket::ready(&server, &token, json!([])).await;
-    busy.ask("m1", "data 1 block", None).await;
     let (other, _) = server.demo().await;
     let (mut socket, _) = Socket::ready(&server, &other, json!([])).await;
-    for n in 0..20 {
-        socket.ask(&format!("m{n}"), "nothing special", None).await;
-        socket.collect(&["run_completed"]).await;
-    }
+    busy.ask("m1", "data 1 block", None).await;
+    let began = loop {
+        let frame = busy.until("tool_executing").await;
+        if frame["payload"]["tool"] == "block" {
+            break frame;
+        }
+    };
+    socket.ask("m2", "nothing special", None).await;
+    let others = socket.collect(&["run_completed"]).await;
     let heard = busy.collect(&RUN_ENDS).await;
-    assert!(heard.iter().any(|f| f["type"] == "tool_completed"));
+    let call = &began["payload"]["tool_call_id"];
+    let unblocked = heard
+        .iter()
+        .find(|f| f["type"] == "tool_completed" && f["payload"]["tool_call_id"] == *call)
+        .expect("the tool that blocks ends");
+    let at = |frame: &Value| frame["ts"].as_str().expect("a time").to_owned();
+    let other = others.last().expect("a run of the other user");
+    assert!(at(other) < at(unblocked), "the other user waited: {other} {unblocked}");
 }

@@ -71,6 +71,28 @@ async fn a_head_and_a_body_that_come_byte_by_byte_are_cut() {
 }
 
 #[tokio::test]
+async fn whoever_asks_and_never_reads_is_cut_and_gives_the_place_back() {
+    // Room for the attacker's sockets and few more.
+    let arena = Arena::with(&[
+        ("GOLDENPATH_CONNECTIONS_PER_ADDRESS", "40"),
+        ("GOLDENPATH_MAX_CONNECTIONS", "48"),
+        ("GOLDENPATH_MAX_UNAUTHENTICATED", "40"),
+        ("GOLDENPATH_REQUESTS_PER_MINUTE", "600000"),
+    ])
+    .await;
+    let port = arena.server.port();
+    let asks = "GET /app/main.js HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+    let cut = arena
+        .survives(join_all((0..40).map(async |_| {
+            let mut stream = connect(ATTACKER, port).await;
+            // Asks until the server has stopped to listen and then has gone.
+            while stream.write_all(asks.as_bytes()).await.is_ok() {}
+        })))
+        .await;
+    assert_eq!(cut.len(), 40, "none is held for ever");
+}
+
+#[tokio::test]
 async fn what_is_too_big_is_refused_before_it_is_kept() {
     let arena = Arena::open().await;
     let port = arena.server.port();

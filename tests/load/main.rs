@@ -48,9 +48,6 @@ async fn users_at_once(users: usize, server: Server, question: &str) {
     assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
 }
 
-//= specs/isolation.md#iso-01
-//= type=test
-//# What one user does MUST NOT change what another hears while no shared limit is reached.
 #[tokio::test]
 async fn f31_twenty_users_with_five_runs_each_hear_their_own_and_all_of_it() {
     users_at_once(USERS, Server::bench().await, "measure").await;

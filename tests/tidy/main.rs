@@ -187,6 +187,41 @@ fn every_line_of_the_security_checklist_names_a_test() {
     assert!(ids.len() > 20, "{ids:?}");
 }
 
+/// Each invariant names requirements that exist, places that exist and suites that run.
+#[test]
+fn every_invariant_says_what_keeps_and_what_shows_it() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let required = read("specs/citations.md");
+    let suites = read("tests/suites");
+    let suites: BTreeSet<&str> = suites.lines().collect();
+    let page = read("specs/invariants.md");
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| #"))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    let numbers: Vec<String> = rows.iter().map(|row| row[0].to_owned()).collect();
+    assert_eq!(numbers, (1..=16).map(|n: u8| n.to_string()).collect::<Vec<_>>());
+    let quoted = |cell: &str| -> Vec<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    for row in rows {
+        let [number, _, ids, kept, shown] = row[..] else { panic!("{row:?}") };
+        for id in ids.split_whitespace() {
+            assert!(required.contains(&format!("[{id}]")), "{number}: {id}");
+        }
+        let (kept, shown) = (quoted(kept), quoted(shown));
+        assert!(!kept.is_empty() && !shown.is_empty(), "{number}");
+        for path in kept {
+            let file = format!("{path}.rs");
+            assert!(root().join(&path).exists() || root().join(file).exists(), "{number}: {path}");
+        }
+        for suite in shown {
+            assert!(suites.contains(suite.as_str()), "{number}: {suite}");
+        }
+    }
+}
+
 #[test]
 fn every_suite_is_listed() {
     let suites = fs::read_to_string(root().join("tests/suites")).unwrap();

@@ -44,6 +44,9 @@ const READERS: usize = 4;
 /// FNV-1a sends these two to different shards of two.
 const USERS: [&str; 2] = ["ada", "bob"];
 
+//= specs/isolation.md#iso-01
+//= type=test
+//# What one user does MUST NOT change what another hears while no shared limit is reached.
 #[test]
 fn on_one_shard_nobody_hears_whether_the_other_is_there() {
     nobody_hears_whether_the_other_is_there(1);

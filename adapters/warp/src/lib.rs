@@ -11,6 +11,7 @@ mod door;
 mod headers;
 mod listener;
 mod page;
+mod patience;
 mod problem;
 mod request;
 mod routes;

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::listener::{Listener, Stream};
+use crate::patience::Patient;
 use crate::problem::Problem;
 use crate::request::Caller;
 use crate::{headers, routes};
@@ -98,12 +99,14 @@ struct Peer {
 async fn connection<S: Stream>(app: App, routes: BoxedFilter<(Reply,)>, stream: S, peer: Peer) {
     let condition = app.0.condition.clone();
     let header_timeout = Duration::from_millis(app.0.limits.header_timeout.0);
+    // As long as a body may take that comes the other way.
+    let patience = Duration::from_millis(app.0.limits.body_timeout.0);
     let service = service_fn(move |request| answer(app.clone(), routes.clone(), request, peer));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, patience)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let drained = tokio::select! {

@@ -3,6 +3,7 @@
 use crate::api::auth::place;
 use crate::app::App;
 use crate::listener::Stream;
+use crate::patience::Patient;
 use crate::problem::Problem;
 use crate::request::{Caller, caller, presented};
 use crate::socket::Socket;
@@ -87,13 +88,13 @@ async fn upgrade<S: Stream>(
     let connections = parts.connections.clone();
     tokio::spawn(async move {
         let Ok(upgraded) = on_upgrade.await else { return };
-        let Ok(parts) = upgraded.downcast::<TokioIo<S>>() else {
+        let Ok(parts) = upgraded.downcast::<TokioIo<Patient<S>>>() else {
             return tracing::error!("an upgraded stream has another type than its listener's");
         };
         // An empty buffer still holds hyper's 8 KiB.
         let read = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
         let frame_bytes = connections.limits.frame_bytes;
-        let mut socket = Socket::new(parts.io.into_inner(), read, frame_bytes).await;
+        let mut socket = Socket::new(parts.io.into_inner().into_inner(), read, frame_bytes).await;
         if accepted.dialect == Dialect::Older {
             // It may know nothing of our own `ping`.
             let every = connections.limits.heartbeat_interval;
