@@ -22,6 +22,8 @@ pub enum Canary {
     HeartbeatUnnoticed,
     /// What is said before the connection is ready is lost (CONN-02).
     LoseEarlyFrames,
+    /// A cancel is acknowledged and not kept (RUN-34).
+    ForgetCancel,
     /// A receiver is not told that its last sender is gone.
     LostWakeUp,
     /// An open breaker stays open (DEP-02).

@@ -208,3 +208,47 @@ async fn f46_fifty_kills_lose_nothing_and_double_nothing() {
     println!("{runs} runs over {kills} kills");
     assert!(runs >= kills, "the load was real: {runs} runs");
 }
+
+/// Runs that are cancelled and then left to themselves.
+const CANCELS: usize = 12;
+
+//= specs/runs.md#run-34
+//= type=test
+//# A cancel that was accepted MUST be honoured after a crash of the process.
+#[tokio::test]
+async fn f50_a_cancel_that_was_accepted_is_honoured_after_a_kill() {
+    let settings = [("ENVIRONMENT", "test"), ("GOLDENPATH_MESSAGE_BURST", "1000")];
+    let mut server = Server::start(&["--agents", "scripted"], &settings).await;
+    let (token, _) = server.register("ada@example.org").await;
+    for n in 0..CANCELS {
+        let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
+        let ack = socket.ask(&format!("m{n}"), "data 1 hang", None).await;
+        // Stopped wherever it is by then: before its agent hangs, or after.
+        for _ in 0..n {
+            socket.frame().await;
+        }
+        socket.say("cancel_run", json!({"run_id": ack["run_id"]})).await;
+        loop {
+            let frame = socket.frame().await;
+            assert_ne!(frame["type"], "error", "{frame}");
+            if frame["type"] == "ack" && frame["payload"]["what"] == "cancel_run" {
+                break;
+            }
+        }
+        server.kill().await;
+        server.launch().await;
+        let begin = Instant::now();
+        let log = loop {
+            let log = server.log_of(&token, ack["thread_id"].as_str().unwrap()).await;
+            if log.iter().any(|f| RUN_ENDS.iter().any(|end| f["type"] == *end)) {
+                break log;
+            }
+            assert!(begin.elapsed() < PATIENCE, "the run never ends");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let _ = check_log(&log);
+        assert_eq!(log.last().unwrap()["type"], "run_cancelled", "cancel {n}");
+        let starts = log.iter().filter(|f| f["type"] == "run_started").count();
+        assert_eq!(starts, 1, "nothing of it was done again");
+    }
+}

@@ -58,6 +58,7 @@ pub(crate) fn plain(id: u128, user: &Scope, thread_id: ThreadId, entries: u128) 
         message: None,
         answers: Vec::new(),
         runs: Vec::new(),
+        cancels: Vec::new(),
     }
 }
 

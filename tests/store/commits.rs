@@ -5,8 +5,9 @@ use crate::on_every_store;
 use crate::world::World;
 use futures_util::future::join_all;
 use goldenpath_core::fault::Fault;
-use goldenpath_core::hub::{Batch, Committed, Record, RunChange};
+use goldenpath_core::hub::{Batch, Committed, NewThread, Record, RunCancel, RunChange};
 use goldenpath_core::id::{Epoch, Fence, MessageId, RunId, Seq, ThreadId};
+use goldenpath_core::run::CancelReason;
 use goldenpath_core::wire::RunStatus;
 use std::collections::BTreeSet;
 
@@ -212,6 +213,44 @@ on_every_store! {
         world.done(&handover).await;
         let runs = world.thread(&ada, THREAD).await.unwrap().runs;
         assert_eq!(runs.iter().map(|run| run.run_id).collect::<Vec<_>>(), [RunId(2)]);
+    }
+
+    async fn a_cancel_is_kept_with_its_run_until_that_has_ended(world: &mut World) {
+        let ada = user("ada");
+        with_running_run(world).await;
+        let cancel = |id, fence, reason| {
+            let mut batch = plain(id, &ada, THREAD, 0);
+            batch.cancels = vec![RunCancel { run_id: RUN, fence: Fence(fence), reason }];
+            batch
+        };
+        let kept = cancel(4, 1, CancelReason::User);
+        let first_seq = Seq(6);
+        for _ in 0..2 {
+            assert_eq!(world.commit(&kept).await, Ok(Committed::Done { first_seq }), "and again");
+        }
+        let later = cancel(5, 2, CancelReason::Interrupt);
+        assert_eq!(world.commit(&later).await, Ok(Committed::Done { first_seq }));
+        let older = cancel(6, 0, CancelReason::Interrupt);
+        assert_eq!(world.commit(&older).await, Ok(Committed::Fenced));
+        assert_nothing_written(world, 5).await;
+        world.restart().await;
+        let runs = world.thread(&ada, THREAD).await.unwrap().runs;
+        assert_eq!(runs[0].cancel, Some(CancelReason::User), "the first one counts");
+        let unfinished = world.store.unfinished_runs().await.unwrap();
+        assert_eq!(unfinished[0].runs()[0].cancel, Some(CancelReason::User));
+        // Who has it goes on to its end; nobody claims it to go on.
+        let claim = working(7, &ada, THREAD, RUN, 2, RunStatus::Running);
+        assert_eq!(world.commit(&claim).await, Ok(Committed::Fenced));
+        world.done(&working(8, &ada, THREAD, RUN, 1, RunStatus::Running)).await;
+        world.done(&working(9, &ada, THREAD, RUN, 2, RunStatus::Cancelled)).await;
+        assert_eq!(world.commit(&cancel(10, 9, CancelReason::User)).await, Ok(Committed::Fenced));
+        let mut foreign = cancel(11, 9, CancelReason::User);
+        foreign.cancels[0].run_id = RunId(99);
+        assert_eq!(world.commit(&foreign).await, Err(Fault::Refused));
+        let mut opening = cancel(12, 9, CancelReason::User);
+        opening.thread_id = ThreadId(9);
+        opening.new_thread = Some(NewThread { title: "New".into() });
+        assert_eq!(world.commit(&opening).await, Err(Fault::Refused));
     }
 
     //= specs/storage.md#stor-06

@@ -5,8 +5,11 @@ use crate::world::World;
 use futures_util::future::join_all;
 use goldenpath_core::auth::Scope;
 use goldenpath_core::fault::Fault;
-use goldenpath_core::hub::{Batch, Load, NewAnswer, NewMessage, NewThread, Record, RunChange};
+use goldenpath_core::hub::{
+    Batch, Load, NewAnswer, NewMessage, NewThread, Record, RunCancel, RunChange,
+};
 use goldenpath_core::id::{Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId};
+use goldenpath_core::run::CancelReason;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{Event, Feedback, OnDisconnect, RunStatus};
 use goldenpath_runtime::ports::MessageRange;
@@ -19,6 +22,7 @@ use std::sync::Arc;
 
 /// One step of a history. Ids come from small pools, so that they meet.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a handful at a time")]
 enum Step {
     /// Batches that wait together.
     Commit(Vec<Batch>),
@@ -55,6 +59,15 @@ fn changes() -> impl Strategy<Value = RunChange> {
     })
 }
 
+fn cancels() -> impl Strategy<Value = RunCancel> {
+    let reasons = select(vec![CancelReason::User, CancelReason::Interrupt]);
+    (1..7u128, 0..4u64, reasons).prop_map(|(run, fence, reason)| RunCancel {
+        run_id: RunId(run),
+        fence: Fence(fence),
+        reason,
+    })
+}
+
 /// The size of a batch, whether it opens its thread, its message (client, digest, run), its answer
 /// (message, run).
 type Content = (u128, bool, Option<(u8, u64, u128)>, Option<(u128, u128)>);
@@ -67,9 +80,10 @@ fn batches() -> impl Strategy<Value = Batch> {
         weighted(0.2, (1..5u128, 1..7u128)),
     );
     let head = (weighted(0.1, 0..9u64), of(Just("Renamed")), 0..50u64);
+    let runs = (vec(changes(), 0..3), vec(cancels(), 0..2));
     let epoch = prop_oneof![20 => Just(7u32), 1 => Just(8u32)];
-    (1..24u128, users(), threads(), content, vec(changes(), 0..3), head, epoch).prop_map(
-        |(id, scope, thread_id, content, runs, (expected, title, at), epoch)| {
+    (1..24u128, users(), threads(), content, runs, head, epoch).prop_map(
+        |(id, scope, thread_id, content, (runs, cancels), (expected, title, at), epoch)| {
             let (new_thread, entries, message, answers) = parts(id, thread_id, content);
             Batch {
                 id: EventId(id),
@@ -84,6 +98,7 @@ fn batches() -> impl Strategy<Value = Batch> {
                 message,
                 answers,
                 runs,
+                cancels,
             }
         },
     )

@@ -119,6 +119,7 @@ fn batch(
         message,
         answers: answer.into_iter().collect(),
         runs: vec![RunChange { run_id, fence: Fence(1), status }],
+        cancels: Vec::new(),
     }
 }
 

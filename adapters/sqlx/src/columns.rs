@@ -5,6 +5,7 @@ use goldenpath_core::fault::Fault;
 use goldenpath_core::id::{
     ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, SessionId, ThreadId, UserId,
 };
+use goldenpath_core::run::CancelReason;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{ErrorCode, OnDisconnect, RunStatus};
 use goldenpath_runtime::ports::{AuditAction, AuditOutcome, Credence, Role};
@@ -182,6 +183,7 @@ macro_rules! words {
 }
 
 words! {
+    CancelReason: Disconnect = "disconnect" Interrupt = "interrupt" User = "user";
     OnDisconnect: Cancel = "cancel" Continue = "continue";
     Role: Assistant = "assistant" User = "user";
     RunStatus: Cancelled = "cancelled" Completed = "completed" Degraded = "degraded"

@@ -153,6 +153,7 @@ mod tests {
             status: crate::wire::RunStatus::Running,
             fence: crate::id::Fence(3),
             on_disconnect: crate::wire::OnDisconnect::Continue,
+            cancel: None,
         };
         let unfinished = Unfinished::new(owner.clone(), alloc::vec![run.clone()]);
         assert_eq!(unfinished.runs(), core::slice::from_ref(&run));

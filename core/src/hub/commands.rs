@@ -338,10 +338,10 @@ impl Hub {
             if let Some(running) = &open.running {
                 self.out.push_back(Output::KillRun { run_id: running.run.run_id });
             }
-            for op in open.ops {
-                if let Some((connection_id, reply)) = op.into_sender() {
-                    self.refuse(connection_id, &reply, store_down());
-                }
+            let runs = open.running.into_iter().map(|running| running.run).chain(open.queued);
+            let waiting = open.ops.into_iter().flat_map(Op::into_senders);
+            for (connection_id, reply) in waiting.chain(runs.flat_map(|run| run.cancelled_by)) {
+                self.refuse(connection_id, &reply, store_down());
             }
         }
         self.need_thread(thread_id);
@@ -399,7 +399,7 @@ impl Hub {
             //# `run_not_found`.
             (Request::Cancel, Ok(Loaded::Run(Some(run)))) => {
                 let error = if run.status.is_terminal() {
-                    ErrorFrame::new(ErrorCode::RunNotActive, "the run has ended")
+                    run_over()
                 } else {
                     ErrorFrame::new(ErrorCode::Degraded, "the run is being taken over; try again")
                 };
@@ -546,6 +546,10 @@ pub(super) fn no_thread() -> ErrorFrame {
 
 pub(super) fn no_run(message: &'static str) -> ErrorFrame {
     ErrorFrame::new(ErrorCode::RunNotFound, message)
+}
+
+pub(super) fn run_over() -> ErrorFrame {
+    ErrorFrame::new(ErrorCode::RunNotActive, "the run has ended")
 }
 
 pub(super) fn store_down() -> ErrorFrame {

@@ -2,10 +2,10 @@
 
 use super::commands::no_thread;
 use super::state::{
-    Arriving, Asked, Op, Open, Purpose, Queued, Request, Running, Thread, terminal_of,
+    Arriving, Asked, Begun, Op, Open, Purpose, Queued, Request, Running, Thread, terminal_of,
 };
-use super::{Batch, Hub, Load, NewAnswer, NewMessage, NewThread, Output, RunChange};
-use crate::id::{ConnectionId, Fence, MessageId, RunId, Seq, ThreadId};
+use super::{Batch, Hub, Load, NewAnswer, NewMessage, NewThread, Output, RunCancel, RunChange};
+use crate::id::{ConnectionId, Epoch, Fence, MessageId, RunId, Seq, ThreadId};
 use crate::run::CancelReason;
 use crate::time::Now;
 use crate::wire::{
@@ -23,13 +23,15 @@ type Sender = (ConnectionId, Reply);
 
 impl Op {
     /// Whom to tell when it cannot be done.
-    pub(super) fn into_sender(self) -> Option<Sender> {
+    pub(super) fn into_senders(self) -> Vec<Sender> {
         match self {
-            Self::Create { by, .. } | Self::Message { by, .. } | Self::Rename { by, .. } => {
-                Some(by)
-            }
-            Self::EndQueued { by, .. } => by,
-            Self::Append { .. } | Self::Claim => None,
+            Self::Cancel { by, .. }
+            | Self::Create { by, .. }
+            | Self::Message { by, .. }
+            | Self::Rename { by, .. } => vec![by],
+            Self::EndQueued { by, .. } => by.into_iter().collect(),
+            Self::Append { by, .. } => by,
+            Self::Claim => Vec::new(),
         }
     }
 }
@@ -52,8 +54,8 @@ impl Hub {
 
     fn write(&mut self, now: Now, thread_id: ThreadId, op: Op) {
         match op {
-            Op::Append { run_id, fence, drafts } => {
-                self.write_append(now, thread_id, run_id, fence, drafts);
+            op @ (Op::Append { run_id, .. } | Op::Cancel { run_id, .. }) => {
+                self.write_run(now, thread_id, run_id, op);
             }
             Op::Claim => self.write_claim(now, thread_id),
             Op::Create { by, title } => {
@@ -80,34 +82,62 @@ impl Hub {
         }
     }
 
-    /// Entries of a run that wait behind each other go into one batch.
-    fn write_append(
-        &mut self,
-        now: Now,
-        thread_id: ThreadId,
-        run_id: RunId,
-        fence: Fence,
-        mut drafts: Vec<Draft>,
-    ) {
-        if let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) {
-            while let Some(Op::Append { run_id: next, .. }) = open.ops.front()
-                && *next == run_id
-                && let Some(Op::Append { drafts: more, .. }) = open.ops.pop_front()
-            {
-                drafts.extend(more);
-            }
-        }
+    /// What waits of one run goes into one batch: its entries, and the wish that it ends.
+    fn write_run(&mut self, now: Now, thread_id: ThreadId, run_id: RunId, first: Op) {
         let expected_head = self.head_unless_held(thread_id);
+        let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return };
+        let (mut drafts, mut held, mut by) = (Vec::new(), None, Vec::new());
+        let mut next = Some(first);
+        while let Some(op) = next {
+            match op {
+                Op::Append { fence, drafts: more, by: waiting, .. } => {
+                    drafts.extend(more);
+                    by.extend(waiting);
+                    held = held.or(Some(fence));
+                }
+                Op::Cancel { by: asked, .. } => by.push(asked),
+                Op::Claim
+                | Op::Create { .. }
+                | Op::EndQueued { .. }
+                | Op::Message { .. }
+                | Op::Rename { .. } => {}
+            }
+            next = open.ops.pop_front_if(|op| {
+                matches!(op, Op::Append { run_id: of, .. } | Op::Cancel { run_id: of, .. }
+                    if *of == run_id)
+            });
+        }
         let ends = terminal_of(&drafts);
+        //= specs/runs.md#run-34
+        //# A cancel that was accepted MUST be honoured after a crash of the process.
+        let mut cancels = Vec::new();
+        match open.begun(run_id) {
+            // It ends with this batch, or has ended: the store says how.
+            _ if ends.is_some() => {}
+            None if drafts.is_empty() => {
+                return by.into_iter().for_each(|by| self.ask_for_run(run_id, by));
+            }
+            None => {}
+            Some(begun) if begun.run.cancel_kept || canary!(ForgetCancel) => {}
+            Some(Begun { held: Some(fence), reason: Some(reason), .. }) if !by.is_empty() => {
+                cancels.push(RunCancel { run_id, fence, reason });
+            }
+            Some(begun) => begun.run.cancelled_by.append(&mut by),
+        }
+        if drafts.is_empty() && cancels.is_empty() {
+            return self.answer_cancels(run_id, RunStatus::Running, by);
+        }
         if canary!(SecondTerminal) && ends.is_some() {
             drafts.extend(drafts.last().cloned());
         }
         let answers = answers_in(&drafts, run_id);
         let status = ends.unwrap_or(RunStatus::Running);
-        self.begin(now, thread_id, drafts, Purpose::Append { run_id, ends }, |batch| {
-            batch.expected_head = expected_head;
+        let runs = held.map(|fence| RunChange { run_id, fence, status });
+        self.begin(now, thread_id, drafts, Purpose::Append { run_id, ends, by }, |batch| {
+            batch.expected_head = expected_head.filter(|_| runs.is_some());
             batch.answers = answers;
-            batch.runs = vec![RunChange { run_id, fence, status }];
+            batch.runs = runs.into_iter().collect();
+            batch.cancels = cancels;
         });
     }
 
@@ -117,6 +147,9 @@ impl Hub {
             return;
         };
         let (run_id, fence, attempt) = (running.run.run_id, running.fence, running.attempt);
+        if let Some(reason) = running.cancel {
+            return self.end_cancelled(now, thread_id, run_id, reason);
+        }
         let expected_head = self.head_unless_held(thread_id);
         let started = self.run_started(now, thread_id, run_id, attempt);
         self.begin(now, thread_id, vec![started], Purpose::Claim, |batch| {
@@ -156,6 +189,10 @@ impl Hub {
         let free = self.running_runs() < self.limits.running_runs_per_user && !self.draining;
         let Some(Thread::Open(open)) = self.threads.get(&thread_id) else { return };
         let position = open.queued.len() + usize::from(open.running.is_some());
+        let cancels = match message.multitask {
+            MultitaskStrategy::Interrupt => open.to_interrupt().into_iter().collect(),
+            MultitaskStrategy::Enqueue | MultitaskStrategy::Reject => Vec::new(),
+        };
         let new_thread = (!open.stored).then(|| NewThread { title: open.title.clone() });
         let run_id = RunId::draw(&mut self.seed, now.wall);
         let run = Queued {
@@ -167,6 +204,8 @@ impl Hub {
             question: Some(message.content.clone()),
             claimed: false,
             cancel: None,
+            cancel_kept: false,
+            cancelled_by: Vec::new(),
         };
         let mut drafts = Vec::with_capacity(4);
         if let Some(NewThread { title }) = &new_thread {
@@ -233,6 +272,7 @@ impl Hub {
             batch.expected_head = expected_head;
             batch.message = Some(new_message);
             batch.runs = runs;
+            batch.cancels = cancels;
         });
     }
 
@@ -298,18 +338,21 @@ impl Hub {
         run_id: Option<RunId>,
         event: Event,
     ) -> Draft {
-        let epoch = match self.threads.get(&thread_id) {
-            Some(Thread::Open(open)) => open.log.epoch(),
-            Some(Thread::Loading(_)) | None => crate::id::Epoch::default(),
-        };
         Draft {
             id: self.draw_event_id(now),
             thread_id,
-            epoch,
+            epoch: self.epoch_of(thread_id),
             ts: now.wall,
             scope: run_id.map(|run_id| RunScope { run_id, agent: None }),
             synthesized: false,
             event,
+        }
+    }
+
+    fn epoch_of(&self, thread_id: ThreadId) -> Epoch {
+        match self.threads.get(&thread_id) {
+            Some(Thread::Open(open)) => open.log.epoch(),
+            Some(Thread::Loading(_)) | None => Epoch::default(),
         }
     }
 
@@ -322,8 +365,8 @@ impl Hub {
         purpose: Purpose,
         fill: impl FnOnce(&mut Batch),
     ) {
-        let Some(first) = drafts.first() else { return };
-        let (id, epoch) = (first.id, first.epoch);
+        let id = drafts.first().map_or_else(|| self.draw_event_id(now), |first| first.id);
+        let epoch = self.epoch_of(thread_id);
         let mut batch = Batch {
             id,
             scope: self.scope.clone(),
@@ -340,6 +383,7 @@ impl Hub {
             message: None,
             answers: Vec::new(),
             runs: Vec::new(),
+            cancels: Vec::new(),
         };
         fill(&mut batch);
         let effect = self.ask(Asked::Commit(thread_id));

@@ -2,6 +2,7 @@
 
 use crate::auth::Scope;
 use crate::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId};
+use crate::run::CancelReason;
 use crate::time::Wall;
 use crate::wire::{EntryBody, Feedback, OnDisconnect, RunStatus};
 use alloc::string::String;
@@ -29,7 +30,7 @@ pub struct Batch {
     pub title: Option<String>,
     /// Refuse when the head is another.
     pub expected_head: Option<Seq>,
-    /// In order; each gets the next `seq`.
+    /// In order; each gets the next `seq`. Empty only when there is something in `cancels`.
     pub entries: Vec<EntryBody>,
     /// A user message and the run that answers it.
     pub message: Option<NewMessage>,
@@ -37,6 +38,8 @@ pub struct Batch {
     pub answers: Vec<NewAnswer>,
     /// Runs that change their status; each write is checked against the fence (DLV-09).
     pub runs: Vec<RunChange>,
+    /// Runs of this thread that are to end as cancelled (RUN-34).
+    pub cancels: Vec<RunCancel>,
 }
 
 /// A thread that comes into being.
@@ -80,10 +83,23 @@ pub struct RunChange {
     /// Which run.
     pub run_id: RunId,
     /// The fence this writer holds: the store refuses the batch (`Fenced`) when the run has a higher
-    /// one or has ended, and raises the run's fence to this one when it is lower (a claim).
+    /// one or has ended, and raises the run's fence to this one when it is lower (a claim). It refuses
+    /// to raise it for a run that is to end as cancelled, unless it ends: who claims it has to know.
     pub fence: Fence,
     /// The new status.
     pub status: RunStatus,
+}
+
+/// The wish that a run ends, kept with the run until it has; the first one counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RunCancel {
+    /// Which run.
+    pub run_id: RunId,
+    /// The fence under which this writer knows it: the store refuses the batch (`Fenced`) when the run
+    /// has a higher one or has ended. It is not raised.
+    pub fence: Fence,
+    /// Why.
+    pub reason: CancelReason,
 }
 
 /// What a commit did.
@@ -91,7 +107,7 @@ pub struct RunChange {
 pub enum Committed {
     /// Everything is durable; the first entry has this position, the others follow.
     Done {
-        /// Position of the first entry.
+        /// Position of the first entry; without entries, of the one that comes next.
         first_seq: Seq,
     },
     /// The `client_msg_id` was used before with the same digest; nothing was written.
@@ -253,4 +269,6 @@ pub struct StoredRun {
     pub fence: Fence,
     /// What the loss of the client means.
     pub on_disconnect: OnDisconnect,
+    /// Why it is to end as cancelled, if that was asked (RUN-34).
+    pub cancel: Option<CancelReason>,
 }

@@ -16,7 +16,7 @@ mod state;
 
 pub use effect::{
     Batch, Committed, FirstOutcome, Load, Loaded, NewAnswer, NewMessage, NewThread, Record, RunAt,
-    RunChange, StoredRun, StoredThread, ThreadSummary,
+    RunCancel, RunChange, StoredRun, StoredThread, ThreadSummary,
 };
 pub use io::{HubReady, Input, Output};
 

@@ -2,16 +2,14 @@
 
 use super::commands::{ThreadOut, conflict, no_thread, store_down};
 use super::commit::thread_advanced;
-use super::state::{Arriving, Asked, Open, Purpose, Stage, Thread};
-use super::{Committed, Hub, Output};
+use super::state::{Arriving, Asked, Begun, Open, Purpose, Stage, Thread};
+use super::{Batch, Committed, Hub, Output, RunCancel};
 use crate::fault::Fault;
 use crate::id::{ConnectionId, EffectId, RunId, Seq, ThreadId};
 use crate::run::CancelReason;
 use crate::thread::{Outcome, Subscription};
 use crate::time::{Millis, Now};
-use crate::wire::{
-    AckFrame, EntryBody, Level, MultitaskStrategy, Reply, RunStatus, ServerFrame, UserMessage,
-};
+use crate::wire::{AckFrame, Level, MultitaskStrategy, Reply, RunStatus, ServerFrame, UserMessage};
 use alloc::vec::Vec;
 
 impl Hub {
@@ -36,8 +34,13 @@ impl Hub {
             //# An entry MUST NOT be sent before the store has confirmed it.
             Outcome::Done { batch, first } => {
                 open.stale |= first > head.next();
+                for RunCancel { run_id, .. } in &batch.cancels {
+                    if let Some(Begun { run, .. }) = open.begun(*run_id) {
+                        run.cancel_kept = true;
+                    }
+                }
                 if let Some(purpose) = open.purpose.take() {
-                    self.written(now, thread_id, purpose, first, &batch.entries);
+                    self.written(now, thread_id, purpose, first, &batch);
                 }
             }
             Outcome::Refused { why, .. } => {
@@ -88,11 +91,15 @@ impl Hub {
             {
                 by.clone()
             }
+            // The wish is kept when the store returns; whoever asked is told to ask again.
+            Some(Purpose::Append { by, .. }) => {
+                let by = core::mem::take(by);
+                return by.into_iter().for_each(|by| self.refuse(by.0, &by.1, store_down()));
+            }
             Some(
                 Purpose::Message(_)
                 | Purpose::Create { .. }
                 | Purpose::Rename { .. }
-                | Purpose::Append { .. }
                 | Purpose::EndQueued { .. }
                 | Purpose::Claim,
             )
@@ -115,13 +122,18 @@ impl Hub {
         thread_id: ThreadId,
         purpose: Purpose,
         first: Seq,
-        bodies: &[EntryBody],
+        batch: &Batch,
     ) {
+        let bodies = &batch.entries;
         match purpose {
-            Purpose::Append { run_id, ends } => {
+            Purpose::Append { run_id, ends, by } => {
                 self.publish(now, thread_id, first, bodies);
-                if ends.is_some() {
-                    self.run_ended(thread_id, run_id);
+                match ends {
+                    Some(status) => {
+                        self.run_ended(thread_id, run_id);
+                        self.answer_cancels(run_id, status, by);
+                    }
+                    None => self.cancel_written(thread_id, run_id, by),
                 }
             }
             Purpose::Claim => {
@@ -145,7 +157,7 @@ impl Hub {
                 }
             }
             Purpose::Message(arriving) => {
-                self.accepted(now, thread_id, *arriving, first, bodies);
+                self.accepted(now, thread_id, *arriving, first, batch);
             }
             Purpose::Rename { by: (connection_id, reply), title } => {
                 if let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) {
@@ -167,7 +179,7 @@ impl Hub {
         thread_id: ThreadId,
         arriving: Arriving,
         first: Seq,
-        bodies: &[EntryBody],
+        batch: &Batch,
     ) {
         let Arriving { by: (connection_id, reply), message, message_id, mut run, starts, .. } =
             arriving;
@@ -220,7 +232,7 @@ impl Hub {
             seq,
         };
         self.reply(connection_id, &reply, &ServerFrame::Ack(ack));
-        self.publish(now, thread_id, first, bodies);
+        self.publish(now, thread_id, first, &batch.entries);
         if run_status == RunStatus::Running {
             self.set_to_work(now, thread_id);
         }
@@ -266,7 +278,11 @@ impl Hub {
                 self.heal(thread_id);
             }
             // Another writer holds the run, or the thread is gone: what we know of it is worth nothing.
-            Purpose::Append { .. } | Purpose::Claim => self.heal(thread_id),
+            Purpose::Append { by, .. } => {
+                by.into_iter().for_each(|by| self.refuse(by.0, &by.1, store_down()));
+                self.heal(thread_id);
+            }
+            Purpose::Claim => self.heal(thread_id),
         }
     }
 
@@ -313,11 +329,13 @@ impl Hub {
         let patience = self.limits.run_timeout.0 + self.limits.run_supervision_grace.0;
         running.deadline = Some(now.mono.after(Millis(patience)));
         let (run_id, fence, cancel) = (running.run.run_id, running.fence, running.cancel.take());
+        let cancelled_by = core::mem::take(&mut running.run.cancelled_by);
         let assignment = running.assignment(thread_id, epoch);
         let scope = self.scope.clone();
         self.out.push_back(Output::StartRun { assignment, fence, scope });
         if let Some(reason) = cancel {
             self.cancel_run(now, run_id, reason, None);
         }
+        cancelled_by.into_iter().for_each(|by| self.keep_cancel(thread_id, run_id, by));
     }
 }

@@ -131,6 +131,7 @@ fn left_behind() -> StoredRun {
         status: RunStatus::Running,
         fence: Fence(3),
         on_disconnect: OnDisconnect::Continue,
+        cancel: None,
     }
 }
 

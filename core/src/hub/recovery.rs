@@ -143,6 +143,9 @@ impl Hub {
         }
         running.attempt = claims + 1;
         running.stage = Stage::Claiming;
+        if let Some(reason) = running.cancel {
+            return self.end_cancelled(now, thread_id, run_id, reason);
+        }
         let given_up = if sound {
             (running.attempt > self.limits.run_attempts)
                 .then_some("the server stopped repeatedly during this run")
@@ -168,7 +171,9 @@ fn queued(run: StoredRun) -> Queued {
         fence: run.fence,
         question: None,
         claimed: run.status == RunStatus::Running,
-        cancel: None,
+        cancel: run.cancel,
+        cancel_kept: run.cancel.is_some(),
+        cancelled_by: Vec::new(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Runs: who is next, who is at work, who is stopped, and what happens to a run that dies.
 
+use super::commands::run_over;
 use super::commit::word;
-use super::state::{Asked, Op, Open, Queued, Request, Running, Stage, Thread, terminal_of};
+use super::state::{Asked, Begun, Op, Open, Queued, Request, Running, Stage, Thread, terminal_of};
 use super::{Hub, Load, Output};
 use crate::id::{ConnectionId, Fence, RunId, ThreadId};
 use crate::run::{CancelReason, Closing, Desk};
@@ -9,6 +10,7 @@ use crate::time::Now;
 use crate::wire::{Draft, ErrorCode, ErrorFrame, ErrorInfo, Event, Frame, Reply, RunStatus};
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use serde::Serialize;
 
@@ -78,6 +80,13 @@ impl Hub {
         if drafts.is_empty() {
             return;
         }
+        let ends = terminal_of(&drafts);
+        if let Some(reason) = running.cancel.filter(|_| running.run.cancel_kept)
+            && ends.is_some_and(|status| status != RunStatus::Cancelled)
+        {
+            // It came to its end before it heard of the cancel, which is a promise by now (RUN-34).
+            return self.end_cancelled(now, thread_id, run_id, reason);
+        }
         let mut sound = true;
         for draft in &drafts {
             sound &= draft.thread_id == thread_id && running.grammar.observe_draft(draft).is_ok();
@@ -86,11 +95,11 @@ impl Hub {
             // A bug of ours: what was appended so far stands, the rest is replaced by an honest end.
             return self.restart_or_end(now, thread_id, run_id);
         }
-        if terminal_of(&drafts).is_some() {
+        if ends.is_some() {
             running.stage = Stage::Ending;
             running.deadline = None;
         }
-        self.push(thread_id, Op::Append { run_id, fence, drafts });
+        self.push(thread_id, Op::Append { run_id, fence, drafts, by: Vec::new() });
     }
 
     pub(super) fn transient(&mut self, run_id: RunId, frame: &Frame) {
@@ -118,19 +127,13 @@ impl Hub {
         by: Option<(ConnectionId, Reply)>,
     ) {
         let Some(thread_id) = self.thread_of_run(run_id) else {
-            if let Some((connection_id, reply)) = by {
-                let asked = Asked::Reply { connection_id, reply, request: Request::Cancel };
-                self.load(asked, Load::Run { run_id });
-            }
+            by.into_iter().for_each(|by| self.ask_for_run(run_id, by));
             return;
         };
         let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return };
         if let Some(queued) = open.queued.iter_mut().find(|q| q.run_id == run_id && q.claimed) {
             queued.cancel = queued.cancel.or(Some(reason));
-            if let Some((connection_id, reply)) = by {
-                self.cancelled(connection_id, &reply, run_id, RunStatus::Running);
-            }
-            return;
+            return by.into_iter().for_each(|by| self.keep_cancel(thread_id, run_id, by));
         }
         let Some(running) = open.running.as_mut().filter(|r| r.run.run_id == run_id) else {
             return self.push(thread_id, Op::EndQueued { run_id, reason, by });
@@ -147,8 +150,79 @@ impl Hub {
                 self.out.push_back(Output::CancelRun { run_id, reason });
             }
         }
-        if let Some((connection_id, reply)) = by {
-            self.cancelled(connection_id, &reply, run_id, RunStatus::Running);
+        by.into_iter().for_each(|by| self.keep_cancel(thread_id, run_id, by));
+    }
+
+    /// A run that is not at hand was asked for: the store says what became of it.
+    pub(super) fn ask_for_run(&mut self, run_id: RunId, by: (ConnectionId, Reply)) {
+        let (connection_id, reply) = by;
+        let asked = Asked::Reply { connection_id, reply, request: Request::Cancel };
+        self.load(asked, Load::Run { run_id });
+    }
+
+    /// The work is being stopped; whoever asked for it hears so once that would survive a crash, or
+    /// once the run has ended, whichever is first.
+    pub(super) fn keep_cancel(
+        &mut self,
+        thread_id: ThreadId,
+        run_id: RunId,
+        by: (ConnectionId, Reply),
+    ) {
+        let most = self.limits.waiting_commands;
+        let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) else { return };
+        let full = open.ops.len() >= most;
+        match open.begun(run_id) {
+            Some(Begun { ends: true, .. }) => match open.waiting_for_end(run_id) {
+                Some(waiting) if waiting.len() < most => return waiting.push(by),
+                Some(_) | None => {}
+            },
+            Some(Begun { run, .. }) if run.cancel_kept => {
+                return self.answer_cancels(run_id, RunStatus::Running, vec![by]);
+            }
+            Some(Begun { held: Some(_), .. }) if !full => {
+                return self.push(thread_id, Op::Cancel { run_id, by });
+            }
+            // Until it is ours another writer may claim it without knowing: it is ended instead.
+            Some(Begun { held: None, run, .. }) if run.cancelled_by.len() < most => {
+                return run.cancelled_by.push(by);
+            }
+            Some(_) | None => {}
+        }
+        let error = ErrorFrame::new(ErrorCode::Overloaded, "too many commands wait");
+        self.refuse(by.0, &by.1, error);
+    }
+
+    /// What was asked to end goes on to its end: whoever asked hears it now, or at the end if that is
+    /// on its way already.
+    pub(super) fn cancel_written(
+        &mut self,
+        thread_id: ThreadId,
+        run_id: RunId,
+        by: Vec<(ConnectionId, Reply)>,
+    ) {
+        if let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id)
+            && matches!(open.begun(run_id), Some(Begun { ends: true, .. }))
+            && let Some(waiting) = open.waiting_for_end(run_id)
+        {
+            return waiting.extend(by);
+        }
+        self.answer_cancels(run_id, RunStatus::Running, by);
+    }
+
+    /// Whoever asked for the end of a run hears what became of it.
+    pub(super) fn answer_cancels(
+        &mut self,
+        run_id: RunId,
+        status: RunStatus,
+        by: Vec<(ConnectionId, Reply)>,
+    ) {
+        for (connection_id, reply) in by {
+            match status {
+                RunStatus::Cancelled | RunStatus::Running => {
+                    self.cancelled(connection_id, &reply, run_id, status);
+                }
+                _ => self.refuse(connection_id, &reply, run_over()),
+            }
         }
     }
 
@@ -186,14 +260,26 @@ impl Hub {
             }
         }
         for (thread_id, run_id, cancel) in late {
-            let how = if cancel.is_some() { Closing::Cancelled } else { Closing::TimedOut };
-            self.end_run(now, thread_id, run_id, how, |duration_ms| match cancel {
-                Some(reason) => {
-                    Event::RunCancelled { reason: String::from(word(reason)), duration_ms }
-                }
-                None => Event::RunTimedOut { agent: None, duration_ms, partial: false },
-            });
+            match cancel {
+                Some(reason) => self.end_cancelled(now, thread_id, run_id, reason),
+                None => self.end_run(now, thread_id, run_id, Closing::TimedOut, |duration_ms| {
+                    Event::RunTimedOut { agent: None, duration_ms, partial: false }
+                }),
+            }
         }
+    }
+
+    /// Ends the run at work from here, because it was asked for.
+    pub(super) fn end_cancelled(
+        &mut self,
+        now: Now,
+        thread_id: ThreadId,
+        run_id: RunId,
+        reason: CancelReason,
+    ) {
+        self.end_run(now, thread_id, run_id, Closing::Cancelled, |duration_ms| {
+            Event::RunCancelled { reason: String::from(word(reason)), duration_ms }
+        });
     }
 
     /// Ends the run at work from here: closes what is open and appends its terminal event.
@@ -213,12 +299,13 @@ impl Hub {
         running.stage = Stage::Ending;
         running.deadline = None;
         let fence = running.fence;
+        let by = core::mem::take(&mut running.run.cancelled_by);
         let duration_ms = now.wall.since(running.started_at).0;
         let mut desk =
             Desk { thread_id, epoch, now: now.wall, synthesized: true, seed: &mut self.seed };
         let drafts = running.grammar.close(how, terminal(duration_ms), &mut desk);
         self.out.push_back(Output::KillRun { run_id });
-        self.push(thread_id, Op::Append { run_id, fence, drafts });
+        self.push(thread_id, Op::Append { run_id, fence, drafts, by });
     }
 
     /// The task of a run ended. Before its terminal event that is a death: it is continued from the
@@ -234,7 +321,7 @@ impl Hub {
         //= specs/runs.md#run-24
         //# A run whose task dies MUST be continued from the log, and given up after a bounded
         //# number of attempts.
-        if running.attempt >= self.limits.run_attempts {
+        if running.attempt >= self.limits.run_attempts && running.cancel.is_none() {
             let error = ErrorInfo::new(ErrorCode::AgentFailed, "the run died repeatedly");
             return self.end_run(now, thread_id, run_id, Closing::Failed, |duration_ms| {
                 Event::RunFailed {

@@ -1,5 +1,6 @@
 //! What a hub keeps about a connection and a thread.
 
+use crate::hub::RunCancel;
 use crate::id::{ClientMsgId, ConnectionId, Epoch, Fence, MessageId, RunId, Seq, ThreadId};
 use crate::limits::Limits;
 use crate::run::{Assignment, CancelReason, Grammar};
@@ -163,8 +164,10 @@ pub(super) struct Open {
 /// Something to be written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Op {
-    /// Entries of the run at work.
-    Append { run_id: RunId, fence: Fence, drafts: Vec<Draft> },
+    /// Entries of the run at work. `by` wait for its end, when they end it.
+    Append { run_id: RunId, fence: Fence, drafts: Vec<Draft>, by: Vec<(ConnectionId, Reply)> },
+    /// The wish that a run at work ends, to be kept with it (RUN-34).
+    Cancel { run_id: RunId, by: (ConnectionId, Reply) },
     /// The claim of the run at work.
     Claim,
     /// A new, empty thread.
@@ -180,8 +183,9 @@ pub(super) enum Op {
 /// What a batch under way is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Purpose {
-    /// Entries of the run at work; `Some` when they end it.
-    Append { run_id: RunId, ends: Option<RunStatus> },
+    /// Entries of the run at work, or the wish that it ends, or both; `ends` when they end it. `by`
+    /// asked for its end.
+    Append { run_id: RunId, ends: Option<RunStatus>, by: Vec<(ConnectionId, Reply)> },
     /// A new thread.
     Create { by: (ConnectionId, Reply) },
     /// A waiting run that is taken back.
@@ -222,6 +226,10 @@ pub(super) struct Queued {
     pub(super) claimed: bool,
     /// To be cancelled as soon as it is at work again.
     pub(super) cancel: Option<CancelReason>,
+    /// Whether the store has the wish that it ends: from then on it ends in no other way (RUN-34).
+    pub(super) cancel_kept: bool,
+    /// Who waits for its end, or for its claim and then that the wish is kept.
+    pub(super) cancelled_by: Vec<(ConnectionId, Reply)>,
 }
 
 /// The run at work.
@@ -317,6 +325,45 @@ impl Thread {
 }
 
 impl Open {
+    /// The run at work, or one that was before a crash and waits for its turn.
+    pub(super) fn begun(&mut self, run_id: RunId) -> Option<Begun<'_>> {
+        if let Some(running) = self.running.as_mut().filter(|r| r.run.run_id == run_id) {
+            return Some(Begun {
+                held: running.held.then_some(running.fence),
+                reason: running.cancel,
+                ends: running.stage == Stage::Ending,
+                run: &mut running.run,
+            });
+        }
+        let run = self.queued.iter_mut().find(|q| q.run_id == run_id && q.claimed)?;
+        Some(Begun { held: None, reason: run.cancel, ends: false, run })
+    }
+
+    /// The run at work, if a message that interrupts is to end it and its claim is ours.
+    pub(super) fn to_interrupt(&self) -> Option<RunCancel> {
+        let running = self.running.as_ref().filter(|r| r.held && r.stage != Stage::Ending)?;
+        let (run_id, fence) = (running.run.run_id, running.fence);
+        Some(RunCancel { run_id, fence, reason: CancelReason::Interrupt })
+    }
+
+    /// Who waits for the terminal event of a run that is on its way into the log.
+    pub(super) fn waiting_for_end(
+        &mut self,
+        run_id: RunId,
+    ) -> Option<&mut Vec<(ConnectionId, Reply)>> {
+        if let Some(Purpose::Append { run_id: of, ends: Some(_), by }) = &mut self.purpose
+            && *of == run_id
+        {
+            return Some(by);
+        }
+        self.ops.iter_mut().rev().find_map(|op| match op {
+            Op::Append { run_id: of, by, drafts, .. } if *of == run_id => {
+                terminal_of(drafts).map(|_| by)
+            }
+            _ => None,
+        })
+    }
+
     /// Whether it is to be read again, now that this harms nothing: a run whose claim the store has is
     /// nobody else's, and goes on to its end first.
     pub(super) fn must_be_read_again(&self) -> bool {
@@ -337,6 +384,17 @@ impl Open {
             queued: VecDeque::new(),
         }
     }
+}
+
+/// A run that has begun, and what is known of the wish that it ends.
+pub(super) struct Begun<'a> {
+    pub(super) run: &'a mut Queued,
+    /// The fence of its claim, once the store has that: nobody else can claim it unnoticed.
+    pub(super) held: Option<Fence>,
+    /// Why it is to end, if it is.
+    pub(super) reason: Option<CancelReason>,
+    /// Whether its terminal event is on its way.
+    pub(super) ends: bool,
 }
 
 impl Running {

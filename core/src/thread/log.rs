@@ -215,6 +215,7 @@ mod tests {
             message: None,
             answers: Vec::new(),
             runs: Vec::new(),
+            cancels: Vec::new(),
         };
         log.begin(EFFECT, batch);
         assert!(log.is_busy());

@@ -50,6 +50,13 @@ impl World {
         for (run_id, run) in here {
             running += usize::from(run.status == RunStatus::Running);
             queued += usize::from(run.status == RunStatus::Queued);
+            if self.cancels.contains(run_id)
+                && run.status.is_terminal()
+                && run.status != RunStatus::Cancelled
+            {
+                let what = format!("{run_id} was cancelled and is {:?}", run.status);
+                breaks(Invariant::CancelHonoured, what);
+            }
             let end = grammars.get(run_id).and_then(Grammar::ended);
             if end != Some(run.status).filter(|status| status.is_terminal()) {
                 breaks(

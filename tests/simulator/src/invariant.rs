@@ -11,6 +11,8 @@ use std::hash::{Hash, Hasher};
 pub enum Invariant {
     /// A connection is attached once, and hears nothing before it.
     AttachedFirst,
+    /// A run whose cancel was acknowledged ends in no other way.
+    CancelHonoured,
     /// A cancelled run is stopped within the grace.
     CancelInTime,
     /// After faults stop, everything comes to its end and every reader is up to date.
@@ -53,8 +55,9 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::AttachedFirst,
+        Self::CancelHonoured,
         Self::CancelInTime,
         Self::Converges,
         Self::CommittedFirst,
@@ -81,6 +84,7 @@ impl Invariant {
     pub const fn requirements(self) -> &'static [&'static str] {
         match self {
             Self::AttachedFirst => &["CONN-08", "AUTH-02"],
+            Self::CancelHonoured => &["RUN-34"],
             Self::CancelInTime => &["RUN-09"],
             Self::Converges => &["RUN-08", "RUN-15", "DLV-05", "DEP-05"],
             Self::CommittedFirst => &["DLV-01"],
@@ -108,7 +112,7 @@ impl Invariant {
     pub const fn of_design(self) -> &'static [u8] {
         match self {
             Self::AttachedFirst => &[2],
-            Self::CancelInTime => &[10],
+            Self::CancelHonoured | Self::CancelInTime => &[10],
             Self::Converges => &[15],
             Self::CommittedFirst | Self::Kept => &[3],
             Self::EachOnce | Self::GapFree | Self::Order => &[5],
@@ -129,6 +133,7 @@ impl Invariant {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AttachedFirst => "attached once, and first",
+            Self::CancelHonoured => "a run whose cancel was accepted ends cancelled",
             Self::CancelInTime => "a cancelled run is stopped within the grace",
             Self::Converges => "quiescence stays reachable, with everything answered",
             Self::CommittedFirst => "nothing is sent before it is committed",

@@ -3,7 +3,7 @@
 use crate::invariant::{Aside, Invariant, Witness};
 use crate::world::World;
 use goldenpath_core::hub::HubReady;
-use goldenpath_core::id::{ConnectionId, Seq, ThreadId};
+use goldenpath_core::id::{ConnectionId, RunId, Seq, ThreadId};
 use goldenpath_core::wire::{
     AckFrame, CloseCode, Entry, ErrorCode, Frame, ResumePoint, Said, ServerEvent,
 };
@@ -144,6 +144,12 @@ impl World {
                 }
             }
             Said::Ack(ack) => self.acknowledged(ack),
+            Said::Done { what, result } if what == "cancel_run" => {
+                let result: Value = serde_json::from_str(result.as_str()).unwrap_or_default();
+                let run_id: Option<RunId> =
+                    result["run_id"].as_str().and_then(|id| id.parse().ok());
+                self.cancels.extend(run_id);
+            }
             Said::Error { frame, .. } => match frame.code {
                 ErrorCode::StorageUnavailable => self.note(Witness::StoreDown),
                 ErrorCode::ThreadBusy => self.note(Witness::Rejected),

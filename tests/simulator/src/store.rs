@@ -4,9 +4,11 @@
 
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{
-    Batch, Committed, FirstOutcome, Load, Loaded, RunAt, StoredRun, StoredThread, ThreadSummary,
+    Batch, Committed, FirstOutcome, Load, Loaded, RunAt, RunCancel, StoredRun, StoredThread,
+    ThreadSummary,
 };
 use goldenpath_core::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId};
+use goldenpath_core::run::CancelReason;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{Entry, EntryBody, OnDisconnect, RunStatus};
 use std::collections::BTreeMap;
@@ -70,6 +72,8 @@ pub struct Run {
     pub fence: Fence,
     /// What the loss of the client means.
     pub on_disconnect: OnDisconnect,
+    /// Why it is to end as cancelled, if that was asked.
+    pub cancel: Option<CancelReason>,
     /// How many runs came before it.
     pub order: usize,
 }
@@ -139,6 +143,7 @@ impl Store {
                 status: RunStatus::Queued,
                 fence: Fence(0),
                 on_disconnect: message.on_disconnect,
+                cancel: None,
                 order: runs.len(),
             };
             runs.insert(message.run_id, run);
@@ -148,8 +153,19 @@ impl Store {
             if run.status.is_terminal() || run.fence > change.fence {
                 return Ok(Committed::Fenced);
             }
+            let claims = run.fence < change.fence && change.status == RunStatus::Running;
+            if claims && run.cancel.is_some() {
+                return Ok(Committed::Fenced);
+            }
             run.fence = change.fence;
             run.status = change.status;
+        }
+        for RunCancel { run_id, fence, reason } in &batch.cancels {
+            let Some(run) = runs.get_mut(run_id) else { return Err(Fault::Refused) };
+            if run.status.is_terminal() || run.fence > *fence {
+                return Ok(Committed::Fenced);
+            }
+            run.cancel.get_or_insert(*reason);
         }
         let here = runs.values().filter(|run| run.thread_id == batch.thread_id);
         if here.filter(|run| run.status == RunStatus::Running).count() > 1 {
@@ -181,7 +197,9 @@ impl Store {
             };
             self.messages.insert(message.client_msg_id.clone(), stored);
         }
-        self.batches.insert(batch.id, head.next());
+        if !batch.entries.is_empty() {
+            self.batches.insert(batch.id, head.next());
+        }
     }
 
     fn outcome(&self, message: &Message) -> FirstOutcome {
@@ -248,6 +266,7 @@ impl Store {
             status: run.status,
             fence: run.fence,
             on_disconnect: run.on_disconnect,
+            cancel: run.cancel,
         };
         runs.into_iter().map(stored).collect()
     }

@@ -10,7 +10,9 @@ use goldenpath_core::auth::{Claims, Policy, Scope, check_claims};
 use goldenpath_core::client::Config;
 use goldenpath_core::connection::Identity;
 use goldenpath_core::hub::{Batch, Input};
-use goldenpath_core::id::{ClientMsgId, ConnectionId, Epoch, EventId, Fence, SessionId, ThreadId};
+use goldenpath_core::id::{
+    ClientMsgId, ConnectionId, Epoch, EventId, Fence, RunId, SessionId, ThreadId,
+};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::{Millis, Mono, Now, Wall, earliest};
 use goldenpath_core::wire::{
@@ -72,6 +74,8 @@ pub struct World {
     pub readers: BTreeMap<ConnectionId, Reader>,
     /// The clients.
     pub seats: Vec<Seat>,
+    /// Runs whose cancel was acknowledged.
+    pub cancels: BTreeSet<RunId>,
     /// What did not hold.
     pub broken: Vec<Broken>,
     /// What happened.
@@ -127,6 +131,7 @@ impl World {
             nodes,
             readers: BTreeMap::new(),
             seats: Vec::new(),
+            cancels: BTreeSet::new(),
             broken: Vec::new(),
             seen: Aside::default(),
             said: Aside::default(),

@@ -4,12 +4,13 @@ use crate::ports::{Account, Artifact, AuditRow, FeedbackView, Link, LogIn, Role}
 use goldenpath_core::auth::{Cutoff, Digest, Scope, Unfinished};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{
-    Batch, Committed, FirstOutcome, Load, Loaded, Record, RunAt, RunChange, StoredRun,
+    Batch, Committed, FirstOutcome, Load, Loaded, Record, RunAt, RunCancel, RunChange, StoredRun,
     StoredThread, ThreadSummary,
 };
 use goldenpath_core::id::{
     ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, SessionId, ThreadId, UserId,
 };
+use goldenpath_core::run::CancelReason;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{EntryBody, OnDisconnect, RunStatus};
 use std::collections::BTreeMap;
@@ -65,12 +66,17 @@ pub(super) struct Run {
     message_seq: Seq,
     fence: Fence,
     on_disconnect: OnDisconnect,
+    cancel: Option<CancelReason>,
 }
 
 impl Run {
     /// The documented order of [`RunChange`]: a higher fence or an end refuses, a lower fence is raised.
     fn change(&mut self, change: &RunChange, at: Wall) -> Result<(), Committed> {
         if self.status.is_terminal() || self.fence > change.fence {
+            return Err(Committed::Fenced);
+        }
+        let claims = self.fence < change.fence && change.status == RunStatus::Running;
+        if claims && self.cancel.is_some() {
             return Err(Committed::Fenced);
         }
         self.fence = change.fence;
@@ -92,6 +98,7 @@ impl Run {
             status: self.status,
             fence: self.fence,
             on_disconnect: self.on_disconnect,
+            cancel: self.cancel,
         }
     }
 }
@@ -145,7 +152,7 @@ impl Memory {
         let len = batch.entries.len() as u64;
         let inside = |entry: u32| u64::from(entry) < len;
         let message = batch.message.as_ref();
-        if len == 0
+        if (len == 0 && (batch.cancels.is_empty() || batch.new_thread.is_some()))
             || !message.is_none_or(|m| inside(m.entry))
             || !batch.answers.iter().all(|a| inside(a.entry))
         {
@@ -208,6 +215,7 @@ impl Memory {
                 status: RunStatus::Queued,
                 fence: Fence(0),
                 on_disconnect: message.on_disconnect,
+                cancel: None,
                 created_at: batch.at,
                 started_at: None,
                 ended_at: None,
@@ -215,7 +223,9 @@ impl Memory {
             changed.insert(message.run_id, run);
         }
         let named = batch.runs.iter().map(|change| change.run_id);
-        for run_id in named.chain(batch.answers.iter().map(|answer| answer.run_id)) {
+        let wished = batch.cancels.iter().map(|cancel| cancel.run_id);
+        let answered = batch.answers.iter().map(|answer| answer.run_id);
+        for run_id in named.chain(answered).chain(wished) {
             if changed.contains_key(&run_id) {
                 continue;
             }
@@ -229,6 +239,14 @@ impl Memory {
         for change in &batch.runs {
             if let Some(run) = changed.get_mut(&change.run_id) {
                 run.change(change, batch.at)?;
+            }
+        }
+        for RunCancel { run_id, fence, reason } in &batch.cancels {
+            if let Some(run) = changed.get_mut(run_id) {
+                if run.status.is_terminal() || run.fence > *fence {
+                    return Err(Committed::Fenced.into());
+                }
+                run.cancel.get_or_insert(*reason);
             }
         }
         // Only a batch that starts a run can make it two.
@@ -264,7 +282,9 @@ impl Memory {
         if let Some(title) = &batch.title {
             thread.title.clone_from(title);
         }
-        thread.batches.insert(batch.id, head.next());
+        if !batch.entries.is_empty() {
+            thread.batches.insert(batch.id, head.next());
+        }
         thread.entries.extend(batch.entries.iter().cloned());
         if let Some(message) = &batch.message {
             self.runs_made += 1;

@@ -2,10 +2,11 @@
 //! gathers what is to be written. Pure: no SQL, no time.
 
 use goldenpath_core::fault::Fault;
-use goldenpath_core::hub::{Batch, Committed, FirstOutcome, NewMessage, RunChange};
+use goldenpath_core::hub::{Batch, Committed, FirstOutcome, NewMessage, RunCancel, RunChange};
 use goldenpath_core::id::{
     ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId, UserId,
 };
+use goldenpath_core::run::CancelReason;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{OnDisconnect, RunStatus};
 use goldenpath_runtime::ports::Role;
@@ -34,6 +35,7 @@ pub(super) struct RunRow {
     pub(super) status: RunStatus,
     pub(super) fence: Fence,
     pub(super) on_disconnect: OnDisconnect,
+    pub(super) cancel: Option<CancelReason>,
     pub(super) created_at: Wall,
     pub(super) started_at: Option<Wall>,
     pub(super) ended_at: Option<Wall>,
@@ -184,7 +186,9 @@ impl Group {
             runs.insert(message.run_id, self.new_run(batch, message, head));
         }
         let named = batch.runs.iter().map(|change| change.run_id);
-        for run_id in named.chain(batch.answers.iter().map(|answer| answer.run_id)) {
+        let wished = batch.cancels.iter().map(|cancel| cancel.run_id);
+        let answered = batch.answers.iter().map(|answer| answer.run_id);
+        for run_id in named.chain(answered).chain(wished) {
             if runs.contains_key(&run_id) {
                 continue;
             }
@@ -196,6 +200,14 @@ impl Group {
         for change in &batch.runs {
             if let Some(run) = runs.get_mut(&change.run_id) {
                 apply(run, change, batch.at)?;
+            }
+        }
+        for RunCancel { run_id, fence, reason } in &batch.cancels {
+            if let Some(run) = runs.get_mut(run_id) {
+                if run.status.is_terminal() || run.fence > *fence {
+                    return Err(Committed::Fenced.into());
+                }
+                run.cancel.get_or_insert(*reason);
             }
         }
         let was = self.threads.get(&batch.thread_id).and_then(|thread| thread.running);
@@ -218,6 +230,7 @@ impl Group {
             status: RunStatus::Queued,
             fence: Fence(0),
             on_disconnect: message.on_disconnect,
+            cancel: None,
             created_at: batch.at,
             started_at: None,
             ended_at: None,
@@ -250,8 +263,10 @@ impl Group {
             }
         }
         self.changed_threads.insert(thread_id);
-        self.batches.insert((thread_id, batch.id), head.next());
-        self.segments.push(SegmentRow { thread_id, first_seq: head.next(), batch: place });
+        if !batch.entries.is_empty() {
+            self.batches.insert((thread_id, batch.id), head.next());
+            self.segments.push(SegmentRow { thread_id, first_seq: head.next(), batch: place });
+        }
         self.messages.extend(messages(batch, head));
         if let Some(message) = &batch.message {
             self.next_run += 1;
@@ -269,7 +284,7 @@ impl Group {
         }
         for (run_id, run) in runs {
             let same = self.runs.get(&run_id).is_some_and(|old| {
-                (old.status, old.fence) == (run.status, run.fence)
+                (old.status, old.fence, old.cancel) == (run.status, run.fence, run.cancel)
                     && old.started_at == run.started_at
             });
             if !same {
@@ -284,7 +299,9 @@ fn well_formed(batch: &Batch) -> Result<(), Not> {
     let inside = |entry: u32| u64::from(entry) < batch.entries.len() as u64;
     let message = batch.message.as_ref().is_none_or(|message| inside(message.entry));
     let answers = batch.answers.iter().all(|answer| inside(answer.entry));
-    if batch.entries.is_empty() || !message || !answers { Err(REFUSED) } else { Ok(()) }
+    let says_something =
+        !batch.entries.is_empty() || (!batch.cancels.is_empty() && batch.new_thread.is_none());
+    if says_something && message && answers { Ok(()) } else { Err(REFUSED) }
 }
 
 /// The order of [`RunChange`]: a higher fence or an end refuses, a lower fence is raised (DLV-09).
@@ -294,6 +311,10 @@ fn apply(run: &mut RunRow, change: &RunChange, at: Wall) -> Result<(), Committed
     //= specs/storage.md#stor-05
     //# A run that has ended MUST NOT be written to.
     if run.status.is_terminal() || run.fence > change.fence {
+        return Err(Committed::Fenced);
+    }
+    let claims = run.fence < change.fence && change.status == RunStatus::Running;
+    if claims && run.cancel.is_some() {
         return Err(Committed::Fenced);
     }
     run.fence = change.fence;

@@ -43,7 +43,7 @@ async fn thread(
 ) -> Result<Option<StoredThread>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT t.epoch, t.head, t.title, r.n AS run, r.run_id, r.thread_id, r.message_id, r.message_seq,
-                r.status, r.fence, r.on_disconnect
+                r.status, r.fence, r.on_disconnect, r.cancel
          FROM thread t LEFT JOIN run r ON r.thread_id = t.thread_id AND r.ended_at IS NULL
          WHERE t.thread_id = ? AND t.user_id = ? ORDER BY r.n",
     )
@@ -181,5 +181,6 @@ fn stored_run(row: &SqliteRow) -> Result<StoredRun, sqlx::Error> {
         status: get(row, "status")?,
         fence: get(row, "fence")?,
         on_disconnect: get(row, "on_disconnect")?,
+        cancel: get_optional(row, "cancel")?,
     })
 }

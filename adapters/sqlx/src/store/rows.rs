@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 /// Every size up to this one has a statement; a round trip costs more than preparing it once.
 const SMALL: usize = 64;
-/// Rows of the largest statement; 256 rows of 12 columns are below SQLite's 32,766 parameters.
+/// Rows of the largest statement; 256 rows of 13 columns are below SQLite's 32,766 parameters.
 const LARGE: usize = 256;
 /// Statements one connection keeps: those of a writer in all their sizes.
 pub(crate) const CACHED_STATEMENTS: usize = 10 * (SMALL + 2);

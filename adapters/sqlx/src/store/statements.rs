@@ -60,10 +60,10 @@ impl Statements {
             ),
             write_runs: Rows::new(
                 "INSERT INTO run (n, run_id, thread_id, user_id, message_id, message_seq, status, fence,
-                                  on_disconnect, created_at, started_at, ended_at) VALUES",
-                12,
+                                  on_disconnect, cancel, created_at, started_at, ended_at) VALUES",
+                13,
                 "ON CONFLICT (run_id) DO UPDATE
-                 SET status = excluded.status, fence = excluded.fence,
+                 SET status = excluded.status, fence = excluded.fence, cancel = excluded.cancel,
                      started_at = excluded.started_at, ended_at = excluded.ended_at",
             ),
             write_messages: Rows::new(
@@ -139,7 +139,8 @@ impl Statements {
                 let changed = batch.runs.iter().map(|change| change.run_id);
                 let answered = batch.answers.iter().map(|answer| answer.run_id);
                 let new = batch.message.iter().map(|message| message.run_id);
-                changed.chain(answered).chain(new)
+                let wished = batch.cancels.iter().map(|cancel| cancel.run_id);
+                changed.chain(answered).chain(new).chain(wished)
             })
             .collect();
         let runs: Vec<_> = runs.into_iter().collect();
@@ -220,6 +221,7 @@ impl Statements {
                     .bind(run.status.stored())
                     .bind(run.fence.stored())
                     .bind(run.on_disconnect.stored())
+                    .bind(run.cancel.map(|why| why.stored()))
                     .bind(run.created_at.stored())
                     .bind(run.started_at.map(|at| at.stored()))
                     .bind(run.ended_at.map(|at| at.stored()))
@@ -252,6 +254,7 @@ fn run_row(row: &SqliteRow) -> Result<RunRow, sqlx::Error> {
         status: get(row, "status")?,
         fence: get(row, "fence")?,
         on_disconnect: get(row, "on_disconnect")?,
+        cancel: get_optional(row, "cancel")?,
         created_at: get(row, "created_at")?,
         started_at: get_optional(row, "started_at")?,
         ended_at: get_optional(row, "ended_at")?,

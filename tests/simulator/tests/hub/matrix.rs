@@ -187,13 +187,13 @@ const STATES: [Made; 15] = [
     ("running", || Stage::new().attach().say("m1").done()),
     ("running, a page is read", || Stage::new().attach().say("m1").done().read()),
     ("running, one arrives", || Stage::new().attach().say("m1").done().say("m2")),
-    ("cancelling", || Stage::new().attach().say("m1").done().cancel()),
-    ("ending", || Stage::new().attach().say("m1").done().cancel().overdue()),
-    ("idle", || Stage::new().attach().say("m1").done().cancel().overdue().settled()),
+    ("cancelling", || Stage::new().attach().say("m1").done().cancel().done()),
+    ("ending", || Stage::new().attach().say("m1").done().cancel().done().overdue()),
+    ("idle", || Stage::new().attach().say("m1").done().cancel().done().overdue().settled()),
     ("claiming", || Stage::new().attach().say("m1").done().stopped()),
     ("claiming, log read", || Stage::new().attach().say("m1").done().stopped().loaded()),
     ("loading, stored", || {
-        Stage::new().attach().say("m1").done().cancel().overdue().settled().again().read()
+        Stage::new().attach().say("m1").done().cancel().done().overdue().settled().again().read()
     }),
     ("queued", || Stage::new().attach().say("m1").done().drain().stopped()),
     ("draining", || Stage::new().attach().say("m1").done().drain()),

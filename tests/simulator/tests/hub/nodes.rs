@@ -3,6 +3,7 @@
 use crate::kinds;
 use crate::readers::resume_at;
 use goldenpath_core::id::Seq;
+use goldenpath_core::wire::ClientBody;
 use goldenpath_simulator::{Fate, HOME, Setup, World, message};
 
 /// Two nodes; the first one holds the lease.
@@ -76,4 +77,24 @@ fn a_write_that_finds_others_before_it_makes_its_hub_read_the_thread_again() {
     }
     world.settle();
     assert_eq!(world.check(), []);
+}
+
+#[test]
+fn a_cancel_said_to_a_node_that_lost_its_run_is_not_acknowledged_or_known_to_the_next() {
+    // Whatever the second node has read by then: nothing, its log, or the claim is written.
+    for answers in 0..4 {
+        let mut world = two_nodes();
+        let reader = world.attach(HOME, Vec::new());
+        world.say(reader, message("m1", None));
+        world.answer(0, Fate::Well);
+        world.take_over(1);
+        for _ in 0..answers {
+            world.answer_at(1, 0, Fate::Well);
+        }
+        world.command(reader, ClientBody::CancelRun { run_id: None });
+        world.answer(0, Fate::Well);
+        assert_eq!(world.cancels.len(), usize::from(answers < 3), "after {answers} answers");
+        world.settle();
+        assert_eq!(world.check(), []);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{after_one_run, code, kinds};
 use goldenpath_core::hub::Input;
-use goldenpath_core::id::RunId;
+use goldenpath_core::id::{ConnectionId, RunId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::run::CancelReason;
 use goldenpath_core::time::Millis;
@@ -322,4 +322,102 @@ fn a_place_that_a_cancelled_run_waited_for_goes_to_the_next() {
         world.answer(0, Fate::Well);
     }
     assert_eq!(world.home().tasks.len(), 1, "the third one is at work");
+}
+
+/// Everything a node waits for is answered as it should be.
+fn answered(world: &mut World) {
+    while !world.home().pending.is_empty() {
+        world.answer(0, Fate::Well);
+    }
+}
+
+/// A world with a run at work that has said so many lines, and its reader.
+fn at_work(lines: usize) -> (World, ConnectionId, RunId) {
+    let mut world = World::with(Limits::default());
+    let reader = world.attach(HOME, Vec::new());
+    world.say(reader, message("m1", None));
+    world.answer(0, Fate::Well);
+    let run_id = *world.home().tasks.keys().next().unwrap();
+    world.speak(run_id, lines);
+    (world, reader, run_id)
+}
+
+const STOP: ClientBody = ClientBody::CancelRun { run_id: None };
+
+#[test]
+fn an_accepted_cancel_survives_a_crash_wherever_it_falls() {
+    for lines in 0..=6 {
+        for busy in [false, true] {
+            let (mut world, reader, run_id) = at_work(lines);
+            if !busy {
+                answered(&mut world);
+            }
+            world.command(reader, STOP);
+            assert!(world.home().cancelled.len() == 1, "the work is stopped at once");
+            assert!(world.cancels.is_empty(), "and nobody says so before it is kept");
+            answered(&mut world);
+            assert!(world.cancels.contains(&run_id), "{lines} {busy}");
+            world.crash();
+            world.settle();
+            assert_eq!(world.check(), []);
+            let all = kinds(&world, world.only_thread());
+            assert_eq!(all.last(), Some(&"run_cancelled"));
+            let starts = all.iter().filter(|kind| **kind == "run_started").count();
+            assert_eq!(starts, 1, "nothing was set to work again");
+        }
+    }
+}
+
+#[test]
+fn a_cancel_that_the_store_cannot_keep_is_not_acknowledged() {
+    let (mut world, reader, run_id) = at_work(0);
+    world.command(reader, STOP);
+    for _ in 0..Limits::default().message_commit_tries {
+        world.answer(0, Fate::Down);
+        world.pass_to_deadline();
+    }
+    assert_eq!(code(world.readers[&reader].heard("error")).as_deref(), Some("storage_unavailable"));
+    assert!(world.cancels.is_empty());
+    world.settle();
+    assert_eq!(
+        world.store.runs[&run_id].status,
+        RunStatus::Cancelled,
+        "it is stopped all the same"
+    );
+}
+
+#[test]
+fn a_run_that_ends_before_its_cancel_is_kept_says_so_and_after_it_ends_cancelled() {
+    let (mut world, reader, run_id) = at_work(0);
+    world.command(reader, STOP);
+    world.speak(run_id, usize::MAX);
+    answered(&mut world);
+    assert_eq!(code(world.readers[&reader].heard("error")).as_deref(), Some("run_not_active"));
+    assert_eq!(world.store.runs[&run_id].status, RunStatus::Completed);
+    assert_eq!(world.check(), []);
+
+    let (mut world, reader, run_id) = at_work(1);
+    answered(&mut world);
+    world.command(reader, STOP);
+    answered(&mut world);
+    world.speak(run_id, usize::MAX);
+    answered(&mut world);
+    assert_eq!(world.store.runs[&run_id].status, RunStatus::Cancelled);
+    assert_eq!(world.check(), []);
+}
+
+#[test]
+fn an_accepted_interrupt_survives_a_crash() {
+    let (mut world, reader, run_id) = at_work(2);
+    answered(&mut world);
+    let mut second = message("m2", Some(world.only_thread()));
+    second.multitask = MultitaskStrategy::Interrupt;
+    world.say(reader, second);
+    world.answer(0, Fate::Well);
+    world.crash();
+    world.settle();
+    assert_eq!(world.check(), []);
+    let mut others = world.store.runs.clone();
+    assert_eq!(others.remove(&run_id).map(|run| run.status), Some(RunStatus::Cancelled));
+    assert!(others.values().all(|run| run.status == RunStatus::Completed));
 }
