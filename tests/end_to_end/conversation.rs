@@ -1,7 +1,7 @@
 //! Asking, and what everybody hears.
 
 use goldenpath_tests::oracle::{CRITICAL, bare, check_log, entries, kinds};
-use goldenpath_tests::server::Server;
+use goldenpath_tests::server::{PATIENCE, Server};
 use goldenpath_tests::socket::{RUN_ENDS, Socket};
 use serde_json::json;
 
@@ -140,4 +140,30 @@ async fn every_window_of_a_user_hears_the_same_and_no_other_user_hears_anything(
     assert_eq!(resumed["payload"]["threads"][0]["reason"], "thread_not_found");
     stranger.say("ping", json!({})).await;
     assert_eq!(kinds(&[stranger.frame().await]), ["pong"], "and nothing else");
+}
+
+#[tokio::test]
+async fn who_asks_and_closes_at_once_has_asked() {
+    const ASKED: usize = 20;
+    let settings = [("GOLDENPATH_MESSAGE_BURST", "1000")];
+    let server = Server::start(&["--agents", "bench"], &settings).await;
+    let (token, _) = server.demo().await;
+    for round in 1..=3 {
+        let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
+        for n in 0..ASKED {
+            let message = json!({"client_msg_id": format!("{round}-{n}"), "content": "bye"});
+            socket.say("user_message", message).await;
+        }
+        socket.close().await;
+        let begin = std::time::Instant::now();
+        loop {
+            let (_, threads) = server.get("/api/threads?limit=100", &token).await;
+            let found = threads["threads"].as_array().map_or(0, Vec::len);
+            if found == round * ASKED {
+                break;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{found} of {} are there", round * ASKED);
+            tokio::task::yield_now().await;
+        }
+    }
 }

@@ -5,6 +5,8 @@ use goldenpath_core::auth::Scope;
 use goldenpath_core::hub::Input;
 use goldenpath_core::id::{ConnectionId, UserId};
 use goldenpath_core::wire::{ClientBody, Reply};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// Reaches the hub of one user and no other (invariant 9); cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,9 +38,20 @@ impl HubLink {
         self.tell(Input::Marked { connection_id, mark });
     }
 
-    /// The connection is gone. Never waits, so that it can be said where a task ends.
+    /// The connection is gone. It goes the way of the commands, behind all that the connection has said.
+    /// Never waits, so that it can be said where a task ends.
+    //= specs/delivery.md#dlv-25
+    //# What a client sent before it closed its connection MUST be handled before the connection is
+    //# taken for gone.
     pub fn detach(&self, connection_id: ConnectionId) {
-        self.tell(Input::Detach { connection_id });
+        let user = self.user.clone();
+        let gone = ToShard::Input { user, input: Input::Detach { connection_id } };
+        if let Err(TrySendError::Full(gone)) = self.inbox.commands.try_send(gone)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let commands = self.inbox.commands.clone();
+            runtime.spawn(async move { commands.send(gone).await });
+        }
     }
 
     pub(super) fn tell(&self, input: Input) {

@@ -19,7 +19,7 @@ use goldenpath_runtime::Clock;
 use goldenpath_runtime::connection::{Connections, Lost, Received, Transport, Verifier};
 use goldenpath_runtime::memory::MemoryStore;
 use goldenpath_runtime::shard::{
-    Delivery, HubLink, RunControl, RunSink, Runs, Shards, Surroundings,
+    Delivery, HubLink, Load, RunControl, RunSink, Runs, Shards, Surroundings,
 };
 use serde_json::Value;
 use std::future::poll_fn;
@@ -85,6 +85,18 @@ impl Rig {
         let link =
             self.connections.shards.attach(&identity(name).scope(), id, vec![], true, sender).await;
         Reader { id, link, receiver, waiting: Vec::new() }
+    }
+}
+
+impl Rig {
+    /// Waits until no hub is kept, and nothing for one.
+    pub(crate) async fn empty(&self) {
+        let all_gone = async {
+            while self.connections.shards.load().await != Load::default() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all_gone).await.expect("nobody is kept for nothing");
     }
 }
 
@@ -223,7 +235,7 @@ impl Verifier for Names {
     }
 }
 
-fn identity(name: &str) -> Identity {
+pub(crate) fn identity(name: &str) -> Identity {
     let (iss, sid) = (Some(String::from("rig")), Some(SessionId(name.len() as u128)));
     let claims = Claims { sub: name.into(), exp: u64::MAX >> 20, iss, sid, ..Claims::default() };
     let (issuer, leeway) = (String::from("rig"), Millis(0));

@@ -1,7 +1,8 @@
 //! Users on their shards, and what happens when something of theirs fails.
 
-use crate::rig::{PATIENCE, rig, rig_on};
+use crate::rig::{PATIENCE, identity, rig, rig_on};
 use goldenpath_core::fault::Fault;
+use goldenpath_core::hub::{Load, Loaded};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::wire::CloseCode;
 use goldenpath_runtime::memory::Failure;
@@ -22,8 +23,39 @@ async fn users_are_served_side_by_side_and_hear_their_own_only() {
     assert_eq!(rig.connections.shards.load().await.users, 2);
     ada.link.detach(ada.id);
     bob.link.detach(bob.id);
-    let load = rig.connections.shards.load().await;
-    assert_eq!((load.users, load.connections, load.runs), (0, 0, 0), "nobody is kept for nothing");
+    rig.empty().await;
+}
+
+//= specs/delivery.md#dlv-25
+//= type=test
+//# What a client sent before it closed its connection MUST be handled before the connection is
+//# taken for gone.
+#[tokio::test(start_paused = true)]
+async fn what_was_said_before_the_close_is_handled_before_it() {
+    const READERS: usize = 40;
+    const SAID: usize = 20;
+    let limits =
+        Limits { message_burst: u32::MAX, connections_per_user: READERS, ..Limits::default() };
+    let rig = rig(limits);
+    for settled in [false, true] {
+        for n in 0..READERS {
+            let reader = rig.reader("ada").await;
+            if settled && n % 10 == 0 {
+                // The hub knows of the connection before it says anything.
+                rig.connections.shards.load().await;
+            }
+            for said in 0..SAID {
+                reader.ask(&format!("{settled}-{n}-{said}"), "hello").await;
+            }
+            reader.link.detach(reader.id);
+        }
+    }
+    rig.empty().await;
+    let all = Load::Threads { limit: u32::MAX };
+    let Ok(Loaded::Threads(threads)) = rig.store.load(&identity("ada").scope(), all).await else {
+        panic!("the threads can be read");
+    };
+    assert_eq!(threads.len(), 2 * READERS * SAID, "each message opens a thread of its own");
 }
 
 //= specs/dependencies.md#dep-06
