@@ -52,6 +52,8 @@ pub enum Canary {
     SecondTerminal,
     /// A replay ends without a word (DLV-16).
     SkipReplayComplete,
+    /// A tool that is not repeatable is called before that is in the log (RUN-35).
+    ToolTooSoon,
     /// Two runs of one thread are at work (RUN-01).
     TwoRuns,
 }

@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use futures_util::future::BoxFuture;
-use goldenpath_core::id::{Name, RunId};
+use goldenpath_core::id::{ConnectionId, Name, RunId};
+use goldenpath_core::limits::Limits;
+use goldenpath_core::outbox;
 use goldenpath_core::run::Grammar;
+use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Millis;
-use goldenpath_core::wire::{AgentStatus, Event, Json, RunStatus, ToolStatus};
-use goldenpath_runtime::agent::testing::{Played, Stage, clock_for_tests};
+use goldenpath_core::wire::{AgentStatus, ClientBody, Event, Json, Reply, RunStatus, ToolStatus};
+use goldenpath_runtime::agent::testing::{Played, Shelves, Stage, clock_for_tests};
 use goldenpath_runtime::agent::{
-    Agent, AgentError, Cx, Finish, Inputs, Route, StepSpec, Task, Team, TeamError, Tool, ToolCx,
-    ToolError, ToolPolicy, Workflow, join, join_all,
+    Agent, AgentError, AgentRuns, Cx, Finish, Inputs, Route, StepSpec, Task, Team, TeamError, Tool,
+    ToolCx, ToolError, ToolPolicy, Workflow, join, join_all,
 };
+use goldenpath_runtime::memory::{Failure, MemoryStore};
+use goldenpath_runtime::shard::{Delivery, Shards, Surroundings};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -408,4 +413,97 @@ fn a_team_that_lacks_an_agent_is_refused() {
     assert_eq!(team.unwrap_err(), TeamError::Doubled(Name::new("add").unwrap()));
     let team = Team::builder(workflow()).agent(Does("", triage)).build();
     assert_eq!(team.unwrap_err(), TeamError::BadName(""));
+}
+
+/// Does something to the world that must not be done twice.
+struct Pay(Arc<AtomicU32>);
+
+impl Tool for Pay {
+    type Args = ();
+    type Out = u32;
+    const NAME: &'static str = "pay";
+    const TITLE: &'static str = "Pay";
+
+    fn policy() -> ToolPolicy {
+        ToolPolicy { repeatable: false, ..ToolPolicy::default() }
+    }
+
+    async fn call(&self, _: ToolCx, (): ()) -> Result<u32, ToolError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Err(ToolError::transient("paid, and the answer was lost"))
+    }
+}
+
+/// A team that pays, and how often it has paid.
+fn paying() -> (Arc<Team>, Arc<AtomicU32>) {
+    let paid = Arc::new(AtomicU32::new(0));
+    let team = Team::builder(workflow())
+        .agent(Does("triage", triage))
+        .agent(Does("data", |cx, _| {
+            Box::pin(async move {
+                cx.think("Paying").await;
+                Ok(Finish::with(&cx.tool::<Pay>(()).await.ok(), "Paid, perhaps")?)
+            })
+        }))
+        .agent(Does("report", report))
+        .tool(Pay(paid.clone()))
+        .build();
+    (Arc::new(team.unwrap()), paid)
+}
+
+/// RUN-22, RUN-35.
+#[tokio::test]
+async fn a_tool_that_is_not_repeatable_is_called_once_whatever_it_says_and_never_after_a_crash() {
+    let (team, paid) = paying();
+    let stage = Stage::new(team, goldenpath_simulator::scope_of("ada"));
+    let whole = stage.ask("Pay").await;
+    check(&whole);
+    assert_eq!(paid.load(Ordering::Relaxed), 1, "a failure for a moment is not tried again");
+    let called = |entry: &goldenpath_core::wire::Entry| matches!(&entry.event, Event::ToolExecuting { tool, .. } if tool.as_str() == "pay");
+    let called = whole.entries.iter().position(called).unwrap();
+    for keep in 0..whole.entries.len() {
+        let before = paid.load(Ordering::Relaxed);
+        let again = stage.recover("Pay", whole.entries[..keep].to_vec()).await;
+        check(&again);
+        let times = paid.load(Ordering::Relaxed) - before;
+        assert_eq!(times, u32::from(keep <= called), "after {keep} entries");
+        let expected = if keep == called + 1 { ToolStatus::Abandoned } else { ToolStatus::Failed };
+        assert_eq!(tools(&again)[0].0, expected, "after {keep} entries");
+    }
+}
+
+/// RUN-35, with the hub and a store that takes its time.
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_is_not_repeatable_waits_until_its_call_is_in_the_store() {
+    let (team, paid) = paying();
+    let (clock, limits) = (clock_for_tests(), Arc::new(Limits::default()));
+    let store = MemoryStore::new();
+    let slow = Failure::Delay(Duration::from_secs(5));
+    // The message, then what the run says up to the call.
+    store.fail_commits([Failure::None, slow]);
+    let shelves = Arc::new(Shelves::default());
+    let runs = Arc::new(AgentRuns::new(team, limits.clone(), clock, shelves));
+    let around = Surroundings { clock, limits, runs, store: Arc::new(store) };
+    let shards = Shards::start(1, &around, &mut Seed::new(1));
+    let scope = goldenpath_simulator::scope_of("ada");
+    let (sender, mut heard) = outbox::channel(1000, 1_000_000);
+    let id = ConnectionId(1);
+    let link = shards.attach(&scope, id, Vec::new(), true, sender).await;
+    let body = ClientBody::UserMessage(goldenpath_simulator::message("m1", None));
+    link.command(id, Reply::None, body).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(paid.load(Ordering::Relaxed), 0, "nobody knows of the call yet");
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(paid.load(Ordering::Relaxed), 1);
+    let mut all = String::new();
+    while !all.contains("run_completed") {
+        let mut taken = Vec::new();
+        std::future::poll_fn(|cx| heard.poll_recv_many(cx, &mut taken, 100)).await;
+        for delivery in taken {
+            if let Delivery::Frames(frames) = delivery {
+                all.extend(frames.iter().map(|frame| frame.as_str().to_owned()));
+            }
+        }
+    }
+    assert_eq!(paid.load(Ordering::Relaxed), 1);
 }

@@ -107,6 +107,8 @@ impl Server {
                 self.runs.remove(&run_id);
                 return Step::Worked;
             }
+            // One process, and tools that may be called again.
+            Output::Confirmed { .. } | Output::FencedOff => return Step::Worked,
             Output::Idle(_) | Output::Retire => return Step::Worked,
         };
         self.hub.handle_input(now, answer);

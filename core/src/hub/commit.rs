@@ -31,7 +31,7 @@ impl Op {
             | Self::Rename { by, .. } => vec![by],
             Self::EndQueued { by, .. } => by.into_iter().collect(),
             Self::Append { by, .. } => by,
-            Self::Claim => Vec::new(),
+            Self::Claim | Self::Confirm { .. } => Vec::new(),
         }
     }
 }
@@ -58,6 +58,9 @@ impl Hub {
                 self.write_run(now, thread_id, run_id, op);
             }
             Op::Claim => self.write_claim(now, thread_id),
+            Op::Confirm { run_id, fence, tool_call_id } => {
+                self.confirmed(run_id, fence, tool_call_id);
+            }
             Op::Create { by, title } => {
                 let created =
                     self.draft(now, thread_id, None, Event::ThreadCreated { title: title.clone() });
@@ -97,6 +100,7 @@ impl Hub {
                 }
                 Op::Cancel { by: asked, .. } => by.push(asked),
                 Op::Claim
+                | Op::Confirm { .. }
                 | Op::Create { .. }
                 | Op::EndQueued { .. }
                 | Op::Message { .. }

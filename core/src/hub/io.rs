@@ -3,7 +3,7 @@
 use super::{Batch, Committed, Load, Loaded, Record, StoredRun};
 use crate::auth::Scope;
 use crate::fault::Fault;
-use crate::id::{ConnectionId, EffectId, Fence, RunId};
+use crate::id::{ConnectionId, EffectId, Fence, RunId, ToolCallId};
 use crate::run::{Assignment, CancelReason};
 use crate::time::Mono;
 use crate::wire::{
@@ -84,6 +84,15 @@ pub enum Input {
         /// In order.
         drafts: Vec<Draft>,
     },
+    /// A run asks to hear when what it has appended so far is durable; the answer is `Confirmed`.
+    Confirm {
+        /// Which run.
+        run_id: RunId,
+        /// The fence it was started with.
+        fence: Fence,
+        /// Sent back.
+        tool_call_id: ToolCallId,
+    },
     /// A run has something to show that is not kept.
     Transient {
         /// Which run.
@@ -139,6 +148,15 @@ pub enum Output {
         /// What.
         batch: Batch,
     },
+    /// The answer to a run's `Confirm`.
+    Confirmed {
+        /// Which run.
+        run_id: RunId,
+        /// The fence it was started with.
+        fence: Fence,
+        /// Sent back.
+        tool_call_id: ToolCallId,
+    },
     /// Frames for a connection's outbox.
     Deliver {
         /// Which.
@@ -148,6 +166,10 @@ pub enum Output {
         /// Whether they may be dropped when the outbox is short of room.
         droppable: bool,
     },
+    /// Another writer has taken over a run that was ours: what this hub knows is old. Its connections
+    /// have been told to come back; it is dropped, with the tasks of its runs, and what it asked of the
+    /// store is nobody's any more (DLV-26). The last word.
+    FencedOff,
     /// The heads of the threads a connection follows changed; what its next `ping` carries.
     Heads {
         /// Which.

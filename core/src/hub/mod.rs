@@ -56,6 +56,7 @@ pub struct Hub {
     heads_at: Option<Mono>,
     draining: bool,
     retired: bool,
+    fenced_off: bool,
     ignored: u64,
     out: VecDeque<Output>,
 }
@@ -79,6 +80,7 @@ impl Hub {
             heads_at: None,
             draining: false,
             retired: false,
+            fenced_off: false,
             ignored: 0,
             out: VecDeque::new(),
         }
@@ -104,6 +106,9 @@ impl Hub {
 
     /// From outside; never fails.
     pub fn handle_input(&mut self, now: Now, input: Input) {
+        if self.fenced_off {
+            return self.ignore();
+        }
         self.retired = false;
         match input {
             Input::Attach { connection_id, resume, reader } => {
@@ -118,6 +123,9 @@ impl Hub {
             Input::Marked { connection_id, mark } => self.marked(connection_id, mark),
             Input::Recorded { effect, result } => self.recorded(effect, result),
             Input::Append { run_id, fence, drafts } => self.append(now, run_id, fence, drafts),
+            Input::Confirm { run_id, fence, tool_call_id } => {
+                self.confirm(run_id, fence, tool_call_id);
+            }
             Input::Transient { run_id, frame } => self.transient(run_id, &frame),
             Input::RunStopped { run_id, fence } => self.run_stopped(now, run_id, fence),
             Input::Recover { runs } => self.recover(runs),
@@ -150,7 +158,7 @@ impl Hub {
         if let Some(output) = self.out.pop_front() {
             return output;
         }
-        if self.is_idle() && !self.retired {
+        if self.is_idle() && !self.retired && !self.fenced_off {
             self.retired = true;
             return Output::Retire;
         }

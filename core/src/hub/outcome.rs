@@ -45,6 +45,9 @@ impl Hub {
             }
             Outcome::Refused { why, .. } => {
                 if let Some(purpose) = open.purpose.take() {
+                    if why == Committed::Fenced && open.held(&purpose) {
+                        return self.fence_off();
+                    }
                     self.not_written(thread_id, purpose, Some(why));
                 }
             }

@@ -2,13 +2,13 @@
 //! continued from the log (F46).
 
 use super::state::{Asked, Op, Open, Queued, Stage, Thread};
-use super::{Hub, Load, Loaded, StoredRun, StoredThread};
+use super::{Hub, Load, Loaded, Output, StoredRun, StoredThread};
 use crate::fault::Fault;
 use crate::id::{RunId, Seq, ThreadId};
 use crate::run::Closing;
 use crate::thread::Log;
 use crate::time::Now;
-use crate::wire::{Entry, EntryBody, Event, RunStatus};
+use crate::wire::{CloseCode, Entry, EntryBody, Event, RunStatus};
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -33,6 +33,29 @@ impl Hub {
         for thread_id in threads {
             self.need_thread(thread_id);
         }
+    }
+
+    /// Another writer has claimed a run that was ours, so its user is served elsewhere now: whoever is
+    /// connected here would hear half of it, and taking the run back would cut it off there.
+    //= specs/delivery.md#dlv-26
+    //# A hub whose run was taken over by another writer MUST close its connections with 1012 and MUST
+    //# be dropped.
+    pub(super) fn fence_off(&mut self) {
+        let code = CloseCode::Restarting;
+        for connection_id in core::mem::take(&mut self.connections).into_keys() {
+            self.out.push_back(Output::Close { connection_id, code });
+        }
+        for thread in core::mem::take(&mut self.threads).into_values() {
+            if let Thread::Open(Open { running: Some(running), .. }) = thread {
+                self.out.push_back(Output::KillRun { run_id: running.run.run_id });
+            }
+        }
+        self.asked.clear();
+        self.waiting_threads.clear();
+        self.dirty.clear();
+        (self.reload_at, self.heads_at) = (None, None);
+        self.fenced_off = true;
+        self.out.push_back(Output::FencedOff);
     }
 
     /// A thread as the store has it: runs that were at work go on first, then those that waited.

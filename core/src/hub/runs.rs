@@ -4,7 +4,7 @@ use super::commands::run_over;
 use super::commit::word;
 use super::state::{Asked, Begun, Op, Open, Queued, Request, Running, Stage, Thread, terminal_of};
 use super::{Hub, Load, Output};
-use crate::id::{ConnectionId, Fence, RunId, ThreadId};
+use crate::id::{ConnectionId, Fence, RunId, ThreadId, ToolCallId};
 use crate::run::{CancelReason, Closing, Desk};
 use crate::time::Now;
 use crate::wire::{Draft, ErrorCode, ErrorFrame, ErrorInfo, Event, Frame, Reply, RunStatus};
@@ -100,6 +100,23 @@ impl Hub {
             running.deadline = None;
         }
         self.push(thread_id, Op::Append { run_id, fence, drafts, by: Vec::new() });
+    }
+
+    /// A run asks to hear when all it has said so far is durable: behind its appends.
+    pub(super) fn confirm(&mut self, run_id: RunId, fence: Fence, tool_call_id: ToolCallId) {
+        match self.working(run_id, fence) {
+            Some((thread_id, _)) => {
+                self.push(thread_id, Op::Confirm { run_id, fence, tool_call_id });
+            }
+            None => self.ignore(),
+        }
+    }
+
+    /// All that stood before it is durable, unless its run has been replaced meanwhile.
+    pub(super) fn confirmed(&mut self, run_id: RunId, fence: Fence, tool_call_id: ToolCallId) {
+        if self.working(run_id, fence).is_some() {
+            self.out.push_back(Output::Confirmed { run_id, fence, tool_call_id });
+        }
     }
 
     pub(super) fn transient(&mut self, run_id: RunId, frame: &Frame) {

@@ -1,7 +1,9 @@
 //! What a hub keeps about a connection and a thread.
 
 use crate::hub::RunCancel;
-use crate::id::{ClientMsgId, ConnectionId, Epoch, Fence, MessageId, RunId, Seq, ThreadId};
+use crate::id::{
+    ClientMsgId, ConnectionId, Epoch, Fence, MessageId, RunId, Seq, ThreadId, ToolCallId,
+};
 use crate::limits::Limits;
 use crate::run::{Assignment, CancelReason, Grammar};
 use crate::thread::{Log, Subscription};
@@ -170,6 +172,8 @@ pub(super) enum Op {
     Cancel { run_id: RunId, by: (ConnectionId, Reply) },
     /// The claim of the run at work.
     Claim,
+    /// A run is told that what it has appended before is durable.
+    Confirm { run_id: RunId, fence: Fence, tool_call_id: ToolCallId },
     /// A new, empty thread.
     Create { by: (ConnectionId, Reply), title: String },
     /// A waiting run that is taken back.
@@ -344,6 +348,13 @@ impl Open {
         let running = self.running.as_ref().filter(|r| r.held && r.stage != Stage::Ending)?;
         let (run_id, fence) = (running.run.run_id, running.fence);
         Some(RunCancel { run_id, fence, reason: CancelReason::Interrupt })
+    }
+
+    /// Whether a batch is about a run whose claim was ours.
+    pub(super) fn held(&self, purpose: &Purpose) -> bool {
+        let held = self.running.as_ref().filter(|running| running.held);
+        matches!((purpose, held), (Purpose::Append { run_id, .. }, Some(running))
+            if running.run.run_id == *run_id)
     }
 
     /// Who waits for the terminal event of a run that is on its way into the log.

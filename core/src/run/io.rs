@@ -44,6 +44,11 @@ pub enum Input {
     },
     /// Stop.
     Cancel(CancelReason),
+    /// The answer to [`Output::Confirm`].
+    Durable {
+        /// Which call.
+        tool_call_id: ToolCallId,
+    },
     /// A tool ended, or the stored result of one was read.
     ToolDone {
         /// Which call.
@@ -140,9 +145,11 @@ pub struct Task {
 pub struct ToolPolicy {
     /// Longest call, all attempts together; at most `Limits::tool_timeout`.
     pub timeout: Millis,
-    /// Tries when the failure is transient; at most `Limits::tool_attempts`.
+    /// Tries when the failure is transient; at most `Limits::tool_attempts`, and one if it is not
+    /// repeatable.
     pub attempts: u32,
-    /// Whether calling it again after a crash does no harm. If not, an interrupted call ends `abandoned`.
+    /// Whether calling it again does no harm. If not, it is called once, after its `tool_executing` is
+    /// durable (RUN-35), and a call that a crash cut off ends `abandoned` (RUN-22).
     pub repeatable: bool,
 }
 
@@ -270,6 +277,12 @@ pub enum Output {
         args: Json,
         /// Which try, from 1.
         attempt: u32,
+    },
+    /// Say when everything appended so far is durable; the answer is `Durable`, and the call is made
+    /// only then (RUN-35).
+    Confirm {
+        /// Which call.
+        tool_call_id: ToolCallId,
     },
     /// The run is over; its terminal event has been appended; nothing follows.
     Ended(RunStatus),

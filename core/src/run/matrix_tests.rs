@@ -124,6 +124,10 @@ impl Stage {
                     self.tool = tool_call_id;
                     "call tool".into()
                 }
+                Output::Confirm { tool_call_id } => {
+                    self.tool = tool_call_id;
+                    "confirm".into()
+                }
                 Output::Ended(status) => format!("ended {status:?}"),
                 Output::LoadResult { .. } => "load result".into(),
                 Output::Progress { .. } => "progress".into(),
@@ -156,11 +160,20 @@ impl Stage {
 }
 
 fn tool_request(n: u32) -> AgentSays {
+    tool_request_with(n, ToolPolicy::default())
+}
+
+/// A call that must not be made twice.
+fn effect_request(n: u32) -> AgentSays {
+    tool_request_with(n, ToolPolicy { repeatable: false, ..ToolPolicy::default() })
+}
+
+fn tool_request_with(n: u32, policy: ToolPolicy) -> AgentSays {
     let request = Request::Tool {
         tool: super::testing::name("calculator"),
         title: "Count".into(),
         args: Json::null(),
-        policy: ToolPolicy::default(),
+        policy,
     };
     AgentSays::Request { n, request }
 }
@@ -187,6 +200,7 @@ fn states() -> Vec<(&'static str, Stage)> {
         ("triage, recovered", Stage::recovered()),
         ("working", working()),
         ("working, with a tool", working().then(|s| s.says(tool_request(0)))),
+        ("working, with a tool held back", working().then(|s| s.says(effect_request(0)))),
         ("working, last step", last_step()),
         ("reporting", reporting()),
         ("reporting, a step failed", degraded().then(|s| s.ends(done("data_helper")))),
@@ -211,7 +225,7 @@ fn returned() -> ToolOutcome {
     ToolOutcome::Returned(ToolResult { value: Json::null(), stored: None })
 }
 
-const ACTS: [(&str, Act); 16] = [
+const ACTS: [(&str, Act); 17] = [
     ("agent thinks", |s| {
         let (text, kind) = ("hm".into(), ThoughtKind::Status);
         let request = Request::Think { text, kind, progress: None };
@@ -234,6 +248,10 @@ const ACTS: [(&str, Act); 16] = [
         tool_done(s, 1, ToolOutcome::Failed { error: error(), transient: true, retry_after: None })
     }),
     ("tool returns from another try", |s| tool_done(s, 9, returned())),
+    ("what was appended is durable", |s| {
+        let tool_call_id = s.tool;
+        s.give(Input::Durable { tool_call_id })
+    }),
     ("cancel", |s| s.give(Input::Cancel(CancelReason::User))),
     ("timeout at once", |s| s.wait(Millis::ZERO)),
     ("timeout at the deadline", Stage::deadline),

@@ -153,6 +153,7 @@ impl Run {
             && match input {
                 Input::Agent { agent_run_id, says } => self.agent_says(now, agent_run_id, says),
                 Input::Cancel(reason) => self.cancel(now, reason),
+                Input::Durable { tool_call_id } => self.tool_durable(tool_call_id),
                 Input::ToolDone { tool_call_id, attempt, outcome } => {
                     self.tool_done(now, tool_call_id, attempt, outcome)
                 }

@@ -275,6 +275,9 @@ impl World {
                         self.pending.push((due, tool_call_id, attempt, outcome));
                     }
                 }
+                Output::Confirm { tool_call_id } => {
+                    self.run.handle_input(self.now, Input::Durable { tool_call_id });
+                }
                 Output::Ended(status) => self.ended.push(status),
                 Output::Idle(_) => return,
                 Output::LoadResult { tool_call_id, reference, attempt } => {

@@ -44,6 +44,8 @@ pub(super) struct Tool {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
+    /// Its `tool_executing` is not durable yet.
+    Held,
     Calling,
     /// Between two tries.
     Waiting {
@@ -54,7 +56,7 @@ enum State {
 impl Tool {
     pub(super) fn due(&self) -> Mono {
         match self.state {
-            State::Calling => self.deadline,
+            State::Held | State::Calling => self.deadline,
             State::Waiting { until } => until.min(self.deadline),
         }
     }
@@ -96,7 +98,26 @@ impl Run {
             deadline_at: now.wall.after(deadline.since(now.mono)),
         };
         self.append(now, Some(who), event, false);
-        self.start_tool(now, tool_call_id, call, 1);
+        if call.policy.repeatable || canary!(ToolTooSoon) {
+            return self.start_tool(now, tool_call_id, call, 1);
+        }
+        //= specs/runs.md#run-35
+        //# A tool that is not repeatable MUST be called at most once, and not before its
+        //# `tool_executing` is durable.
+        let (attempt, last_attempt, state) = (1, 1, State::Held);
+        self.tools.insert(tool_call_id, Tool { call, deadline, attempt, last_attempt, state });
+        self.outputs.push_back(Output::Confirm { tool_call_id });
+    }
+
+    /// Whether the call waited for this.
+    pub(super) fn tool_durable(&mut self, tool_call_id: ToolCallId) -> bool {
+        let Some(open) = self.tools.get_mut(&tool_call_id) else { return false };
+        let held = open.state == State::Held;
+        if held {
+            open.state = State::Calling;
+            self.push_call(tool_call_id);
+        }
+        held
     }
 
     /// Calls a tool whose `tool_executing` is in the log.
@@ -108,7 +129,8 @@ impl Run {
         attempt: u32,
     ) {
         let deadline = self.tool_deadline(now, &call);
-        let tries = call.policy.attempts.min(self.limits.tool_attempts).max(1);
+        let most = if call.policy.repeatable { self.limits.tool_attempts } else { 1 };
+        let tries = call.policy.attempts.min(most).max(1);
         let last_attempt = attempt + (tries - 1);
         let state = State::Calling;
         self.tools.insert(tool_call_id, Tool { call, deadline, attempt, last_attempt, state });

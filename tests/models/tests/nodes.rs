@@ -14,6 +14,9 @@ fn sometimes() -> Vec<Property<Bounded>> {
         Property::sometimes("a write is fenced off", |_, s: &State| {
             s.world.seen.0.has(Witness::Fenced)
         }),
+        Property::sometimes("a hub is given up", |_, s: &State| {
+            s.world.seen.0.has(Witness::FencedOff)
+        }),
         Property::sometimes("a write lands late", |_, s: &State| {
             s.world.seen.0.has(Witness::LandedLate)
         }),

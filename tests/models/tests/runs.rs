@@ -18,6 +18,9 @@ fn in_the_end_of_one() -> Vec<Property<Bounded>> {
         Property::sometimes("a run is cancelled", |_, s: &State| {
             s.world.seen.0.has(Witness::Cancelled)
         }),
+        Property::sometimes("a process dies after a cancel was accepted", |_, s: &State| {
+            s.world.seen.0.has(Witness::Crashed) && !s.world.cancels.is_empty()
+        }),
         Property::sometimes("a run is out of time", |_, s: &State| {
             s.world.seen.0.has(Witness::TimedOut)
         }),
@@ -42,6 +45,7 @@ fn whatever_agents_and_tools_do_a_run_has_one_end() {
             setup: Setup { work: Work::Team, wall_stands: true, ..Setup::default() },
             wishes: vec![vec![FIRST], vec![FIRST, CANCEL]],
             faults: vec![
+                (Fault::Crash, 1),
                 (Fault::Die, 1),
                 (Fault::DoneUnheard, 1),
                 (Fault::Down, 1),
@@ -102,6 +106,45 @@ fn whatever_becomes_of_a_second_message_one_run_is_at_work() {
             at_most: 1,
             readers: vec![0],
             sometimes: of_two,
+            healing: Healing::default(),
+        },
+    );
+}
+
+fn of_effects() -> Vec<Property<Bounded>> {
+    vec![
+        Property::sometimes("a tool is called that cannot be called again", |_, s: &State| {
+            !s.world.effects.is_empty()
+        }),
+        Property::sometimes("a process dies after it was called", |_, s: &State| {
+            s.world.seen.0.has(Witness::Crashed)
+                && !s.world.effects.is_empty()
+                && s.world.nodes[0].tasks.values().any(|task| task.fence.0 > 1)
+        }),
+    ]
+}
+
+/// One question, the real run with a tool that must not be called twice; the process or the task dies
+/// at any moment, and the store loses writes and answers.
+#[test]
+fn whenever_a_process_dies_an_effect_that_cannot_be_repeated_happens_at_most_once() {
+    prove(
+        "runs_of_effects",
+        Bounded {
+            setup: Setup { work: Work::Effects, wall_stands: true, ..Setup::default() },
+            wishes: vec![vec![FIRST], vec![FIRST, CANCEL]],
+            faults: vec![
+                (Fault::Crash, 2),
+                (Fault::Die, 1),
+                (Fault::DoneUnheard, 1),
+                (Fault::LostUnheard, 1),
+                (Fault::Pass, 1),
+                (Fault::Repeat, 1),
+                (Fault::ToolFails, 1),
+            ],
+            at_most: 2,
+            readers: vec![0],
+            sometimes: of_effects,
             healing: Healing::default(),
         },
     );

@@ -11,6 +11,8 @@ use std::hash::{Hash, Hasher};
 pub enum Invariant {
     /// A connection is attached once, and hears nothing before it.
     AttachedFirst,
+    /// What cannot be repeated happens at most once, and not before it is in the log.
+    AtMostOnce,
     /// A run whose cancel was acknowledged ends in no other way.
     CancelHonoured,
     /// A cancelled run is stopped within the grace.
@@ -51,12 +53,15 @@ pub enum Invariant {
     WithinLimits,
     /// A write with an older fence does not become visible.
     Fenced,
+    /// A hub is given up only for another writer, and whole.
+    FencedOff,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::AttachedFirst,
+        Self::AtMostOnce,
         Self::CancelHonoured,
         Self::CancelInTime,
         Self::Converges,
@@ -77,6 +82,7 @@ impl Invariant {
         Self::Kept,
         Self::WithinLimits,
         Self::Fenced,
+        Self::FencedOff,
     ];
 
     /// The requirements it checks.
@@ -84,6 +90,7 @@ impl Invariant {
     pub const fn requirements(self) -> &'static [&'static str] {
         match self {
             Self::AttachedFirst => &["CONN-08", "AUTH-02"],
+            Self::AtMostOnce => &["RUN-35"],
             Self::CancelHonoured => &["RUN-34"],
             Self::CancelInTime => &["RUN-09"],
             Self::Converges => &["RUN-08", "RUN-15", "DLV-05", "DEP-05"],
@@ -104,6 +111,7 @@ impl Invariant {
             Self::Kept => &["DLV-12"],
             Self::WithinLimits => &["DLV-10", "ISO-03"],
             Self::Fenced => &["DLV-09"],
+            Self::FencedOff => &["DLV-26"],
         }
     }
 
@@ -119,12 +127,12 @@ impl Invariant {
             Self::FaultsCloseNothing => &[13],
             Self::Grammar => &[7],
             Self::NoGhosts | Self::OneEnd => &[3, 7],
-            Self::NoRepeat | Self::OnlyWhatAsked | Self::Rests => &[],
+            Self::AtMostOnce | Self::NoRepeat | Self::OnlyWhatAsked | Self::Rests => &[],
             Self::OneOutcome => &[4],
             Self::OneRunning => &[8],
             Self::SameBytes => &[6],
             Self::WithinLimits => &[12],
-            Self::Fenced => &[3, 5],
+            Self::Fenced | Self::FencedOff => &[3, 5],
         }
     }
 
@@ -133,6 +141,7 @@ impl Invariant {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AttachedFirst => "attached once, and first",
+            Self::AtMostOnce => "an effect that cannot be repeated happens at most once",
             Self::CancelHonoured => "a run whose cancel was accepted ends cancelled",
             Self::CancelInTime => "a cancelled run is stopped within the grace",
             Self::Converges => "quiescence stays reachable, with everything answered",
@@ -153,6 +162,7 @@ impl Invariant {
             Self::Kept => "what is acknowledged is stored",
             Self::WithinLimits => "what waits stays within its limit",
             Self::Fenced => "an older fence writes nothing",
+            Self::FencedOff => "a hub is given up only for another writer",
         }
     }
 }
@@ -188,6 +198,8 @@ pub enum Witness {
     Duplicate,
     /// A write was refused for its fence.
     Fenced,
+    /// A hub was given up, because another writer has its run.
+    FencedOff,
     /// A task that had been replaced spoke.
     Ghost,
     /// A socket was dead on one side only.

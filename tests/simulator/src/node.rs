@@ -160,9 +160,18 @@ impl World {
             Output::Commit { effect, batch } => {
                 self.nodes[at].pending.push(Pending::Commit(effect, batch));
             }
+            Output::Confirmed { run_id, fence, tool_call_id } => {
+                let now = self.now;
+                if let Some(task) = self.nodes[at].tasks.get_mut(&run_id)
+                    && let Some(team) = task.team.as_mut().filter(|_| task.fence == fence)
+                {
+                    team.durable(now, tool_call_id);
+                }
+            }
             Output::Deliver { connection_id, frames, .. } => {
                 frames.iter().for_each(|frame| self.delivered(connection_id, frame));
             }
+            Output::FencedOff => self.fenced_off(at),
             Output::Heads { connection_id, heads } => self.heads(connection_id, heads),
             Output::Idle(_) => {}
             Output::KillRun { run_id } => self.kill(at, run_id),
@@ -187,8 +196,9 @@ impl World {
             self.breaks(Invariant::OneRunning, format!("two tasks of {run_id}"));
         }
         let task = match self.setup.work {
-            Work::Team => {
-                let team = Team::new(assignment.clone(), fence, self.limits.clone(), now);
+            Work::Effects | Work::Team => {
+                let (limits, repeatable) = (self.limits.clone(), self.setup.work == Work::Team);
+                let team = Team::new(assignment.clone(), fence, repeatable, limits, now);
                 Task::with(assignment, fence, team)
             }
             work => Task::scripted(assignment, fence, now, work),
@@ -239,6 +249,24 @@ impl World {
         }
     }
 
+    /// The driver drops a hub whose run another writer has taken over; whoever comes gets a new one.
+    fn fenced_off(&mut self, at: usize) {
+        self.note(Witness::FencedOff);
+        let attached = self.readers.values().any(|r| r.node == at && r.closed.is_none());
+        if self.nodes.len() == 1 || attached || !self.nodes[at].tasks.is_empty() {
+            self.breaks(Invariant::FencedOff, "without another writer, or something is left");
+        }
+        let node = &mut self.nodes[at];
+        for pending in core::mem::take(&mut node.pending) {
+            if let Pending::Commit(_, batch) = pending {
+                self.late.push(batch);
+            }
+        }
+        (node.last, node.deadline) = (None, None);
+        node.starts += 1;
+        node.hub = Some(Hub::new(owner(), self.limits.clone(), hub_seed(at, node.starts)));
+    }
+
     fn heads(&mut self, connection_id: ConnectionId, heads: Vec<Head>) {
         let Some(reader) = self.readers.get(&connection_id) else { return };
         let ahead = |head: &Head| reader.positions.get(&head.thread_id) > Some(&head.seq);
@@ -264,6 +292,7 @@ impl World {
             let ended = team.ended();
             let input = task.says(driven.drafts.clone());
             let fence = task.fence;
+            let confirm = |tool_call_id| Input::Confirm { run_id, fence, tool_call_id };
             if !driven.rests {
                 self.breaks(Invariant::Rests, format!("{run_id} never comes to rest"));
             }
@@ -280,19 +309,27 @@ impl World {
             let now = self.now;
             if let Some(hub) = &mut self.nodes[at].hub {
                 hub.handle_input(now, input);
+                driven.confirms.into_iter().for_each(|id| hub.handle_input(now, confirm(id)));
             }
             return true;
         }
         false
     }
 
-    /// A tool is called: its result must not be in the log already (RUN-16).
+    /// A tool is called: its result must not be in the log already (RUN-16). One that is not repeatable
+    /// is in the log, and it is the only call that its run ever makes (RUN-35).
     fn calls(&mut self, run_id: RunId, call: ToolCallId) {
         let Some(run) = self.store.runs.get(&run_id) else { return };
         let log = &self.store.threads[&run.thread_id];
         let closes = |event: &Event| matches!(event, Event::ToolCompleted { tool_call_id, .. } if *tool_call_id == call);
-        if log.decoded.iter().any(|entry| closes(&entry.event)) {
+        let opens = |event: &Event| matches!(event, Event::ToolExecuting { tool_call_id, .. } if *tool_call_id == call);
+        let closed = log.decoded.iter().any(|entry| closes(&entry.event));
+        let opened = log.decoded.iter().any(|entry| opens(&entry.event));
+        if closed {
             self.breaks(Invariant::NoRepeat, format!("{call} is called again"));
+        }
+        if self.setup.work == Work::Effects && (!opened || !self.effects.insert(run_id)) {
+            self.breaks(Invariant::AtMostOnce, format!("{call}, in the log: {opened}"));
         }
     }
 

@@ -73,7 +73,9 @@ impl World {
 
     /// A hub closes a connection.
     pub(crate) fn closes(&mut self, connection_id: ConnectionId, code: CloseCode) {
-        if code != CloseCode::Replaced {
+        // Of several nodes one may have been given up for another.
+        let given_up = code == CloseCode::Restarting && self.nodes.len() > 1;
+        if code != CloseCode::Replaced && !given_up {
             self.breaks(Invariant::FaultsCloseNothing, format!("closed with {}", code.code()));
         }
         let Some(reader) = self.readers.get_mut(&connection_id) else { return };

@@ -19,6 +19,8 @@ pub enum Work {
     Answer,
     /// One agent with one tool, an answer, the end: all five kinds of events.
     FiveKinds,
+    /// The same as a team, with a tool that is not repeatable.
+    Effects,
     /// The real [`goldenpath_core::run::Run`] with two agents and a tool.
     Team,
 }
@@ -81,7 +83,7 @@ pub(crate) fn seed_of(run_id: RunId, fence: Fence) -> Seed {
 fn script(assignment: &Assignment, fence: Fence, now: Now, work: Work) -> VecDeque<Draft> {
     let mut seed = seed_of(assignment.run_id, fence);
     let agents = match work {
-        Work::Answer | Work::Team => Vec::new(),
+        Work::Answer | Work::Effects | Work::Team => Vec::new(),
         Work::FiveKinds => five_kinds(assignment, now),
     };
     let run = [

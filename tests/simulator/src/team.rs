@@ -20,6 +20,8 @@ pub struct Team {
     agents: BTreeMap<AgentRunId, Agent>,
     /// Tool calls under way, each with its try.
     calls: Vec<(ToolCallId, u32)>,
+    /// Whether its tool may be called again.
+    repeatable: bool,
     /// Calls made, for the check that none is repeated.
     called: BTreeSet<ToolCallId>,
     /// What it was told last, to be told again.
@@ -57,8 +59,10 @@ pub enum ToolEnd {
 pub struct Driven {
     /// What its run appends.
     pub drafts: Vec<Draft>,
-    /// Calls of tools that reached the outside.
+    /// Calls of tools that reached the outside; each try of one that is not repeatable.
     pub called: Vec<ToolCallId>,
+    /// Calls that wait until they are durable.
+    pub confirms: Vec<ToolCallId>,
     /// Whether it came to rest.
     pub rests: bool,
 }
@@ -66,12 +70,19 @@ pub struct Driven {
 impl Team {
     /// The run as a node would start it.
     #[must_use]
-    pub fn new(assignment: Assignment, fence: Fence, limits: Arc<Limits>, now: Now) -> Self {
+    pub fn new(
+        assignment: Assignment,
+        fence: Fence,
+        repeatable: bool,
+        limits: Arc<Limits>,
+        now: Now,
+    ) -> Self {
         let seed = seed_of(assignment.run_id, fence);
         Self {
             run: Run::new(assignment, Arc::new(workflow()), limits, seed, now),
             agents: BTreeMap::new(),
             calls: Vec::new(),
+            repeatable,
             called: BTreeSet::new(),
             last: None,
             deadline: None,
@@ -119,7 +130,7 @@ impl Team {
                 route: Some(Route::Full),
                 ..Finish::default()
             }),
-            Turn::Begins => AgentSays::Request { n: 0, request: look() },
+            Turn::Begins => AgentSays::Request { n: 0, request: look(self.repeatable) },
             Turn::Answered | Turn::Waits => AgentSays::Finished(Finish {
                 summary: "Reported".into(),
                 answer: Some("42".into()),
@@ -169,6 +180,11 @@ impl Team {
         self.run.handle_input(now, Input::Cancel(reason));
     }
 
+    /// What it has appended is durable.
+    pub fn durable(&mut self, now: Now, tool_call_id: ToolCallId) {
+        self.tell(now, Input::Durable { tool_call_id });
+    }
+
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Now) {
         self.run.handle_timeout(now);
@@ -195,10 +211,11 @@ impl Team {
                 Output::Append(draft) => driven.drafts.push(draft),
                 Output::CallTool { tool_call_id, attempt, .. } => {
                     self.calls.push((tool_call_id, attempt));
-                    if self.called.insert(tool_call_id) {
+                    if self.called.insert(tool_call_id) || !self.repeatable {
                         driven.called.push(tool_call_id);
                     }
                 }
+                Output::Confirm { tool_call_id } => driven.confirms.push(tool_call_id),
                 Output::Ended(_) | Output::Progress { .. } => {}
                 Output::Idle(deadline) => {
                     self.deadline = deadline;
@@ -220,12 +237,12 @@ impl Team {
     }
 }
 
-fn look() -> Request {
+fn look(repeatable: bool) -> Request {
     Request::Tool {
         tool: name("look"),
         title: "Look".into(),
         args: Json::null(),
-        policy: ToolPolicy { attempts: 2, ..ToolPolicy::default() },
+        policy: ToolPolicy { attempts: 2, repeatable, ..ToolPolicy::default() },
     }
 }
 

@@ -76,6 +76,8 @@ pub struct World {
     pub seats: Vec<Seat>,
     /// Runs whose cancel was acknowledged.
     pub cancels: BTreeSet<RunId>,
+    /// Runs whose tool was called, when it is not repeatable.
+    pub effects: BTreeSet<RunId>,
     /// What did not hold.
     pub broken: Vec<Broken>,
     /// What happened.
@@ -132,6 +134,7 @@ impl World {
             readers: BTreeMap::new(),
             seats: Vec::new(),
             cancels: BTreeSet::new(),
+            effects: BTreeSet::new(),
             broken: Vec::new(),
             seen: Aside::default(),
             said: Aside::default(),

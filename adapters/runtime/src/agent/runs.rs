@@ -6,8 +6,9 @@ use crate::clock::Clock;
 use crate::ports::Artifacts;
 use crate::shard::{RunControl, RunSink, Runs};
 use goldenpath_core::auth::Scope;
+use goldenpath_core::id::ToolCallId;
 use goldenpath_core::limits::Limits;
-use goldenpath_core::run::{Assignment, CancelReason};
+use goldenpath_core::run::{Assignment, CancelReason, Input};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -36,13 +37,13 @@ impl AgentRuns {
         assignment: Assignment,
         log: impl Log,
     ) -> Box<dyn RunControl> {
-        let (cancel, control) = mpsc::unbounded_channel();
+        let (told, control) = mpsc::unbounded_channel();
         // The machine is made inside the task: a panic there must not reach the shard (F24).
         let around = self.0.clone();
         let task = tokio::spawn(async move {
             RunTask::new(around, user, assignment, log).work(control).await;
         });
-        Box::new(Control { cancel, task: task.abort_handle() })
+        Box::new(Control { told, task: task.abort_handle() })
     }
 }
 
@@ -53,14 +54,18 @@ impl Runs for AgentRuns {
 }
 
 struct Control {
-    cancel: mpsc::UnboundedSender<CancelReason>,
+    told: mpsc::UnboundedSender<Input>,
     task: AbortHandle,
 }
 
 impl RunControl for Control {
     fn cancel(&self, reason: CancelReason) {
         // A run that has ended needs no cancel.
-        let _ = self.cancel.send(reason);
+        let _ = self.told.send(Input::Cancel(reason));
+    }
+
+    fn confirmed(&self, tool_call_id: ToolCallId) {
+        let _ = self.told.send(Input::Durable { tool_call_id });
     }
 
     fn kill(&self) {

@@ -12,9 +12,7 @@ use futures_util::future::BoxFuture;
 use goldenpath_core::auth::Scope;
 use goldenpath_core::id::{AgentRunId, Name, RunId, ThreadId, ToolCallId};
 use goldenpath_core::limits::Limits;
-use goldenpath_core::run::{
-    AgentSays, Assignment, CancelReason, Input, Output, Run, Task, ToolOutcome,
-};
+use goldenpath_core::run::{AgentSays, Assignment, Input, Output, Run, Task, ToolOutcome};
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Mono, Wall};
 use goldenpath_core::wire::{
@@ -35,6 +33,9 @@ pub trait Log: Send + Sync + 'static {
     /// Appends to the run's thread, in order. The last draft may be the terminal event.
     fn append(&self, drafts: Vec<Draft>);
 
+    /// Asks to hear when what was appended so far is durable (`RunControl::confirmed`).
+    fn confirm(&self, tool_call_id: ToolCallId);
+
     /// Shows something that is not kept.
     fn transient(&self, frame: Frame);
 }
@@ -42,6 +43,10 @@ pub trait Log: Send + Sync + 'static {
 impl Log for RunSink {
     fn append(&self, drafts: Vec<Draft>) {
         Self::append(self, drafts);
+    }
+
+    fn confirm(&self, tool_call_id: ToolCallId) {
+        Self::confirm(self, tool_call_id);
     }
 
     fn transient(&self, frame: Frame) {
@@ -121,7 +126,7 @@ impl<L: Log> RunTask<L> {
     }
 
     /// Runs it to its end.
-    pub(super) async fn work(mut self, mut control: mpsc::UnboundedReceiver<CancelReason>) {
+    pub(super) async fn work(mut self, mut control: mpsc::UnboundedReceiver<Input>) {
         loop {
             let Some(deadline) = self.drain().await else { return };
             let sleep = deadline.map(|deadline| self.around.clock.instant(deadline));
@@ -133,7 +138,7 @@ impl<L: Log> RunTask<L> {
             };
             let input = tokio::select! {
                 biased;
-                Some(reason) = control.recv() => Some(Input::Cancel(reason)),
+                Some(told) = control.recv() => Some(told),
                 Some(ended) = self.tools.join_next() => match ended {
                     Ok(ToolEnd { tool_call_id, attempt, outcome }) => {
                         self.calls.remove(&tool_call_id);
@@ -169,6 +174,10 @@ impl<L: Log> RunTask<L> {
                 Output::Append(draft) => self.batch.push(draft),
                 Output::CallTool { tool_call_id, agent, tool, args, attempt } => {
                     self.call_tool(tool_call_id, agent, &tool, args, attempt).await;
+                }
+                Output::Confirm { tool_call_id } => {
+                    self.flush();
+                    self.log.confirm(tool_call_id);
                 }
                 Output::Ended(_) => {
                     self.flush();

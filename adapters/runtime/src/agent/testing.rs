@@ -9,7 +9,7 @@ use crate::shard::RunControl;
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
 use goldenpath_core::auth::Scope;
-use goldenpath_core::id::{Epoch, MessageId, RunId, Seq, ThreadId};
+use goldenpath_core::id::{Epoch, MessageId, RunId, Seq, ThreadId, ToolCallId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::run::{Assignment, CancelReason, Grammar};
 use goldenpath_core::time::Wall;
@@ -84,8 +84,10 @@ impl Stage {
         let control = self.begin(question, 1, Vec::new(), log);
         let mut entries = 0;
         while let Some(heard) = heard.recv().await {
-            if let Heard::Drafts(drafts) = heard {
-                entries += drafts.len();
+            match heard {
+                Heard::Confirm(tool_call_id) => control.confirmed(tool_call_id),
+                Heard::Drafts(drafts) => entries += drafts.len(),
+                Heard::Transient(_) => {}
             }
         }
         drop(control);
@@ -142,6 +144,7 @@ impl Stage {
                             played.entries.push(entry.expect("our own frames can be read"));
                         }
                     }
+                    Some(Heard::Confirm(tool_call_id)) => control.confirmed(tool_call_id),
                     Some(Heard::Transient(frame)) => played.transient.push(frame),
                     None => return,
                 }
@@ -202,6 +205,7 @@ fn by_agent(entries: &[Entry]) -> BTreeMap<String, Vec<String>> {
 }
 
 enum Heard {
+    Confirm(ToolCallId),
     Drafts(Vec<Draft>),
     Transient(Frame),
 }
@@ -219,6 +223,10 @@ impl Recorder {
 impl Log for Recorder {
     fn append(&self, drafts: Vec<Draft>) {
         let _ = self.0.send(Heard::Drafts(drafts));
+    }
+
+    fn confirm(&self, tool_call_id: ToolCallId) {
+        let _ = self.0.send(Heard::Confirm(tool_call_id));
     }
 
     fn transient(&self, frame: Frame) {

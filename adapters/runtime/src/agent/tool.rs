@@ -35,7 +35,9 @@ pub trait Tool: Send + Sync + 'static {
     const BLOCKING: bool = false;
 
     /// How it may be called. The default is a read-only tool's: limits of the run, called again after
-    /// a crash.
+    /// a failure or a crash. A tool with an effect on the world says `repeatable: false`: it is called
+    /// at most once, after the call is in the log (RUN-35), and a call that a crash cut off is not made
+    /// again but ends abandoned (RUN-22).
     #[must_use]
     fn policy() -> ToolPolicy {
         ToolPolicy::default()

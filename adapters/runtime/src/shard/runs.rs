@@ -3,7 +3,7 @@
 use super::ToShard;
 use goldenpath_core::auth::Scope;
 use goldenpath_core::hub::Input;
-use goldenpath_core::id::{Fence, RunId};
+use goldenpath_core::id::{Fence, RunId, ToolCallId};
 use goldenpath_core::run::{Assignment, CancelReason};
 use goldenpath_core::wire::{Draft, Frame};
 use tokio::sync::mpsc;
@@ -19,6 +19,9 @@ pub trait Runs: Send + Sync + 'static {
 pub trait RunControl: Send {
     /// Asks it to end with its terminal event.
     fn cancel(&self, reason: CancelReason);
+
+    /// What it had appended before it asked ([`RunSink::confirm`]) is durable.
+    fn confirmed(&self, tool_call_id: ToolCallId);
 
     /// Ends it at once; nothing it says afterwards matters.
     fn kill(&self);
@@ -47,6 +50,12 @@ impl RunSink {
     /// Appends to the run's thread, in order. Its last draft may be its terminal event.
     pub fn append(&self, drafts: Vec<Draft>) {
         self.tell(Input::Append { run_id: self.run_id, fence: self.fence, drafts });
+    }
+
+    /// Asks to hear when what it has appended so far is durable ([`RunControl::confirmed`]).
+    pub fn confirm(&self, tool_call_id: ToolCallId) {
+        let (run_id, fence) = (self.run_id, self.fence);
+        self.tell(Input::Confirm { run_id, fence, tool_call_id });
     }
 
     /// Shows something that is not kept.

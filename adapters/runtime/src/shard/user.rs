@@ -60,6 +60,7 @@ impl User {
             | Input::Attach { .. }
             | Input::Command { .. }
             | Input::Committed { .. }
+            | Input::Confirm { .. }
             | Input::Drain
             | Input::Loaded { .. }
             | Input::Marked { .. }
@@ -98,6 +99,13 @@ impl User {
                 Output::Commit { effect, batch } => {
                     calls.push(self.call(effect, Asked::Commit(around.store.commit(batch))));
                 }
+                Output::Confirmed { run_id, fence, tool_call_id } => {
+                    if let Some((held, run)) = self.runs.get(&run_id)
+                        && *held == fence
+                    {
+                        run.confirmed(tool_call_id);
+                    }
+                }
                 Output::Deliver { connection_id, frames, droppable } => {
                     if let Some(outbox) = self.connections.get(&connection_id) {
                         let weight = weight_of(&frames);
@@ -108,6 +116,11 @@ impl User {
                             outbox.push(Delivery::Frames(frames), weight)
                         };
                     }
+                }
+                Output::FencedOff => {
+                    tracing::warn!("a user is served by another process now");
+                    self.kill_runs();
+                    return Settled::Retired;
                 }
                 Output::Heads { connection_id, heads } => {
                     self.push(connection_id, Delivery::Heads(heads));

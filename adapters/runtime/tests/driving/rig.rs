@@ -5,7 +5,9 @@ use futures_util::future::{BoxFuture, ready};
 use goldenpath_core::auth::{Claims, Policy, Scope, check_claims};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::handshake::{Accepted, Dialect, Presented};
-use goldenpath_core::id::{ClientMsgId, ConnectionId, EventId, FrameRef, MessageId, SessionId};
+use goldenpath_core::id::{
+    ClientMsgId, ConnectionId, EventId, FrameRef, MessageId, SessionId, ToolCallId,
+};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::outbox::{self, Received as FromOutbox, Receiver};
 use goldenpath_core::run::{Assignment, CancelReason};
@@ -186,7 +188,7 @@ fn ended(assignment: &Assignment) -> Draft {
     draft(assignment, 2, event)
 }
 
-fn draft(assignment: &Assignment, nth: u128, event: Event) -> Draft {
+pub(crate) fn draft(assignment: &Assignment, nth: u128, event: Event) -> Draft {
     Draft {
         id: EventId(assignment.run_id.0 + u128::from(assignment.attempt) * 10 + nth),
         thread_id: assignment.thread_id,
@@ -207,6 +209,8 @@ impl RunControl for Control {
             sink.append(vec![draft(&assignment, 2, event)]);
         }
     }
+
+    fn confirmed(&self, _: ToolCallId) {}
 
     fn kill(&self) {
         self.0.lock().unwrap().take();

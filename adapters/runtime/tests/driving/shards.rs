@@ -1,10 +1,11 @@
 //! Users on their shards, and what happens when something of theirs fails.
 
-use crate::rig::{PATIENCE, identity, rig, rig_on};
+use crate::rig::{PATIENCE, draft, identity, rig, rig_on};
 use goldenpath_core::fault::Fault;
-use goldenpath_core::hub::{Load, Loaded};
+use goldenpath_core::hub::{Batch, Committed, Load, Loaded, RunChange};
+use goldenpath_core::id::Fence;
 use goldenpath_core::limits::Limits;
-use goldenpath_core::wire::CloseCode;
+use goldenpath_core::wire::{ClientBody, CloseCode, Event, Reply, RunStatus};
 use goldenpath_runtime::memory::Failure;
 use goldenpath_runtime::ports::Store as _;
 use goldenpath_runtime::shard::Delivery;
@@ -138,4 +139,46 @@ async fn a_drain_lets_runs_end_for_half_its_time_then_leaves_them_to_the_next_pr
         }
     };
     tokio::time::timeout(PATIENCE, finished).await.expect("the next process goes on with it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_was_fenced_off_is_dropped_and_its_user_served_anew() {
+    let rig = rig(Limits::default());
+    let mut ada = rig.reader("ada").await;
+    ada.ask("a", "hang").await;
+    ada.until("run_started").await;
+    let started = rig.runs.started.lock().unwrap()[0].clone();
+    // Another process on the same files takes the run up.
+    let deadline_at = started.started_at;
+    let claim = draft(&started, 5, Event::RunStarted { attempt: 2, deadline_at });
+    let (run_id, status) = (started.run_id, RunStatus::Running);
+    let batch = Batch {
+        id: claim.id,
+        scope: identity("ada").scope(),
+        thread_id: started.thread_id,
+        epoch: started.epoch,
+        at: started.started_at,
+        new_thread: None,
+        title: None,
+        expected_head: None,
+        entries: vec![claim.encode()],
+        message: None,
+        answers: Vec::new(),
+        runs: vec![RunChange { run_id, fence: Fence(2), status }],
+        cancels: Vec::new(),
+    };
+    assert!(matches!(rig.store.commit(batch).await, Ok(Committed::Done { .. })));
+    ada.link.command(ada.id, Reply::None, ClientBody::CancelRun { run_id: None }).await;
+    let code = loop {
+        match ada.hear().await.expect("a close comes first") {
+            Delivery::Close(code) => break code,
+            _ => {}
+        }
+    };
+    assert_eq!(code, CloseCode::Restarting);
+    ada.link.detach(ada.id);
+    rig.empty().await;
+    let mut again = rig.reader("ada").await;
+    again.ask("b", "hello").await;
+    again.until("run_completed").await;
 }

@@ -9,7 +9,7 @@ use goldenpath_simulator::{Bytes, Invariant, Seen, Setup, Witness, Work, play, r
 use proptest::prelude::*;
 
 /// The worlds histories are played in.
-fn worlds() -> [(&'static str, Setup); 4] {
+fn worlds() -> [(&'static str, Setup); 5] {
     let tight = Limits {
         connections_per_user: 4,
         load_page: 3,
@@ -20,11 +20,12 @@ fn worlds() -> [(&'static str, Setup); 4] {
     [
         ("readers", Setup::default()),
         ("clients", Setup { clients: 2, limits: tight.clone(), ..Setup::default() }),
-        ("teams", Setup { work: Work::Team, limits: tight, ..Setup::default() }),
+        ("teams", Setup { work: Work::Team, limits: tight.clone(), ..Setup::default() }),
         (
             "two nodes",
             Setup { nodes: 2, clients: 1, client: Config::default(), ..Setup::default() },
         ),
+        ("effects", Setup { nodes: 2, work: Work::Effects, limits: tight, ..Setup::default() }),
     ]
 }
 
@@ -80,6 +81,13 @@ proptest! {
     }
 
     #[test]
+    fn whatever_happens_to_effects_everything_comes_to_its_end(
+        bytes in prop::collection::vec(any::<u8>(), 0..500)
+    ) {
+        holds(&worlds()[4].1, &bytes)?;
+    }
+
+    #[test]
     fn the_same_history_twice_is_the_same_world(
         bytes in prop::collection::vec(any::<u8>(), 0..300)
     ) {
@@ -108,6 +116,7 @@ fn the_histories_meet_everything_that_can_happen() {
         Witness::DoneUnheard,
         Witness::Duplicate,
         Witness::Fenced,
+        Witness::FencedOff,
         Witness::Ghost,
         Witness::HalfOpen,
         Witness::Interrupted,
@@ -123,5 +132,5 @@ fn the_histories_meet_everything_that_can_happen() {
     ];
     let missing: Vec<_> = all.into_iter().filter(|witness| !seen.has(*witness)).collect();
     assert!(missing.is_empty(), "never met: {missing:?}");
-    assert!(Invariant::ALL.len() >= 21);
+    assert!(Invariant::ALL.len() >= 23);
 }

@@ -4,7 +4,7 @@
 use crate::page::{Page, Row};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{Committed, Hub, Input, Load, Loaded, Output};
-use goldenpath_core::id::{ConnectionId, EffectId, Fence, RunId, Seq, ThreadId};
+use goldenpath_core::id::{ConnectionId, EffectId, Fence, RunId, Seq, ThreadId, ToolCallId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Now};
@@ -72,6 +72,8 @@ impl Stage {
                     1 => "Deliver(1)",
                     _ => "Deliver(n)",
                 },
+                Output::Confirmed { .. } => "Confirmed",
+                Output::FencedOff => "FencedOff",
                 Output::Heads { .. } => "Heads",
                 Output::Idle(_) => return said,
                 Output::KillRun { .. } => "KillRun",
@@ -239,6 +241,10 @@ fn inputs() -> Vec<Given> {
             let thread_id = stage.thread_id;
             let point = ResumePoint { thread_id, epoch: None, after_seq: Seq(0) };
             stage.command(ClientBody::Resume { threads: vec![point] })
+        }),
+        ("Confirm", |stage| {
+            let (run_id, fence) = (stage.run_id, stage.fence);
+            stage.give(Input::Confirm { run_id, fence, tool_call_id: ToolCallId(1) })
         }),
         ("Committed, done", Stage::commit_done),
         ("Committed, fenced", |stage| {

@@ -98,3 +98,31 @@ fn a_cancel_said_to_a_node_that_lost_its_run_is_not_acknowledged_or_known_to_the
         assert_eq!(world.check(), []);
     }
 }
+
+//= specs/delivery.md#dlv-26
+//= type=test
+//# A hub whose run was taken over by another writer MUST close its connections with 1012 and MUST be
+//# dropped.
+#[test]
+fn a_hub_that_was_fenced_off_is_dropped_and_its_readers_come_back() {
+    let mut world = two_nodes();
+    let reader = world.attach(HOME, Vec::new());
+    world.say(reader, message("m1", None));
+    world.answer(0, Fate::Well);
+    let (thread_id, run_id) = (world.only_thread(), *world.home().tasks.keys().next().unwrap());
+    world.take_over(1);
+    for _ in 0..3 {
+        world.answer_at(1, 0, Fate::Well);
+    }
+    assert!(world.nodes[1].tasks.contains_key(&run_id), "the second node is at work on it");
+    world.speak(run_id, 1);
+    assert_eq!(world.readers[&reader].closed, None);
+    world.answer(0, Fate::Well);
+    assert_eq!(world.readers[&reader].closed, Some(1012));
+    assert!(world.home().tasks.is_empty(), "the first one is not any more");
+    assert_eq!(world.home().hub().thread_state(thread_id), "unknown", "and knows nothing of it");
+    let back = world.attach(1, vec![resume_at(thread_id, 0)]);
+    world.settle();
+    assert_eq!(world.check(), []);
+    assert_eq!(world.readers[&back].positions[&thread_id], world.store.threads[&thread_id].head());
+}

@@ -7,7 +7,7 @@ use goldenpath_core::limits::Limits;
 use goldenpath_core::run::CancelReason;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{ClientBody, Event, MultitaskStrategy, OnDisconnect, RunStatus};
-use goldenpath_simulator::{Fate, HOME, World, message};
+use goldenpath_simulator::{Fate, HOME, Setup, ToolEnd, Work, World, message};
 
 //= specs/runs.md#run-31
 //= type=test
@@ -420,4 +420,53 @@ fn an_accepted_interrupt_survives_a_crash() {
     let mut others = world.store.runs.clone();
     assert_eq!(others.remove(&run_id).map(|run| run.status), Some(RunStatus::Cancelled));
     assert!(others.values().all(|run| run.status == RunStatus::Completed));
+}
+
+//= specs/runs.md#run-35
+//= type=test
+//# A tool that is not repeatable MUST be called at most once, and not before its `tool_executing` is
+//# durable.
+#[test]
+fn an_effect_that_cannot_be_repeated_happens_at_most_once_wherever_a_crash_falls() {
+    let setup = Setup { work: Work::Effects, ..Setup::default() };
+    let begin = || {
+        let mut world = World::new(setup.clone());
+        let reader = world.attach(HOME, Vec::new());
+        world.say(reader, message("m1", None));
+        world
+    };
+    // One step: the store answers, or an agent moves, or the tool ends.
+    let step = |world: &mut World| {
+        let now = world.now;
+        if !world.home().pending.is_empty() {
+            world.answer(0, Fate::Well);
+        } else if let Some((run_id, team)) =
+            world.home().tasks.iter().find_map(|(id, task)| Some((*id, task.team.clone()?)))
+        {
+            let moves = team.movers() > 0;
+            world.drive(HOME, run_id, |team| match moves {
+                true => team.moves(now, 0),
+                false => team.tool(now, 0, ToolEnd::Returns),
+            });
+        }
+    };
+    let (mut abandoned, mut called) = (0, 0);
+    for steps in 0..30 {
+        for fate in Fate::ALL {
+            let mut world = begin();
+            (0..steps).for_each(|_| step(&mut world));
+            if !world.home().pending.is_empty() {
+                world.answer(0, fate);
+            }
+            let calls_before = world.effects.len();
+            world.crash();
+            world.settle();
+            assert_eq!(world.check(), [], "{steps} steps, then {fate:?} and a crash");
+            let ends = kinds(&world, world.only_thread());
+            assert_eq!(ends.last(), Some(&"run_completed"), "{steps} {fate:?}");
+            called += world.effects.len() - calls_before;
+            abandoned += calls_before;
+        }
+    }
+    assert!(abandoned > 0 && called > 0, "crashes fell before and after the call");
 }
