@@ -4,6 +4,8 @@ use goldenpath_tests::oracle::{bare, check_log, entries};
 use goldenpath_tests::server::{PATIENCE, Server, binary};
 use goldenpath_tests::socket::{RUN_ENDS, Socket};
 use serde_json::json;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
 const SCRIPTED: [&str; 2] = ["--agents", "scripted"];
 
@@ -146,4 +148,27 @@ async fn a_server_that_drains_takes_nothing_new() {
     assert_eq!(code, Some(0), "{}", server.log());
     assert_eq!(refused, Some(json!("shutting_down")));
     assert_eq!(close.map(|(code, _)| code), Some(1012));
+}
+
+#[tokio::test]
+async fn f11_a_store_that_is_lost_is_said_to_who_is_connected_and_on_the_health_page() {
+    let server = Server::bench().await;
+    let (token, _) = server.demo().await;
+    let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
+    // Somebody else holds the file and does not let go.
+    let file = SqliteConnectOptions::new().filename(server.data().join("goldenpath.db"));
+    let mut other = file.connect().await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    let lost = socket.until("service_status").await;
+    assert_eq!(lost["payload"]["degraded"], json!(["storage"]));
+    let (status, ready) = server.get("/health/ready", &token).await;
+    assert_eq!((status.as_u16(), &ready["code"]), (503, &json!("degraded")));
+    let (status, health) = server.get("/health", &token).await;
+    assert_eq!((status.as_u16(), &health["status"]), (200, &json!("degraded")));
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    let back = socket.until("service_status").await;
+    assert_eq!(back["payload"]["degraded"], json!([]));
+    assert_eq!(server.get("/health/ready", &token).await.0.as_u16(), 200);
+    socket.ask("m1", "and on", None).await;
+    socket.collect(&["run_completed"]).await;
 }

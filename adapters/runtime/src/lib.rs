@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod connection;
+pub mod dependency;
 pub mod drain;
 pub mod identity;
 pub mod memory;

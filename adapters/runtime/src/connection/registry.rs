@@ -16,6 +16,8 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub struct Registry {
     sockets: Arc<Mutex<BTreeMap<ConnectionId, Socket>>>,
+    /// What is not available now; changed and read while `sockets` are locked.
+    degraded: Arc<Mutex<Vec<String>>>,
     count: watch::Sender<usize>,
     unauthenticated: Arc<AtomicUsize>,
 }
@@ -31,6 +33,7 @@ impl Default for Registry {
     fn default() -> Self {
         Self {
             sockets: Arc::default(),
+            degraded: Arc::default(),
             count: watch::Sender::new(0),
             unauthenticated: Arc::default(),
         }
@@ -100,12 +103,27 @@ impl Registry {
         }
     }
 
-    /// Tells every socket which parts are not available now.
+    /// Tells every socket which parts are not available now, and those that come later.
     pub fn service_status(&self, degraded: &[String]) {
-        for socket in self.sockets().values() {
+        let sockets = self.sockets();
+        let before = std::mem::replace(&mut *self.lock_degraded(), degraded.to_vec());
+        if before == degraded {
+            return;
+        }
+        for socket in sockets.values() {
             let delivery = Delivery::ServiceStatus(degraded.to_vec());
             let _ = socket.outbox.push(delivery, Weight::default());
         }
+    }
+
+    /// The parts that are not available now.
+    #[must_use]
+    pub fn degraded(&self) -> Vec<String> {
+        self.lock_degraded().clone()
+    }
+
+    fn lock_degraded(&self) -> MutexGuard<'_, Vec<String>> {
+        self.degraded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A reader that is no socket (an event stream): it counts, and hears of log-outs and the drain
@@ -124,6 +142,11 @@ impl Registry {
 
     pub(super) fn enter(&self, connection_id: ConnectionId, outbox: Outbox) -> Entry {
         let mut sockets = self.sockets();
+        let degraded = self.degraded();
+        if !degraded.is_empty() {
+            // The first thing it learns, so that its `connection_ready` says it.
+            let _ = outbox.push(Delivery::ServiceStatus(degraded), Weight::default());
+        }
         sockets.insert(connection_id, Socket { outbox, known: None });
         self.count.send_replace(sockets.len());
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);

@@ -2,9 +2,12 @@
 
 use crate::rig::{PATIENCE, Peer, Rig, Said, accepted, rig, wire};
 use goldenpath_core::limits::Limits;
+use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Millis;
 use goldenpath_runtime::connection::Whence;
+use goldenpath_runtime::dependency::watch_store;
 use serde_json::json;
+use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 fn connect(rig: &Rig, token: &'static str, room: Option<usize>) -> (Peer, JoinHandle<()>) {
@@ -90,6 +93,39 @@ async fn what_is_not_available_is_told_to_everybody() {
     let Some(Said::Frame(frame)) = peer.hear().await else { panic!("a frame") };
     assert_eq!(frame["type"], "service_status");
     assert_eq!(frame["payload"]["degraded"], json!(["storage"]));
+}
+
+//= specs/dependencies.md#dep-13
+//= type=test
+//# While the store is lost every connection MUST be told so, those that come later included, and all of
+//# them when it is back.
+#[tokio::test(start_paused = true)]
+async fn f11_a_store_that_is_lost_is_told_to_everybody_and_its_return_too() {
+    let rig = rig(Limits::default());
+    let (mut peer, _) = connect(&rig, "ada", None);
+    peer.until("connection_ready").await;
+    let (store, connections) = (Arc::new(rig.store.clone()), rig.connections.clone());
+    let watching = tokio::spawn(watch_store(store, connections, Seed::new(5)));
+    // Lost while the server starts, and once it has worked.
+    for name in ["bob", "carol"] {
+        rig.store.set_down(true);
+        let lost = peer.frame("service_status").await;
+        assert_eq!(lost["payload"]["degraded"], json!(["storage"]));
+        assert_eq!(rig.connections.registry.degraded(), ["storage"]);
+        peer.say(ask("hello"));
+        assert_eq!(peer.frame("error").await["payload"]["code"], "storage_unavailable");
+        let (mut later, _) = connect(&rig, name, None);
+        let ready = later.frame("connection_ready").await;
+        assert_eq!(ready["payload"]["degraded"], json!(["storage"]));
+        rig.store.set_down(false);
+        for peer in [&mut peer, &mut later] {
+            let back = peer.frame("service_status").await;
+            assert_eq!(back["payload"]["degraded"], json!([]));
+            peer.say(ask("hello"));
+            peer.until("run_completed").await;
+        }
+    }
+    watching.abort();
 }
 
 /// Ten thousand of them wait at a time: what is added here is added ten thousand times.

@@ -298,6 +298,17 @@ impl Peer {
         tokio::time::timeout(PATIENCE, self.hears.recv()).await.expect("in time")
     }
 
+    /// The next frame of this type.
+    pub(crate) async fn frame(&mut self, kind: &str) -> Value {
+        loop {
+            match self.hear().await {
+                Some(Said::Frame(frame)) if frame["type"] == kind => return frame,
+                Some(_) => {}
+                None => panic!("{kind} did not come"),
+            }
+        }
+    }
+
     /// Types of frames and codes of closes, up to and with the first of this name.
     pub(crate) async fn until(&mut self, last: &str) -> Vec<String> {
         let mut all: Vec<String> = Vec::new();

@@ -3,6 +3,7 @@
 use super::{Failed, runtime};
 use crate::config::{Config, LogFormat};
 use crate::wiring::{self, Node};
+use goldenpath_runtime::dependency::watch_store;
 use goldenpath_runtime::drain::drain;
 use goldenpath_runtime::watchdog::{Lateness, watch};
 use goldenpath_sqlx::FolderLock;
@@ -72,6 +73,7 @@ async fn main(config: &Config) -> Result<ExitCode, Failed> {
     tokio::spawn(identities.clone().keep_house());
 
     let store = database.store();
+    tokio::spawn(watch_store(store.clone(), connections.clone(), seed.fork()));
     let recovered = tokio::select! {
         unfinished = unfinished(&*store) => {
             let runs: usize = unfinished.iter().map(|of| of.runs().len()).sum();

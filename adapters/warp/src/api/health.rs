@@ -52,15 +52,19 @@ pub(super) fn full(app: &App) -> Reply {
     let timestamp = parts.connections.clock.now().wall.to_rfc3339().to_string();
     let phase = parts.condition.phase();
     if phase == Phase::Serving {
-        return json(
-            StatusCode::OK,
-            &value!({
-                "status": "healthy",
-                "service": SERVICE,
-                "version": parts.about.version,
-                "timestamp": timestamp,
-            }),
-        );
+        let degraded = parts.connections.registry.degraded();
+        let mut body = value!({
+            "status": "healthy",
+            "service": SERVICE,
+            "version": parts.about.version,
+            "timestamp": timestamp,
+        });
+        if !degraded.is_empty() {
+            // Alive, and honest about what it cannot do; `/health/ready` is what asks for traffic.
+            body["status"] = "degraded".into();
+            body["degraded"] = degraded.into();
+        }
+        return json(StatusCode::OK, &body);
     }
     let message = match phase {
         Phase::Starting => "the server is starting",
@@ -82,8 +86,18 @@ pub(super) fn full(app: &App) -> Reply {
 
 fn part(part: Part, app: App) -> Reply {
     let phase = app.0.condition.phase();
+    let degraded = app.0.connections.registry.degraded();
     let well = match part {
         Part::Live => true,
+        Part::Ready if phase == Phase::Serving && !degraded.is_empty() => {
+            let body = value!({
+                "status": "unhealthy",
+                "code": "degraded",
+                "message": "a part that is needed does not answer",
+                "degraded": degraded,
+            });
+            return unavailable(&body);
+        }
         Part::Ready => phase == Phase::Serving,
         Part::Startup => phase != Phase::Starting,
     };
