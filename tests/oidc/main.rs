@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
+mod bearer;
 mod browser;
+#[path = "../tokens/places.rs"]
+mod places;
 mod provider;
 
 use browser::Browser;

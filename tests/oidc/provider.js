@@ -1,6 +1,6 @@
 // A real OpenID Connect provider (panva's oidc-provider) on loopback, with its own pages for logging in
 // and consenting. Everybody may log in as anybody. What tests need beside that is behind /control/:
-// rotate the keys, hide them, name the client's address.
+// rotate the keys, hide them, name the client's address, make a client that acts for itself.
 //
 //   node provider.js FOLDER     FOLDER holds node_modules; prints {"port":N} once it listens
 
@@ -22,6 +22,7 @@ let redirect = 'http://127.0.0.1:9/';
 let hidden = false;
 let provider = null;
 let asked = 0;
+const robots = new Set();
 
 function keys() {
   generation += 1;
@@ -35,15 +36,33 @@ function keys() {
 function renew(port, { rotate }) {
   const jwks = rotate || !provider ? { keys: keys() } : provider.jwks;
   const fresh = new Provider(`http://127.0.0.1:${port}`, {
-    clients: ['RS256', 'ES256'].map((alg) => ({
+    clients: [...robots].map((name) => ({
+      client_id: name,
+      client_secret: 'the secret of a client in a test',
+      redirect_uris: [],
+      response_types: [],
+      grant_types: ['client_credentials'],
+    })).concat(['RS256', 'ES256'].map((alg) => ({
       client_id: `goldenpath-${alg}`,
       client_secret: 'the secret of a client in a test',
       redirect_uris: [redirect],
       response_types: ['code'],
       grant_types: ['authorization_code'],
       id_token_signed_response_alg: alg,
-    })),
+    }))),
     jwks,
+    features: {
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (_, resource, client) => ({
+          scope: '',
+          audience: resource,
+          accessTokenFormat: 'jwt',
+          jwt: { sign: { alg: client.clientId.startsWith('ES256') ? 'ES256' : 'RS256' } },
+        }),
+      },
+    },
     cookies: { keys: ['cookies of a provider in a test'] },
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
     // The claims of the scopes are in the ID token, as most providers have them.
@@ -79,6 +98,10 @@ const server = createServer(async (request, response) => {
     case '/control/rotate':
       renew(port, { rotate: true });
       return answer(200, { generation });
+    case '/control/client':
+      robots.add(searchParams.get('name'));
+      renew(port, { rotate: false });
+      return answer(200, { clients: robots.size });
     case '/control/hide':
       hidden = searchParams.get('keys') === 'yes';
       return answer(200, { hidden });

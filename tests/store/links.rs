@@ -20,6 +20,7 @@ fn link(id: &str, issuer: &str, subject: &str) -> Link {
 on_every_store! {
     async fn a_user_of_a_provider_is_the_same_for_ever(world: &mut World) {
         let first = link("u1", "https://a", "7");
+        assert_eq!(world.links.known("https://a", "7").await, Ok(None));
         assert_eq!(world.links.link(first.clone()).await, Ok(first.clone()));
         world.restart().await;
         let renamed = Link {
@@ -34,7 +35,11 @@ on_every_store! {
             ..renamed.clone()
         };
         assert_eq!(world.links.link(renamed).await, Ok(kept.clone()));
-        assert_eq!(world.links.linked(&user("u1")).await, Ok(Some(kept)));
+        assert_eq!(world.links.linked(&user("u1")).await, Ok(Some(kept.clone())));
+        assert_eq!(world.links.known("https://a", "7").await, Ok(Some(kept)));
+        for (issuer, subject) in [("https://b", "7"), ("https://a", "8"), ("https://a", "u1")] {
+            assert_eq!(world.links.known(issuer, subject).await, Ok(None));
+        }
         assert_eq!(world.links.linked(&user("u2")).await, Ok(None));
     }
 

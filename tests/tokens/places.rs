@@ -27,17 +27,6 @@ pub(crate) enum Place {
 impl Place {
     pub(crate) const ALL: [Self; 6] =
         [Self::Http, Self::Header, Self::Older, Self::Raw, Self::Encoded, Self::Frame];
-
-    /// As the table calls it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Header | Self::Older => "header",
-            Self::Raw => "raw",
-            Self::Encoded => "encoded",
-            Self::Frame => "frame",
-        }
-    }
 }
 
 /// What was said about a token.
@@ -82,7 +71,7 @@ async fn http(stream: &mut TcpStream, authorization: &str) -> Verdict {
     if head.starts_with("HTTP/1.1 200 ") {
         return Verdict::In(body["id"].as_str().unwrap().to_owned());
     }
-    assert!(head.starts_with("HTTP/1.1 401 "), "{text}");
+    assert!(is_refusal(head), "{text}");
     Verdict::Refused(body["code"].as_str().unwrap().to_owned())
 }
 
@@ -95,7 +84,7 @@ async fn upgrade(stream: &mut TcpStream, headers: &str, frame: Option<&str>) -> 
     let mut heard = Heard { stream, bytes: Vec::new() };
     let head = heard.head().await;
     if !head.starts_with("HTTP/1.1 101 ") {
-        assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
+        assert!(is_refusal(&head), "{head}");
         let body = heard.body(&head).await;
         return Verdict::Refused(body["code"].as_str().unwrap().to_owned());
     }
@@ -112,6 +101,7 @@ async fn upgrade(stream: &mut TcpStream, headers: &str, frame: Option<&str>) -> 
             let expected = match refused.as_str() {
                 "token_expired" => 4440,
                 "token_revoked" => 4441,
+                "degraded" => 1013,
                 _ => 4401,
             };
             assert_eq!(code, expected, "{refused}");
@@ -132,6 +122,11 @@ async fn upgrade(stream: &mut TcpStream, headers: &str, frame: Option<&str>) -> 
             _ => {}
         }
     }
+}
+
+/// No, or not now.
+fn is_refusal(head: &str) -> bool {
+    ["HTTP/1.1 401 ", "HTTP/1.1 503 "].iter().any(|status| head.starts_with(status))
 }
 
 /// A text frame of a client; a mask of zeros is a mask.

@@ -42,7 +42,18 @@ impl Row {
     /// Where it can be said at all: a header holds no line break, a frame no more than 8 KiB.
     pub(crate) fn places(&self) -> Vec<Place> {
         let Some(named) = self.0["places"].as_array() else { return Place::ALL.to_vec() };
-        let named = |place: &Place| named.iter().any(|name| name == place.name());
+        let named = |place: &Place| named.iter().any(|name| name == name_of(*place));
         Place::ALL.into_iter().filter(named).collect()
+    }
+}
+
+/// As the table calls it.
+const fn name_of(place: Place) -> &'static str {
+    match place {
+        Place::Http => "http",
+        Place::Header | Place::Older => "header",
+        Place::Raw => "raw",
+        Place::Encoded => "encoded",
+        Place::Frame => "frame",
     }
 }

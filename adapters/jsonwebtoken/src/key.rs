@@ -192,7 +192,7 @@ impl VerifyingKey {
         Err(KeyError::NotAKey)
     }
 
-    fn from_jwk(algorithm: Algorithm, mut public: Jwk) -> Result<Self, KeyError> {
+    pub(crate) fn from_jwk(algorithm: Algorithm, mut public: Jwk) -> Result<Self, KeyError> {
         match &public.algorithm {
             AlgorithmParameters::RSA(rsa) => {
                 let modulus = URL_SAFE_NO_PAD.decode(&rsa.n).map_err(|_| KeyError::NotAKey)?;

@@ -27,9 +27,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod foreign;
 mod key;
 mod once;
 mod tokens;
 
+pub use foreign::ForeignKeys;
 pub use key::{Key, KeyError, Keys, MIN_SECRET_BYTES, VerifyingKey};
 pub use tokens::{Grant, IssueError, Issued, Tokens, Verified};

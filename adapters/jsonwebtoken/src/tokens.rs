@@ -157,7 +157,7 @@ fn unique() -> Option<String> {
 
 /// The library compares nothing but the signature: it reads the system's clock, and lets a claim pass
 /// that has the wrong type. Time and claims are compared in the core.
-fn signature_only(algorithm: jsonwebtoken::Algorithm) -> Validation {
+pub(crate) fn signature_only(algorithm: jsonwebtoken::Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
     validation.validate_nbf = false;
@@ -168,7 +168,7 @@ fn signature_only(algorithm: jsonwebtoken::Algorithm) -> Validation {
 
 /// A signed token and nothing more: no extension that must be understood (RFC 7515 section 4.1.11), not
 /// compressed, not encrypted, no token inside, and of the right kind if it names one.
-fn is_plain(header: &Header) -> bool {
+pub(crate) fn is_plain(header: &Header) -> bool {
     let kind = header.typ.as_deref().unwrap_or("JWT");
     let is_a_jwt = ["JWT", "at+jwt"].iter().any(|known| known.eq_ignore_ascii_case(kind));
     is_a_jwt

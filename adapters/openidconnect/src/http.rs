@@ -34,11 +34,12 @@ impl From<reqwest::Error> for NoAnswer {
 }
 
 impl Http {
-    pub(crate) fn new() -> Result<Self, String> {
+    pub(crate) fn new(tls_only: bool) -> Result<Self, String> {
         let client = reqwest::Client::builder()
             // A provider that sends us elsewhere would have us ask on somebody else's behalf.
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
+            .https_only(tls_only)
             .build();
         client.map(Self).map_err(|error| format!("no client for the OIDC provider: {error}"))
     }

@@ -1,5 +1,6 @@
 //! Log in through another provider: the authorization code flow of OpenID Connect with PKCE, state and
-//! nonce, on the `openidconnect` crate.
+//! nonce, on the `openidconnect` crate. And access tokens of other issuers, checked with the keys they
+//! name ([`TrustedIssuer`]).
 //!
 //! This crate speaks to the provider and checks what it says. When its keys are fetched is decided in the
 //! core ([`goldenpath_core::auth::KeySet`]); who the user is here, and what the browser is told, is decided
@@ -7,13 +8,16 @@
 
 mod http;
 mod keys;
+mod source;
+mod trusted;
 
-use crate::http::Http;
-use crate::keys::{named_key, usable};
+pub use trusted::TrustedIssuer;
+
+use crate::keys::named_key;
+use crate::source::Source;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use goldenpath_core::auth::{Decision, Freshness, KeySet};
-use goldenpath_core::time::Millis;
+use goldenpath_core::auth::Freshness;
 use goldenpath_core::wire::Secret;
 use goldenpath_runtime::Clock;
 use goldenpath_runtime::identity::{Begun, ForeignUser, Provider, ProviderFault, Returned};
@@ -26,19 +30,8 @@ use openidconnect::{
     EndpointNotSet, EndpointSet, IssuerUrl, JsonWebKeySet, Nonce, PkceCodeChallenge,
     PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse as _,
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::sync::Notify;
+use std::sync::Arc;
 
-/// How long what the provider says about itself counts; asked again soon when it does not answer.
-const ABOUT: Freshness = Freshness {
-    fresh: Millis::from_secs(3600),
-    stale: Millis::from_secs(24 * 3600),
-    pause: Millis::from_secs(2),
-    patience: Millis::from_secs(10),
-};
-/// The one name in the set of things the provider says about itself.
-const CONFIGURATION: &str = "configuration";
 /// What an ID token may be signed with: nothing that a shared secret or nobody could make.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 3] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
@@ -69,19 +62,8 @@ pub struct OpenIdConnect(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
-    issuer: IssuerUrl,
     redirect: RedirectUrl,
-    http: Http,
-    clock: Clock,
-    state: Mutex<State>,
-    changed: Notify,
-}
-
-struct State {
-    about: KeySet,
-    metadata: Option<Arc<CoreProviderMetadata>>,
-    names: KeySet,
-    keys: Vec<CoreJsonWebKey>,
+    source: Source,
 }
 
 type Client = CoreClient<
@@ -103,21 +85,8 @@ impl OpenIdConnect {
             .map_err(|error| format!("OIDC_ISSUER is no address: {error}"))?;
         let redirect = RedirectUrl::new(settings.redirect_url.clone())
             .map_err(|error| format!("OIDC_REDIRECT_URL is no address: {error}"))?;
-        let state = State {
-            about: KeySet::new(ABOUT),
-            metadata: None,
-            names: KeySet::new(settings.freshness),
-            keys: Vec::new(),
-        };
-        Ok(Self(Arc::new(Inner {
-            settings,
-            issuer,
-            redirect,
-            http: Http::new()?,
-            clock,
-            state: Mutex::new(state),
-            changed: Notify::new(),
-        })))
+        let source = Source::new(issuer, settings.freshness, clock)?;
+        Ok(Self(Arc::new(Inner { settings, redirect, source })))
     }
 }
 
@@ -142,8 +111,8 @@ impl Provider for OpenIdConnect {
 }
 
 impl Inner {
-    async fn begin(self: &Arc<Self>) -> Result<Begun, ProviderFault> {
-        let metadata = self.metadata().await?;
+    async fn begin(&self) -> Result<Begun, ProviderFault> {
+        let metadata = self.source.metadata().await?;
         let client = self.client(&metadata, Vec::new());
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let (url, state, nonce) = client
@@ -164,18 +133,18 @@ impl Inner {
         })
     }
 
-    async fn finish(self: &Arc<Self>, returned: Returned) -> Result<ForeignUser, ProviderFault> {
+    async fn finish(&self, returned: Returned) -> Result<ForeignUser, ProviderFault> {
         // RFC 9207: an answer that names its issuer must name the one that was asked.
         if returned.issuer.is_some_and(|issuer| issuer != self.settings.issuer) {
             return Err(ProviderFault::Refused("another issuer answered"));
         }
-        let metadata = self.metadata().await?;
+        let metadata = self.source.metadata().await?;
         let client = self.client(&metadata, Vec::new());
         let answer = client
             .exchange_code(AuthorizationCode::new(returned.code.0))
             .map_err(|_| ProviderFault::Unavailable)?
             .set_pkce_verifier(PkceCodeVerifier::new(returned.verifier.0))
-            .request_async(&self.http)
+            .request_async(self.source.http())
             .await
             .map_err(|error| match error {
                 RequestTokenError::ServerResponse(said) => {
@@ -188,8 +157,8 @@ impl Inner {
                 }
             })?;
         let token = answer.id_token().ok_or(ProviderFault::Refused("there is no ID token"))?;
-        let keys = self.keys_for(&named_key(&token.to_string())).await?;
-        let client = self.client(&metadata, keys);
+        let keys = self.source.keys_for(&named_key(&token.to_string())).await?;
+        let client = self.client(&metadata, keys.of_id_tokens.to_vec());
         let verifier = client.id_token_verifier().set_allowed_algs(ALGORITHMS);
         //= specs/auth.md#auth-68
         //# An ID token MUST NOT be accepted unless its signature, issuer, audience, expiry and nonce
@@ -221,109 +190,4 @@ impl Inner {
             .set_redirect_uri(self.redirect.clone())
             .set_auth_type(if in_body { AuthType::RequestBody } else { AuthType::BasicAuth })
     }
-
-    /// What the provider says about itself: asked once in a while, used for a day when it is down.
-    async fn metadata(self: &Arc<Self>) -> Result<Arc<CoreProviderMetadata>, ProviderFault> {
-        loop {
-            // Made before the decision, so that no change is missed in between.
-            let changed = self.changed.notified();
-            let (decision, known) = {
-                let mut state = self.state();
-                (state.about.decide(self.clock.now().mono, CONFIGURATION), state.metadata.clone())
-            };
-            match (decision, known) {
-                (Decision::Use { refresh }, Some(metadata)) => {
-                    if refresh {
-                        let inner = self.clone();
-                        tokio::spawn(async move { inner.discover().await });
-                    }
-                    return Ok(metadata);
-                }
-                (Decision::Fetch, _) => self.discover().await,
-                (Decision::Wait, _) => patiently(changed).await,
-                (Decision::Use { .. } | Decision::Unknown | Decision::Unavailable, _) => {
-                    return Err(ProviderFault::Unavailable);
-                }
-            }
-        }
-    }
-
-    async fn discover(&self) {
-        let found = CoreProviderMetadata::discover_async(self.issuer.clone(), &self.http).await;
-        let now = self.clock.now().mono;
-        let mut state = self.state();
-        match found {
-            Ok(metadata) => {
-                state.about.fetched(now, [CONFIGURATION.to_owned()]);
-                state.learn(metadata.jwks().keys(), now);
-                state.metadata = Some(Arc::new(metadata));
-            }
-            Err(error) => {
-                tracing::warn!(%error, issuer = self.settings.issuer, "the provider does not answer");
-                state.about.failed();
-            }
-        }
-        drop(state);
-        self.changed.notify_waiters();
-    }
-
-    /// The keys, with the one of this name among them.
-    async fn keys_for(self: &Arc<Self>, kid: &str) -> Result<Vec<CoreJsonWebKey>, ProviderFault> {
-        loop {
-            let changed = self.changed.notified();
-            let decision = self.state().names.decide(self.clock.now().mono, kid);
-            match decision {
-                Decision::Use { refresh } => {
-                    if refresh {
-                        let inner = self.clone();
-                        tokio::spawn(async move { inner.fetch_keys().await });
-                    }
-                    return Ok(self.state().keys.clone());
-                }
-                Decision::Fetch => self.fetch_keys().await,
-                Decision::Wait => patiently(changed).await,
-                Decision::Unknown => {
-                    return Err(ProviderFault::Refused("the provider has no such key"));
-                }
-                Decision::Unavailable => return Err(ProviderFault::Unavailable),
-            }
-        }
-    }
-
-    async fn fetch_keys(&self) {
-        let Some(metadata) = self.state().metadata.clone() else {
-            return self.state().names.failed();
-        };
-        let found = JsonWebKeySet::<CoreJsonWebKey>::fetch_async(metadata.jwks_uri(), &self.http);
-        let found = found.await;
-        let now = self.clock.now().mono;
-        match found {
-            Ok(set) => {
-                tracing::info!(keys = set.keys().len(), "the provider's keys were fetched");
-                self.state().learn(set.keys(), now);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the provider's keys cannot be fetched");
-                self.state().names.failed();
-            }
-        }
-        self.changed.notify_waiters();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn learn(&mut self, keys: &[CoreJsonWebKey], now: goldenpath_core::time::Mono) {
-        let (names, keys) = usable(keys);
-        self.names.fetched(now, names);
-        self.keys = keys;
-    }
-}
-
-/// Somebody else asks the provider; when that is given up, one asks oneself.
-async fn patiently(changed: impl Future<Output = ()>) {
-    let _ = tokio::time::timeout(Duration::from_millis(ABOUT.patience.0), changed).await;
 }

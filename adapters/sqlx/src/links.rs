@@ -9,6 +9,8 @@ use goldenpath_runtime::ports::{Answer, Link, Links};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 
+const OF_SUBJECT: &str = "SELECT * FROM link WHERE issuer = ? AND subject = ?";
+
 impl Links for SqliteStore {
     fn link(&self, link: Link) -> Answer<Link> {
         let pool = self.readers.clone();
@@ -17,10 +19,13 @@ impl Links for SqliteStore {
         let written = self.write(Side::Link(link));
         async move {
             written.await?;
-            let sql = "SELECT * FROM link WHERE issuer = ? AND subject = ?";
-            find(pool, sql, vec![issuer, subject]).await?.ok_or(Fault::Refused)
+            find(pool, OF_SUBJECT, vec![issuer, subject]).await?.ok_or(Fault::Refused)
         }
         .boxed()
+    }
+
+    fn known(&self, issuer: &str, subject: &str) -> Answer<Option<Link>> {
+        find(self.readers.clone(), OF_SUBJECT, vec![issuer.to_owned(), subject.to_owned()])
     }
 
     fn linked(&self, scope: &Scope) -> Answer<Option<Link>> {

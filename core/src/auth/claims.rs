@@ -82,23 +82,44 @@ pub fn check_claims(claims: &Claims, policy: &Policy, wall: Wall) -> Result<Iden
     let meant_for_us = policy.audience.as_ref().is_none_or(|ours| claims.aud.contains(ours))
         || (issued_before && claims.aud.is_empty());
     let is_access = claims.token_type.as_deref().is_none_or(|kind| kind == "access");
-    let soon = wall.after(policy.leeway);
-    let began = [claims.nbf, claims.iat].into_iter().flatten().all(|at| wall_of(at) <= soon);
-    if !(issued_here || issued_before) || !meant_for_us || !is_access || !began {
+    if !(issued_here || issued_before) || !meant_for_us || !is_access {
         return Err(ErrorCode::Unauthorized);
     }
-    if let Some(max_age) = policy.max_age {
-        let issued = claims.iat.ok_or(ErrorCode::Unauthorized)?;
-        if wall_of(issued).after(max_age).after(policy.leeway) <= wall {
+    let times = Times { exp: claims.exp, nbf: claims.nbf, iat: claims.iat };
+    let expires_at = check_times(times, policy.leeway, policy.max_age, wall)?;
+    let session_id = claims.sid.unwrap_or_else(|| session_of(claims));
+    Ok(Identity { user_id, session_id, expires_at: Some(expires_at), demo: claims.demo })
+}
+
+/// What a token says about time, in seconds since the Unix epoch.
+pub(super) struct Times {
+    pub(super) exp: u64,
+    pub(super) nbf: Option<u64>,
+    pub(super) iat: Option<u64>,
+}
+
+/// When a token ends that counts at this instant.
+pub(super) fn check_times(
+    times: Times,
+    leeway: Millis,
+    max_age: Option<Millis>,
+    wall: Wall,
+) -> Result<Wall, ErrorCode> {
+    let soon = wall.after(leeway);
+    if [times.nbf, times.iat].into_iter().flatten().any(|at| wall_of(at) > soon) {
+        return Err(ErrorCode::Unauthorized);
+    }
+    if let Some(max_age) = max_age {
+        let issued = times.iat.ok_or(ErrorCode::Unauthorized)?;
+        if wall_of(issued).after(max_age).after(leeway) <= wall {
             return Err(ErrorCode::TokenExpired);
         }
     }
-    let expires_at = wall_of(claims.exp);
-    if expires_at.after(policy.leeway) <= wall {
+    let expires_at = wall_of(times.exp);
+    if expires_at.after(leeway) <= wall {
         return Err(ErrorCode::TokenExpired);
     }
-    let session_id = claims.sid.unwrap_or_else(|| session_of(claims));
-    Ok(Identity { user_id, session_id, expires_at: Some(expires_at), demo: claims.demo })
+    Ok(expires_at)
 }
 
 const fn wall_of(seconds: u64) -> Wall {
@@ -126,7 +147,7 @@ fn session_of(claims: &Claims) -> SessionId {
 }
 
 /// A NumericDate: RFC 7519 allows fractions, which some issuers write; they are cut off.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     struct Seconds;
     impl Visitor<'_> for Seconds {
         type Value = u64;
@@ -150,11 +171,15 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> 
     deserializer.deserialize_any(Seconds)
 }
 
-fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+pub(super) fn some_seconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
     seconds(deserializer).map(Some)
 }
 
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn one_or_many<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error> {
     struct OneOrMany;
     impl<'de> Visitor<'de> for OneOrMany {
         type Value = Vec<String>;

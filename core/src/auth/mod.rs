@@ -4,6 +4,7 @@
 mod bypass;
 mod claims;
 mod cutoff;
+mod foreign;
 mod jwks;
 mod lockout;
 mod password;
@@ -16,6 +17,9 @@ mod ticket;
 pub use bypass::{BypassRefusal, Environment, check_bypass};
 pub use claims::{Claims, Policy, check_claims};
 pub use cutoff::{Cutoff, Endings};
+pub use foreign::{
+    ForeignClaims, ForeignPolicy, Foreigner, check_foreign, claimed, claimed_issuer,
+};
 pub use jwks::{Decision, Freshness, KeySet, MAX_FOREIGN_KEYS};
 pub use lockout::{Allowance, Allowances, Lockout, Try};
 pub use password::{PASSWORD_MAX, PASSWORD_MIN, check_password};

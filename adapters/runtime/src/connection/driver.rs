@@ -171,6 +171,11 @@ impl Driver {
                 Output::Attach { identity, resume } => {
                     let id = self.machine.id();
                     self.entry.authenticated(&identity);
+                    if self.around.verifier.is_over(&identity) {
+                        // Who ended it found no socket of it here.
+                        self.machine.handle_input(now, Input::Revoked);
+                        continue;
+                    }
                     if let Some(outbox) = self.sender.take() {
                         let shards = &self.around.shards;
                         let link = shards.attach(&identity.scope(), id, resume, true, outbox).await;

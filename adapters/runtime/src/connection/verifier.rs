@@ -19,6 +19,12 @@ pub trait Verifier: Send + Sync + 'static {
     /// A user of demo mode; `forbidden` where there is none.
     fn demo_user(&self, now: Wall) -> BoxFuture<'static, Result<Identity, ErrorCode>>;
 
+    /// Whether the log-in was ended since its verdict: asked once the socket can be found by those who
+    /// end log-ins, so that none slips in between. Only what is known here is looked at.
+    fn is_over(&self, _identity: &Identity) -> bool {
+        false
+    }
+
     /// A socket has its verdict; for the record.
     fn seen(&self, _seen: Sighting<'_>) {}
 }

@@ -7,7 +7,8 @@ use crate::connection::Registry;
 use crate::ports::{AuditAction, Credence, LogIn, PREFERENCES_MAX};
 use goldenpath_core::auth::check_password;
 use goldenpath_core::connection::Identity;
-use goldenpath_core::wire::{Credential, ErrorCode, Secret};
+use goldenpath_core::time::Wall;
+use goldenpath_core::wire::{ErrorCode, Secret};
 
 impl Identities {
     /// Who a token is of and what they may do; the same verdict as everywhere (AUTH-06).
@@ -15,10 +16,16 @@ impl Identities {
     /// # Errors
     /// `unauthorized`, `token_expired`, `token_revoked`, `storage_unavailable`.
     pub async fn known(&self, token: &Secret) -> Result<Known, ErrorCode> {
-        use crate::connection::Verifier as _;
-        let now = self.now().wall;
-        self.verify(&Credential::Token(token.clone()), None, now).await?;
-        self.sources.tokens.read(token, now)
+        self.known_at(token, self.now().wall).await
+    }
+
+    pub(super) async fn known_at(&self, token: &Secret, now: Wall) -> Result<Known, ErrorCode> {
+        let known = match self.issuer_of(token) {
+            Some(issuer) => self.read_foreign(&*issuer, token, now).await?,
+            None => self.sources.tokens.read(token, now)?,
+        };
+        let identity = self.unless_ended(known.identity, known.issued_at).await?;
+        Ok(Known { identity, ..known })
     }
 
     /// The user of an identity.

@@ -6,7 +6,7 @@ use super::{Denied, Event, Identities, LoggedIn, Profile};
 use crate::ports::{AuditAction, Credence, Guest, Link, Links};
 use goldenpath_core::auth::Scope;
 use goldenpath_core::id::{SessionId, UserId};
-use goldenpath_core::time::Millis;
+use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{ErrorCode, Secret};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -114,9 +114,7 @@ impl Identities {
         };
         let user = foreign.provider.finish(returned).await.map_err(denied)?;
         let now = self.now();
-        let number = self.state().seed.id_bits(now.wall);
-        let user_id = UserId::new(&format!("user-{number:032x}"))
-            .map_err(|_| Denied::new(ErrorCode::Internal, "no id could be made"))?;
+        let user_id = self.new_user_id(now.wall)?;
         //= specs/auth.md#auth-71
         //# A user of a provider MUST be found by issuer and subject, and MUST NOT be found by an
         //# e-mail address.
@@ -164,8 +162,18 @@ impl Identities {
 
     /// A user whom a provider knows, as a page shows one.
     pub(super) async fn foreign_profile(&self, scope: &Scope) -> Result<Option<Profile>, Denied> {
-        let Some(foreign) = &self.foreign else { return Ok(None) };
-        Ok(foreign.links.linked(scope).await?.as_ref().map(profile))
+        let links = self.foreign.as_ref().map(|foreign| &foreign.links);
+        let Some(links) = links.or_else(|| self.trusted.as_ref().map(|known| known.links())) else {
+            return Ok(None);
+        };
+        Ok(links.linked(scope).await?.as_ref().map(profile))
+    }
+
+    /// An id that no account and no other link has.
+    pub(super) fn new_user_id(&self, at: Wall) -> Result<UserId, Denied> {
+        let number = self.state().seed.id_bits(at);
+        UserId::new(&format!("user-{number:032x}"))
+            .map_err(|_| Denied::new(ErrorCode::Internal, "no id could be made"))
     }
 
     fn foreign(&self) -> Result<&Foreign, Denied> {

@@ -157,6 +157,11 @@ impl Links for MemoryStore {
         answered(known.clone())
     }
 
+    fn known(&self, issuer: &str, subject: &str) -> Answer<Option<Link>> {
+        let key = (issuer.to_owned(), subject.to_owned());
+        answered(self.memory().links.get(&key).cloned())
+    }
+
     fn linked(&self, scope: &Scope) -> Answer<Option<Link>> {
         let memory = self.memory();
         let own = memory.links.values().find(|link| link.user_id == *scope.user_id());

@@ -12,6 +12,9 @@ pub trait Links: Send + Sync + 'static {
     /// address become those of the newest log-in.
     fn link(&self, link: Link) -> Answer<Link>;
 
+    /// The link of this issuer and subject, if there is one. The caller has a verdict of the issuer.
+    fn known(&self, issuer: &str, subject: &str) -> Answer<Option<Link>>;
+
     /// The link of one of our users.
     fn linked(&self, scope: &Scope) -> Answer<Option<Link>>;
 }

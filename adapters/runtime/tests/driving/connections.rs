@@ -45,6 +45,17 @@ async fn f01_a_bad_credential_is_4401_and_never_1011() {
     assert_eq!(peer.until("4401").await, ["error", "disconnect", "4401"]);
 }
 
+/// AUTH-08: whoever ends a log-in finds each of its sockets, or the socket finds that it has ended.
+#[tokio::test(start_paused = true)]
+async fn a_log_in_that_ends_while_its_socket_is_made_has_no_socket() {
+    let rig = rig(Limits::default());
+    let (mut peer, served) = connect(&rig, "leaving", None);
+    assert_eq!(peer.until("4441").await, ["error", "disconnect", "4441"]);
+    drop(peer);
+    tokio::time::timeout(PATIENCE, served).await.unwrap().unwrap();
+    assert_eq!(rig.connections.shards.load().await.connections, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn f42_a_panic_is_told_with_the_id_it_is_logged_under_then_1011() {
     let rig = rig(Limits::default());

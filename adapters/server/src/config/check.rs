@@ -1,6 +1,6 @@
 //! What can only be judged on the whole: production's rules (SAFE-01) and the chain of timeouts (F30).
 
-use super::{Agents, Config, Finding, Findings, folder, keys, oidc, strength};
+use super::{Agents, Config, Finding, Findings, folder, keys, oidc, strength, trusted};
 use goldenpath_core::edge::Network;
 use goldenpath_core::time::Millis;
 use goldenpath_runtime::identity::LONGEST_LEEWAY;
@@ -35,6 +35,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     keys::check(config, findings);
     oidc::check(config, findings);
     tokens(config, findings);
+    trusted::check(config, findings);
     stores(config, findings);
     tls(config, findings);
     timeouts(config, findings);

@@ -13,6 +13,7 @@ mod oidc;
 mod secret;
 mod setting;
 mod strength;
+mod trusted;
 mod value;
 
 pub(crate) use goldenpath_core::auth::Environment;
@@ -27,6 +28,7 @@ pub(crate) use finding::{Finding, Findings};
 pub(crate) use keys::keys;
 pub(crate) use layers::Layers;
 pub(crate) use setting::describe;
+pub(crate) use trusted::TrustedIssuer;
 
 /// Which agents answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) jwt_max_age: Option<Millis>,
     /// `JWT_OLDER_ISSUER`.
     pub(crate) jwt_older_issuer: Option<String>,
+    /// `JWT_TRUSTED_ISSUERS`.
+    pub(crate) jwt_trusted_issuers: Vec<TrustedIssuer>,
     /// `OIDC_ISSUER`; unset: no log-in through another provider.
     pub(crate) oidc_issuer: Option<String>,
     /// `OIDC_CLIENT_ID`.
@@ -82,7 +86,7 @@ pub(crate) struct Config {
     pub(crate) oidc_client_secret: Option<Secret>,
     /// `OIDC_REDIRECT_URL`.
     pub(crate) oidc_redirect_url: Option<String>,
-    /// `OIDC_KEYS_PAUSE`: from one fetch of the provider's keys to the next.
+    /// `OIDC_KEYS_PAUSE`: from one fetch of a provider's keys to the next.
     pub(crate) oidc_keys_pause: Millis,
     /// `OIDC_NAME`: what the page calls the provider.
     pub(crate) oidc_name: Option<String>,
@@ -166,6 +170,7 @@ impl Default for Config {
             jwt_leeway: Millis::from_secs(10),
             jwt_max_age: None,
             jwt_older_issuer: None,
+            jwt_trusted_issuers: Vec::new(),
             oidc_issuer: None,
             oidc_client_id: None,
             oidc_client_secret: None,

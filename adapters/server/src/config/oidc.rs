@@ -42,7 +42,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn is_safe(url: &str, production: bool) -> bool {
+pub(super) fn is_safe(url: &str, production: bool) -> bool {
     let host = |rest: &str| rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
     if url.contains(['@', ' ', '?', '#']) {
         return false;

@@ -1,6 +1,6 @@
 //! The table of settings: the one place where a name, its meaning and its reader meet.
 
-use super::{Agents, Config, Durability, Environment, LogFormat, value};
+use super::{Agents, Config, Durability, Environment, LogFormat, trusted, value};
 use core::fmt::Write as _;
 use goldenpath_core::edge::ForwardedBy;
 use goldenpath_core::time::Millis;
@@ -138,6 +138,8 @@ settings! {
         => |c, v| { c.jwt_private_key_file = Some(PathBuf::from(value::filled(v)?)); Ok(()) };
     "JWT_SECRET_KEY" secret: "Signs access tokens, at least 32 bytes. Required in production; elsewhere made once and kept in the data folder."
         => |c, v| { c.jwt_secret_key = Some(Secret(value::filled(v)?)); Ok(()) };
+    "JWT_TRUSTED_ISSUERS": "Other issuers whose access tokens are accepted, each with the audience they must name: https://login.example https://chat.example, and more behind commas. Each is an OpenID Connect provider; its keys are found by discovery. Default: none."
+        => |c, v| { c.jwt_trusted_issuers = trusted::read(v)?; Ok(()) };
     "LOG_LEVEL": "error, warn, info, debug, trace, or a filter like info,goldenpath_runtime=debug. Default: info."
         => |c, v| { c.log_level = log_level(v)?; Ok(()) };
     "OIDC_CLIENT_ID": "What this server is called at the OpenID Connect provider. Required with OIDC_ISSUER."
@@ -146,7 +148,7 @@ settings! {
         => |c, v| { c.oidc_client_secret = Some(Secret(value::filled(v)?)); Ok(()) };
     "OIDC_ISSUER": "The OpenID Connect provider through which users may log in, like https://login.example. Default: none."
         => |c, v| { c.oidc_issuer = Some(value::filled(v)?); Ok(()) };
-    "OIDC_KEYS_PAUSE": "From one fetch of the OpenID Connect provider's keys to the next at least, in seconds. Default: 30."
+    "OIDC_KEYS_PAUSE": "From one fetch of the OpenID Connect provider's keys to the next at least, in seconds; also those of JWT_TRUSTED_ISSUERS. Default: 30."
         => |c, v| span(v, &mut c.oidc_keys_pause);
     "OIDC_NAME": "What the page calls the OpenID Connect provider. Default: the host of OIDC_ISSUER."
         => |c, v| { c.oidc_name = Some(value::filled(v)?); Ok(()) };

@@ -87,6 +87,10 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
     if let Some(provider) = provider::of(config, clock)? {
         identities = identities.with_provider(Arc::new(provider), database.links());
     }
+    let issuers = provider::trusted(config, clock)?;
+    if !issuers.is_empty() {
+        identities = identities.trusting(issuers, database.links());
+    }
     let verifier = Arc::new(identities.clone());
     let connections = Connections::new(clock, limits, shards, verifier, &mut seed);
 
