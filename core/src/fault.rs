@@ -99,6 +99,28 @@ pub enum End {
     Peer(Option<u16>),
 }
 
+impl End {
+    /// Whose doing it was, in a word.
+    #[must_use]
+    pub const fn whose(self) -> &'static str {
+        match self {
+            Self::Closed(_) => "server",
+            Self::Lost => "nobody",
+            Self::Peer(_) => "peer",
+        }
+    }
+
+    /// The code, if it is one of ours: a peer may say any number.
+    #[must_use]
+    pub const fn code(self) -> Option<CloseCode> {
+        match self {
+            Self::Closed(code) => Some(code),
+            Self::Peer(Some(code)) => CloseCode::from_code(code),
+            Self::Lost | Self::Peer(None) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +136,19 @@ mod tests {
         assert_eq!(Fault::Unavailable.to_string(), "unavailable");
         assert_eq!(Fault::Unknown.to_string(), "outcome unknown");
         assert_eq!(Fault::Refused.to_string(), "refused");
+    }
+
+    #[test]
+    fn an_end_says_whose_it_is_and_no_code_that_a_peer_made_up() {
+        let cases = [
+            (End::Closed(CloseCode::Replaced), "server", Some(4409)),
+            (End::Lost, "nobody", None),
+            (End::Peer(None), "peer", None),
+            (End::Peer(Some(1000)), "peer", Some(1000)),
+            (End::Peer(Some(4999)), "peer", None),
+        ];
+        for (end, whose, code) in cases {
+            assert_eq!((end.whose(), end.code().map(CloseCode::code)), (whose, code), "{end:?}");
+        }
     }
 }

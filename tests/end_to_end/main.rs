@@ -9,6 +9,7 @@ mod expiry;
 mod handshake;
 mod input;
 mod isolation;
+mod metrics;
 mod older;
 mod resume;
 mod runs;

@@ -1,7 +1,7 @@
 //! Every kind of secret is used against the running server; none of them may be found afterwards where
 //! people look: in the log, in errors, in the files of the database.
 
-use goldenpath_tests::server::{Server, binary};
+use goldenpath_tests::server::{Server, binary, free_port};
 use goldenpath_tests::socket::{Heard, Socket};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -116,8 +116,10 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 //# A password, token, ticket or key MUST NOT be found in a log, an error or a file of the database.
 #[tokio::test]
 async fn no_secret_is_found_in_a_log_an_error_or_a_file() {
+    let metrics = format!("127.0.0.1:{}", free_port());
     let settings = [
         ("ENVIRONMENT", "test"),
+        ("GOLDENPATH_METRICS_LISTEN", metrics.as_str()),
         ("JWT_SECRET_KEY", JWT_SECRET),
         ("E2E_OAUTH_SIMULATION_KEY", E2E_KEY),
         ("LOG_LEVEL", "trace,tungstenite=trace"),
@@ -239,6 +241,9 @@ async fn no_secret_is_found_in_a_log_an_error_or_a_file() {
         assert!(records.iter().any(|r| is(r, action, method)), "{action} {method} in {audit}");
     }
 
+    let shown = reqwest::get(format!("http://{metrics}/metrics")).await.unwrap();
+    let shown = shown.text().await.unwrap();
+
     // The search itself can find something.
     assert_eq!(desk.secrets.found_in(format!("x{PASSWORD}y").as_bytes()), ["password"]);
     let Desk { mut server, secrets, errors } = desk;
@@ -247,6 +252,18 @@ async fn no_secret_is_found_in_a_log_an_error_or_a_file() {
         assert_eq!(secrets.found_in(error.as_bytes()), [""; 0], "{error}");
     }
     assert_eq!(secrets.found_in(audit.to_string().as_bytes()), [""; 0]);
+    assert!(shown.contains("goldenpath_bypass_uses_total{method=\"e2e\""), "{shown}");
+    assert_eq!(secrets.found_in(shown.as_bytes()), [""; 0], "{shown}");
+    // Whom and what the audit log names, the metrics do not.
+    let mut names = vec!["ada".to_owned(), "127.0.0.1".to_owned(), "example.org".to_owned()];
+    for record in records {
+        let members = ["user_id", "session_id", "place"];
+        names.extend(members.iter().filter_map(|m| record[*m].as_str().map(str::to_owned)));
+    }
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        assert!(!shown.contains(&name), "{name} in {shown}");
+    }
     // As kill -9 would leave the files, and after an orderly end.
     for round in ["running", "stopped"] {
         let found = files(&server.data());

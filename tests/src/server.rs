@@ -34,6 +34,12 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// A port of 127.0.0.1 that nobody listens on.
+pub fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("it is bound").port()
+}
+
 /// The real usage traces: `GOLDENPATH_SHARED_DATA`, or `../shared/data` beside the project.
 pub fn traces() -> PathBuf {
     std::env::var_os("GOLDENPATH_SHARED_DATA").map_or_else(
@@ -65,9 +71,7 @@ impl Server {
         arguments: &[&str],
         settings: impl FnOnce(u16) -> Vec<(String, String)>,
     ) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("it is bound").port();
-        drop(free);
+        let port = free_port();
         let mut server = Self {
             child: None,
             data: TempDir::new().expect("a folder for data"),

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod memory;
 pub mod ports;
 pub mod shard;
+pub mod tally;
 pub mod usage;
 pub mod watchdog;
 

@@ -230,6 +230,31 @@ fn what_takes_a_protection_away_stops_the_start_in_production_and_only_there() {
     }
 }
 
+//= specs/safety.md#safe-52
+//= type=test
+//# Metrics MUST be served on an address of their own that strangers do not reach, or not at all.
+#[test]
+fn metrics_are_not_served_where_strangers_come() {
+    for (address, starts) in [
+        ("0.0.0.0:9100", false),
+        ("[::]:9100", false),
+        ("[::ffff:0.0.0.0]:9100", false),
+        ("93.184.216.34:9100", false),
+        ("[2001:db8::1]:9100", false),
+        ("127.0.0.1:8000", false),
+        ("127.0.0.1:9100", true),
+        ("[::1]:9100", true),
+        ("10.1.2.3:9100", true),
+        ("192.168.1.2:9100", true),
+        ("[fd00::1]:9100", true),
+    ] {
+        let output = goldenpath(&["check"], &[("GOLDENPATH_METRICS_LISTEN", address)]);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.success(), starts, "{address}: {said}");
+        assert_eq!(said.contains("\n  GOLDENPATH_METRICS_LISTEN: "), !starts, "{address}: {said}");
+    }
+}
+
 /// F30: each pair of the chain the wrong way round is told with both names.
 #[test]
 fn f30_timeouts_that_do_not_fit_into_each_other_stop_the_start_by_name() {

@@ -1,10 +1,10 @@
 //! The core's edge behind a lock; what it lends gives itself back.
 
-use goldenpath_core::edge::{Edge, EdgeLimits, Left, Policy, client_address};
+use goldenpath_core::edge::{Edge, EdgeLimits, Left, Limit, Policy, client_address};
 use goldenpath_core::handshake::Admission;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Millis;
-use goldenpath_runtime::Clock;
+use goldenpath_runtime::{Clock, tally};
 use http::HeaderMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,13 +43,17 @@ impl Door {
     /// A place for a connection from this address, if it has one left.
     pub(crate) fn pick_up(&self, peer: IpAddr) -> Option<Place> {
         let place = || Place { door: self.clone(), from: peer, given_back: Edge::hung_up };
-        self.edge().pick_up(peer).then(place)
+        let picked_up = self.edge().pick_up(peer).then(place);
+        if picked_up.is_none() {
+            tally::limited(Limit::Connections);
+        }
+        picked_up
     }
 
     /// Whether one more request of this client is answered.
     pub(crate) fn request(&self, client: IpAddr) -> Result<Left, Millis> {
         let now = self.0.clock.now().mono;
-        self.edge().request(now, client)
+        self.edge().request(now, client).inspect_err(|_| tally::limited(Limit::Requests))
     }
 
     /// What requests are limited to.
@@ -65,6 +69,9 @@ impl Door {
     ) -> (Admission, Option<Place>) {
         let now = self.0.clock.now().mono;
         let admission = self.edge().admit(now, client, unauthenticated);
+        if let Some(limit) = Limit::of(admission) {
+            tally::limited(limit);
+        }
         let place = || Place { door: self.clone(), from: client, given_back: Edge::closed };
         (admission, (admission == Admission::Open).then(place))
     }

@@ -6,6 +6,7 @@ use goldenpath_core::id::RequestId;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::ErrorCode;
 use goldenpath_runtime::identity::Denied;
+use goldenpath_runtime::tally;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use serde::Serialize;
@@ -128,6 +129,7 @@ impl Problem {
             retryable: self.retryable,
             request_id,
         };
+        tally::refused(self.code);
         // Text, numbers and switches only: encoding them has no failing path.
         let bytes = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
         let mut reply = Response::new(bytes.into());

@@ -14,6 +14,7 @@ use goldenpath_core::handshake::{
     Accepted, Admission, Dialect, Page, Refusal, ServerCondition, UpgradeRequest, decide,
 };
 use goldenpath_runtime::connection::{Sighting, Verifier as _, Whence};
+use goldenpath_runtime::tally;
 use http::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
@@ -42,7 +43,10 @@ pub(crate) fn route<S: Stream>(app: &App) -> BoxedFilter<(Reply,)> {
             async move {
                 match upgrade::<S>(&app, &method, &headers, query, (caller, on_upgrade)).await {
                     Ok(reply) => reply,
-                    Err(refusal) => Problem::from(refusal).reply(Some(caller.request_id)),
+                    Err(refusal) => {
+                        tally::upgrade(Err(refusal.code));
+                        Problem::from(refusal).reply(Some(caller.request_id))
+                    }
                 }
             }
         })
@@ -84,7 +88,14 @@ async fn upgrade<S: Stream>(
         return Err(Refusal::unauthenticated(&PeerFault::new(code, fault)));
     };
     let reply = switching(&accepted, key);
+<<<<<<< HEAD
     let whence = Whence { origin, place: Some(place(caller)) };
+=======
+    tally::upgrade(Ok(accepted.dialect));
+    // A browser always names the page; the ticket was made for the page that asked for it.
+    let page = headers.get(ORIGIN).and_then(|o| o.to_str().ok()).map(str::to_owned);
+    let whence = Whence { origin: page, place: Some(place(caller)) };
+>>>>>>> 0f99140 (What happens is counted, on an address of its own, about nobody)
     let connections = parts.connections.clone();
     tokio::spawn(async move {
         let Ok(upgraded) = on_upgrade.await else { return };

@@ -108,6 +108,11 @@ impl Context {
         }
     }
 
+    /// Whether the last frame came too fast.
+    pub(super) const fn is_too_fast(&self) -> bool {
+        self.rate_refusals > 0
+    }
+
     /// Until when something is held back, if anything may be.
     pub(super) fn holds_until(&self) -> Option<Mono> {
         self.older.as_ref().and_then(|older| older.deadline())

@@ -112,6 +112,12 @@ impl Connection {
         }
     }
 
+    /// Whether the last frame came too fast.
+    #[must_use]
+    pub const fn is_too_fast(&self) -> bool {
+        self.context.is_too_fast()
+    }
+
     /// How it ended, once it has.
     #[must_use]
     pub const fn end(&self) -> Option<End> {

@@ -6,11 +6,13 @@
 mod address;
 mod allowance;
 mod gate;
+mod limit;
 mod places;
 
 pub use address::{BadNetwork, ForwardedBy, Network, client_address, sender};
 pub use allowance::{Allowances, Left, Policy};
 pub use gate::Gate;
+pub use limit::Limit;
 pub use places::Places;
 
 use crate::handshake::Admission;

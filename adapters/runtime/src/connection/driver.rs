@@ -6,9 +6,11 @@ use super::{
     Connections, LAST_WORDS, Lost, Outbox, Received, Sighting, Transport, Whence, finished,
 };
 use crate::shard::{Delivery, HubLink};
+use crate::tally;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use goldenpath_core::connection::{Connection, Identity, Input, Output};
+use goldenpath_core::edge::Limit;
 use goldenpath_core::fault::End;
 use goldenpath_core::id::EffectId;
 use goldenpath_core::outbox;
@@ -157,6 +159,9 @@ impl Driver {
             self.obey().await;
         }
         self.hub = None;
+        if let Some(end) = self.ended {
+            tally::ended(end);
+        }
         if self.ended != Some(End::Lost) {
             let last_words = Box::pin(self.say_last_words(transport));
             let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
@@ -241,6 +246,9 @@ impl Driver {
             Received::TooBig => Input::TooBig,
         };
         self.machine.handle_input(now, input);
+        if matches!(received, Received::Text(_)) && self.machine.is_too_fast() {
+            tally::limited(Limit::Frames);
+        }
     }
 
     /// Writes what it can, then waits for whatever happens first.

@@ -11,9 +11,11 @@ pub use verifier::{Sighting, Verifier, Whence};
 
 use crate::Clock;
 use crate::shard::{Delivery, Shards};
+use crate::tally;
 use driver::Driver;
 use futures_util::FutureExt as _;
 use goldenpath_core::connection::{Connection, Identity, Opening};
+use goldenpath_core::fault::End;
 use goldenpath_core::handshake::Accepted;
 use goldenpath_core::id::{ConnectionId, RequestId};
 use goldenpath_core::limits::Limits;
@@ -117,6 +119,7 @@ impl Connections {
             let announced = Announced { limits: &self.limits };
             let _ = transport.send(frame.encode(&Reply::None, announced));
         }
+        tally::ended(End::Closed(code));
         let _ = transport.close(code.code(), code.reason());
         let _ = tokio::time::timeout(LAST_WORDS, finished(transport)).await;
     }

@@ -2,6 +2,7 @@
 
 use super::Outbox;
 use crate::shard::Delivery;
+use crate::tally::Open;
 use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{ConnectionId, SessionId, UserId};
 use goldenpath_core::outbox::Weight;
@@ -135,12 +136,16 @@ impl Registry {
         who: &Identity,
         outbox: Outbox,
     ) -> Entry {
-        let entry = self.enter(connection_id, outbox);
+        let entry = self.enter_as(connection_id, outbox, Open::events());
         entry.authenticated(who);
         entry
     }
 
     pub(super) fn enter(&self, connection_id: ConnectionId, outbox: Outbox) -> Entry {
+        self.enter_as(connection_id, outbox, Open::socket())
+    }
+
+    fn enter_as(&self, connection_id: ConnectionId, outbox: Outbox, open: Open) -> Entry {
         let mut sockets = self.sockets();
         let degraded = self.degraded();
         if !degraded.is_empty() {
@@ -150,7 +155,7 @@ impl Registry {
         sockets.insert(connection_id, Socket { outbox, known: None });
         self.count.send_replace(sockets.len());
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
-        Entry { registry: self.clone(), connection_id }
+        Entry { registry: self.clone(), connection_id, _open: open }
     }
 
     fn sockets(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Socket>> {
@@ -163,6 +168,7 @@ impl Registry {
 pub struct Entry {
     registry: Registry,
     connection_id: ConnectionId,
+    _open: Open,
 }
 
 impl Entry {

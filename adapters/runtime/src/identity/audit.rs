@@ -2,6 +2,7 @@
 //! row with a number.
 
 use crate::ports::{Answer, AuditAction, AuditLog, AuditOutcome, AuditRecord, AuditRow};
+use crate::tally;
 use core::time::Duration;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::time::Wall;
@@ -53,10 +54,12 @@ impl Audit {
     //= specs/auth.md#auth-49
     //# Whoever is let in or refused MUST be recorded, and a log-in MUST NOT wait for that.
     pub fn note(&self, record: AuditRecord) {
+        tally::noted(&record);
         let key = (record.action, record.outcome, record.reason);
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
         if self.queue.try_send(Item::Record(record)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
+            tally::audit_lost(1);
         }
     }
 
@@ -117,6 +120,7 @@ async fn write(mut items: mpsc::Receiver<Item>, log: Arc<dyn AuditLog>, lost: Ar
             && let Err(fault) = append(&*log, batch).await
         {
             lost.fetch_add(count, Ordering::Relaxed);
+            tally::audit_lost(count);
             tracing::error!(%fault, count, "records of the audit log are lost");
         }
         for done in waiting {

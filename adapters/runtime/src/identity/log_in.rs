@@ -23,7 +23,7 @@ impl Identities {
         let made = self
             .make_demo_user(now.wall)
             .map_err(|code| Denied::new(code, "demo mode is off; log in with an account"));
-        let identity = self.noted(event.clone(), made)?;
+        let identity = self.noted_if_refused(&event, made)?;
         let guest = Guest { name: "Demo visitor".into(), ..Guest::default() };
         let user = Profile::of_guest(identity.user_id.clone(), guest.clone(), true);
         let event = event.of(&identity.user_id);

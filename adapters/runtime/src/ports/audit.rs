@@ -97,6 +97,23 @@ words! {
     }
 }
 
+impl Credence {
+    /// Whether it proves nothing about a person.
+    #[must_use]
+    pub const fn is_bypass(self) -> bool {
+        match self {
+            Self::Demo | Self::Dev | Self::E2e => true,
+            Self::Frame
+            | Self::Header
+            | Self::Oidc
+            | Self::Password
+            | Self::Refresh
+            | Self::Subprotocol
+            | Self::Ticket => false,
+        }
+    }
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRecord {

@@ -1,6 +1,7 @@
 //! Calls to the store that are under way, without a task for each.
 
 use crate::ports::Answer;
+use crate::tally;
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt as _};
 use goldenpath_core::auth::{Scope, Unfinished};
@@ -27,7 +28,7 @@ pub(super) struct Call {
 
 /// What was asked.
 pub(super) enum Asked {
-    Commit(Answer<Committed>),
+    Commit(Answer<Committed>, tally::Commit),
     Load(Answer<Loaded>),
     Record(Answer<bool>),
     /// After a hub was lost: what its user's runs are.
@@ -40,9 +41,10 @@ impl Future for Call {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Done> {
         let effect = self.effect;
         let polled = match &mut self.answer {
-            Asked::Commit(answer) => {
-                answer.poll_unpin(context).map(|result| Input::Committed { effect, result })
-            }
+            Asked::Commit(answer, commit) => answer.poll_unpin(context).map(|result| {
+                commit.answered(&result);
+                Input::Committed { effect, result }
+            }),
             Asked::Load(answer) => {
                 answer.poll_unpin(context).map(|result| Input::Loaded { effect, result })
             }

@@ -4,9 +4,10 @@ use super::effects::{Asked, Call, Calls, Done};
 use super::timers::Timers;
 use super::user::{Settled, User};
 use super::{Load, Surroundings, ToShard};
+use crate::tally;
 use goldenpath_core::auth::Scope;
 use goldenpath_core::connection::Cost;
-use goldenpath_core::edge::{Allowances, Policy};
+use goldenpath_core::edge::{Allowances, Limit, Policy};
 use goldenpath_core::hub::{Hub, Input};
 use goldenpath_core::id::{EffectId, RequestId};
 use goldenpath_core::seed::Seed;
@@ -138,7 +139,10 @@ impl Shard {
                     Ok(()) => {
                         self.input(now, &user, Input::Command { connection_id, reply, body });
                     }
-                    Err(wait) => known.too_fast(connection_id, &reply, wait, &self.around.limits),
+                    Err(wait) => {
+                        tally::limited(Limit::Messages);
+                        known.too_fast(connection_id, &reply, wait, &self.around.limits);
+                    }
                 }
             }
             ToShard::Input { user, input } => {

@@ -3,6 +3,7 @@
 use super::effects::{Asked, Call, Calls};
 use super::{Delivery, RunControl, RunSink, Surroundings, ToShard};
 use crate::connection::weight_of;
+use crate::tally;
 use goldenpath_core::hub::{Hub, Input, Output};
 use goldenpath_core::id::{ConnectionId, Fence, RunId};
 use goldenpath_core::limits::Limits;
@@ -97,7 +98,9 @@ impl User {
                     self.connections.remove(&connection_id);
                 }
                 Output::Commit { effect, batch } => {
-                    calls.push(self.call(effect, Asked::Commit(around.store.commit(batch))));
+                    let commit = tally::Commit::of(&batch);
+                    let asked = Asked::Commit(around.store.commit(batch), commit);
+                    calls.push(self.call(effect, asked));
                 }
                 Output::Confirmed { run_id, fence, tool_call_id } => {
                     if let Some((held, run)) = self.runs.get(&run_id)

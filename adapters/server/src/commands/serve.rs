@@ -2,12 +2,12 @@
 
 use super::{Failed, runtime};
 use crate::config::{Config, LogFormat};
-use crate::wiring::{self, Node};
+use crate::wiring::{self, Node, metrics};
 use goldenpath_runtime::dependency::watch_store;
 use goldenpath_runtime::drain::drain;
 use goldenpath_runtime::watchdog::{Lateness, watch};
 use goldenpath_sqlx::FolderLock;
-use goldenpath_warp::{Certificate, Phase, TlsListener, listen, serve};
+use goldenpath_warp::{Certificate, Phase, TlsListener, listen, serve, serve_metrics};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -53,6 +53,13 @@ async fn main(config: &Config) -> Result<ExitCode, Failed> {
     let listener = listen(config.listen)
         .map_err(|error| format!("listening on {} failed: {error}", config.listen))?;
     let address = listener.local_addr()?;
+    if let Some(metrics_address) = config.metrics_listen {
+        let listener = listen(metrics_address)
+            .map_err(|error| format!("listening on {metrics_address} failed: {error}"))?;
+        tracing::info!(address = %listener.local_addr()?, "metrics are served");
+        // Before anything that is counted.
+        tokio::spawn(serve_metrics(listener, metrics::count()?));
+    }
     let tls = match config.tls() {
         Some((chain, key)) => Some((Certificate::read(chain, key)?, chain, key)),
         None => None,

@@ -5,6 +5,7 @@ use goldenpath_core::edge::Network;
 use goldenpath_core::time::Millis;
 use goldenpath_runtime::identity::LONGEST_LEEWAY;
 use goldenpath_warp::Certificate;
+use std::net::IpAddr;
 
 /// Shortest E2E key, in bytes: a test server may be reached by others, too.
 const E2E_KEY_BYTES: usize = 16;
@@ -36,6 +37,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     oidc::check(config, findings);
     tokens(config, findings);
     trusted::check(config, findings);
+    metrics(config, findings);
     stores(config, findings);
     tls(config, findings);
     timeouts(config, findings);
@@ -184,6 +186,32 @@ fn tokens(config: &Config, findings: &mut Findings) {
             format!("({}) is longer than a day in production", config.token_lifetime),
             "Set minutes: log-ins are renewed by refresh tokens",
         );
+    }
+}
+
+/// No token is asked for on that address, so nobody outside may reach it: this machine's own addresses
+/// and private networks will do, all addresses at once will not.
+//= specs/safety.md#safe-52
+//# Metrics MUST be served on an address of their own that strangers do not reach, or not at all.
+fn metrics(config: &Config, findings: &mut Findings) {
+    let Some(address) = config.metrics_listen else { return };
+    let is_inside = match address.ip().to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    if !is_inside {
+        findings.push(Finding::new(
+            "GOLDENPATH_METRICS_LISTEN",
+            format!("({}) can be reached from outside, without a token", address.ip()),
+            "Name an address of this machine itself or of its private network, like 127.0.0.1:9100",
+        ));
+    }
+    if address == config.listen {
+        findings.push(Finding::new(
+            "GOLDENPATH_METRICS_LISTEN",
+            "is the address of the server itself",
+            "Choose another port",
+        ));
     }
 }
 

@@ -120,6 +120,8 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     /// `GOLDENPATH_LOG_FORMAT`.
     pub(crate) log_format: LogFormat,
+    /// `GOLDENPATH_METRICS_LISTEN`; unset: nothing is counted.
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// `GOLDENPATH_DATA`.
     pub(crate) data: PathBuf,
     /// `GOLDENPATH_AGENTS`.
@@ -190,6 +192,7 @@ impl Default for Config {
             origins: Vec::new(),
             log_level: "info".into(),
             log_format: LogFormat::Text,
+            metrics_listen: None,
             data: PathBuf::from("data"),
             agents: Agents::Builtin,
             worker_threads: None,

@@ -100,6 +100,8 @@ settings! {
         => |c, v| optional_count(v, &mut c.messages_per_minute);
     "GOLDENPATH_MESSAGE_BURST": "Messages of one user that may come at once. Default: 30; unbounded with bench agents."
         => |c, v| optional_count(v, &mut c.message_burst);
+    "GOLDENPATH_METRICS_LISTEN": "Address and port where /metrics is read without a token; loopback or of a private network. Default: none, and nothing is counted."
+        => |c, v| { c.metrics_listen = Some(v.parse().map_err(|_| "is no address like 127.0.0.1:9100".to_owned())?); Ok(()) };
     "GOLDENPATH_PROXY_TIMEOUT": "Idle limit of whatever stands in front of the server, in seconds. Default: 3600."
         => |c, v| span(v, &mut c.proxy_timeout);
     "GOLDENPATH_REGISTRATION": "Whether strangers may make an account. Default: on."

@@ -1,6 +1,7 @@
 //! From a configuration to a running node: which part gets which.
 
 mod identity;
+pub(crate) mod metrics;
 mod provider;
 mod team;
 mod usage;

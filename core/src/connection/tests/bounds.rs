@@ -112,7 +112,9 @@ fn talking_too_fast_is_refused_as_often_as_allowed_and_then_ends_it() {
         Limits { message_burst: 1, messages_per_minute: 60, rate_refusals: 2, ..Limits::default() };
     let mut rig = Rig::ready_with(limits);
     rig.text(HELLO);
+    assert!(!rig.connection.is_too_fast());
     let first = rig.text(HELLO);
+    assert!(rig.connection.is_too_fast());
     assert_eq!(first.len(), 2, "the error and, once, how long to wait: {first:?}");
     assert_eq!(rig.text(HELLO).len(), 1);
     assert_eq!(rig.connection.end(), None);
