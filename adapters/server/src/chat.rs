@@ -1,6 +1,8 @@
 //! `goldenpath chat`: the golden path from the terminal, with the agents' work as it happens.
 
+mod fact;
 mod lanes;
+mod report;
 mod screen;
 
 use clap::Args;
@@ -25,6 +27,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Entries kept that come before the acknowledgement.
 const EARLY: usize = 1000;
 const REFRESH: Duration = Duration::from_millis(200);
+/// What names all facts instead of one.
+const ALL_FACTS: &str = "list";
 
 /// Asks a question from the terminal and shows the agents at work.
 ///
@@ -50,6 +54,9 @@ pub(crate) struct ChatArgs {
     /// Go on in this thread.
     #[arg(long, value_name = "ID")]
     thread: Option<ThreadId>,
+    /// Say after the answer where this number comes from; `list` names all of them.
+    #[arg(long, value_name = "ID", conflicts_with = "json")]
+    fact: Vec<String>,
     /// Print the events as they came, JSON, one a line, and nothing else.
     #[arg(long)]
     json: bool,
@@ -59,11 +66,16 @@ pub(crate) struct ChatArgs {
 pub(crate) fn run(args: ChatArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(converse(args)),
+        Ok(runtime) => runtime.block_on(converse(&args)),
         Err(error) => Err(NoConversation::Output(error)),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("goldenpath chat: {error}");
+        eprintln!("goldenpath chat: {}: {error}", args.url);
+        if error.is_nobody_there() {
+            eprintln!(
+                "Is a server running there? `goldenpath serve` starts one; --url names another."
+            );
+        }
         ExitCode::from(3)
     })
 }
@@ -73,6 +85,7 @@ pub(crate) fn run(args: ChatArgs) -> ExitCode {
 enum NoConversation {
     Credential(WhyCredential),
     Ended(Ended),
+    Fact(String, RestError),
     Output(io::Error),
     Slow,
     Token(RestError),
@@ -88,9 +101,19 @@ impl core::fmt::Display for NoConversation {
             Self::Ended(Ended::Refused(status)) => write!(f, "the server refused with {status}"),
             Self::Ended(Ended::Done) => f.write_str("the connection was closed"),
             Self::Output(error) => write!(f, "cannot write: {error}"),
-            Self::Slow => write!(f, "no connection within {} s; is it running?", CONNECT.as_secs()),
-            Self::Token(error) => write!(f, "no token: {error}"),
+            Self::Fact(name, error) => write!(f, "the fact {name}: {error}"),
+            Self::Slow => write!(f, "no connection within {} s", CONNECT.as_secs()),
+            Self::Token(error @ RestError::Refused(_, _)) => {
+                write!(f, "no token: {error} (--token or --email says who you are)")
+            }
+            Self::Token(error) => write!(f, "{error}"),
         }
+    }
+}
+
+impl NoConversation {
+    const fn is_nobody_there(&self) -> bool {
+        matches!(self, Self::Slow | Self::Token(RestError::Unreachable(_)))
     }
 }
 
@@ -100,11 +123,12 @@ impl From<io::Error> for NoConversation {
     }
 }
 
-async fn converse(args: ChatArgs) -> Result<ExitCode, NoConversation> {
-    let token = token(&args).await.map_err(NoConversation::Token)?;
+async fn converse(args: &ChatArgs) -> Result<ExitCode, NoConversation> {
+    let token = token(args).await.map_err(NoConversation::Token)?;
+    let rest = Rest::new(args.url.clone(), Some(token.clone()));
     let mut chat = Chat::connect(args.url.clone(), Credentials::Header(token));
     let message = Message {
-        content: args.message,
+        content: args.message.clone(),
         thread_id: args.thread,
         multitask: MultitaskStrategy::Enqueue,
         ..Message::default()
@@ -118,6 +142,8 @@ async fn converse(args: ChatArgs) -> Result<ExitCode, NoConversation> {
     chat.close().await;
     let outcome = outcome?;
     talk.conclude(&outcome)?;
+    talk.facts(&rest, &args.fact).await?;
+    talk.point_to_the_page(&args.url);
     Ok(outcome.exit_code())
 }
 
@@ -162,6 +188,8 @@ struct Talk {
     early: Vec<Entry>,
     interrupted: bool,
     json: bool,
+    /// The connection ended, and nothing was said of it yet.
+    lost: bool,
     lanes: Lanes,
     screen: Screen,
 }
@@ -178,6 +206,7 @@ impl Talk {
             early: Vec::new(),
             interrupted: false,
             json,
+            lost: false,
             lanes: Lanes::default(),
             screen: Screen::new(live),
         }
@@ -226,7 +255,10 @@ impl Talk {
             Heard::Event(Event::Connection(Link::Ended(why))) => {
                 return Err(NoConversation::Ended(why));
             }
-            Heard::Event(Event::Connection(Link::Backoff)) => {
+            // Said with the next dial: a refused credential also ends the connection, but is no reason to.
+            Heard::Event(Event::Connection(Link::Backoff)) => self.lost = true,
+            Heard::Event(Event::Connection(Link::Dialing)) if self.lost => {
+                self.lost = false;
                 self.notice("no connection; trying again")?;
             }
             Heard::Event(Event::Message { client_msg_id, state }) if client_msg_id == self.name => {
@@ -300,7 +332,11 @@ impl Talk {
             && let Some(answer) = &self.answer
         {
             let mut out = io::stdout().lock();
-            writeln!(out, "\n{}", screen::plain(answer))?;
+            if out.is_terminal() {
+                write!(out, "\n{}", report::shown(answer, columns()))?;
+            } else {
+                writeln!(out, "\n{}", screen::plain(answer))?;
+            }
         }
         let thread = self.thread_id.filter(|_| self.can_go_on);
         let thread = thread.map(|id| format!("; go on with --thread {id}"));
@@ -312,6 +348,41 @@ impl Talk {
         }
         Ok(())
     }
+
+    /// Where the numbers that were asked about come from.
+    async fn facts(&self, rest: &Rest, wanted: &[String]) -> Result<(), NoConversation> {
+        let (Some(run_id), Some(answer)) = (self.run_id, &self.answer) else { return Ok(()) };
+        for name in wanted {
+            let text = if name == ALL_FACTS {
+                let names = report::facts(answer);
+                if names.is_empty() { "no facts\n".into() } else { names.join("\n") + "\n" }
+            } else {
+                let fact = fact::ask(rest, run_id, name).await;
+                fact.map_err(|error| NoConversation::Fact(name.clone(), error))?.to_text()
+            };
+            write!(io::stdout().lock(), "\n{}", screen::plain(&text))?;
+        }
+        Ok(())
+    }
+
+    /// What a terminal cannot show, and where it is.
+    fn point_to_the_page(&self, url: &Address) {
+        let facts = self.answer.as_deref().is_some_and(|answer| !report::facts(answer).is_empty());
+        if !facts || self.json || !io::stdout().is_terminal() {
+            return;
+        }
+        let place = match self.thread_id.filter(|_| self.can_go_on) {
+            Some(thread) => format!("{url}/#/t/{thread}"),
+            None => format!("{url}/ (ask there)"),
+        };
+        eprintln!("charts: {place}");
+        eprintln!("where a number comes from: there, or --fact ID (--fact {ALL_FACTS} names them)");
+    }
+}
+
+/// What the terminal has room for.
+fn columns() -> usize {
+    terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0))
 }
 
 /// Why and after how long a run ended, to follow its status.
