@@ -189,11 +189,16 @@ fn as_text(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// The setting whose name differs by the fewest letters, if by no more than three.
+/// The setting whose name differs by the fewest letters, with our prefix or without it: at most by
+/// three, and by half of the letters that were written.
 fn nearest(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
-    let distances = setting::SETTINGS.iter().map(|s| (distance(&upper, s.name), s.name));
-    distances.min().filter(|(distance, _)| *distance <= 3).map(|(_, name)| name)
+    let distances = setting::SETTINGS.iter().map(|s| {
+        let short = s.name.strip_prefix(PREFIX).unwrap_or(s.name);
+        (distance(&upper, s.name).min(distance(&upper, short)), s.name)
+    });
+    let (distance, close) = distances.min()?;
+    (distance <= 3 && distance * 2 <= upper.len()).then_some(close)
 }
 
 /// Levenshtein's distance, in letters.
