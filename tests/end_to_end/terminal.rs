@@ -105,12 +105,97 @@ async fn ctrl_c_cancels_the_run_and_says_so() {
 async fn what_went_wrong_is_told_by_the_exit_code() {
     assert_eq!(run(&["chat"]).await.code, Some(2));
     assert_eq!(run(&["chat", "hi", "--url", "https://example.org"]).await.code, Some(2));
-    assert_eq!(run(&["chat", "hi", "--url", "http://127.0.0.1:9"]).await.code, Some(3));
+    let alone = run(&["chat", "hi", "--url", "http://127.0.0.1:9"]).await;
+    assert_eq!(alone.code, Some(3));
+    for what in ["http://127.0.0.1:9", "goldenpath serve"] {
+        assert!(alone.err.contains(what), "{what} in {}", alone.err);
+    }
     assert_eq!(run(&["bench", "http://127.0.0.1:9"]).await.code, Some(3));
     let server = Server::bench().await;
     let wrong = run(&["chat", "hi", "--url", &server.url(""), "--token", "nonsense"]).await;
     assert_eq!(wrong.code, Some(3));
     assert!(wrong.err.contains("does not accept this token"), "{}", wrong.err);
+    assert!(!(wrong.out + &wrong.err).contains("trying again"), "nothing is tried again");
+}
+
+#[tokio::test]
+async fn on_a_terminal_the_report_is_text_in_columns_and_a_number_has_its_query() {
+    let server = Server::real().await;
+    let chat = format!(
+        "{} chat 'Analyze my AI costs' --url {} --fact total.cost",
+        binary().display(),
+        server.url("")
+    );
+    // util-linux's `script` gives a terminal of 80 columns.
+    let mut command = Command::new("script");
+    command.args(["-qec", &format!("stty cols 80 rows 50; {chat}"), "/dev/null"]);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    let report = without_escapes(&said);
+    let report = report.split_once("AI cost report").expect("the report").1;
+    for mark in ["](fact:", "](artifact:", "| ---", "**"] {
+        assert!(!report.contains(mark), "{mark} in {report}");
+    }
+    let column = |start: &str| {
+        let line = report.lines().find(|line| line.starts_with(start)).expect(start);
+        line.trim_end().chars().count()
+    };
+    assert_eq!(column("Requests  "), column("Input tokens  "), "numbers end in one column");
+    assert!(report.contains("[chart on the page: Daily cost]"), "{report}");
+    assert!(report.contains("(total.cost)") && report.contains("FROM usage_event"), "{report}");
+    assert!(report.contains(&format!("charts: {}", server.url(""))), "{report}");
+}
+
+/// Text as a terminal shows it.
+fn without_escapes(text: &str) -> String {
+    let mut pieces = text.split("\u{1b}[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    first
+        + &pieces
+            .map(|piece| piece.trim_start_matches(|c: char| !c.is_ascii_alphabetic()))
+            .map(|piece| piece.get(1..).unwrap_or_default())
+            .collect::<String>()
+}
+
+#[tokio::test]
+async fn a_file_sent_to_a_server_is_reported_in_words() {
+    let server = Server::real().await;
+    let (token, _) = server.demo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("usage.csv");
+    let head = "timestamp,model,input_tokens,output_tokens,cost_usd\n";
+    let good = "2026-11-01T10:00:00Z,gpt-4.1,1000,200,0.0036\n";
+    let url = server.url("");
+    let import = async |text: String, more: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let arguments = ["import", file.to_str().unwrap(), "--url", &url, "--token", &token];
+        run(&[&arguments[..], more].concat()).await
+    };
+    let broken = import(format!("{head}{good}x,y,z,1,1\n"), &[]).await;
+    assert_eq!(broken.code, Some(1), "{}{}", broken.out, broken.err);
+    assert!(broken.out.contains("REFUSED") && broken.out.contains("line 3"), "{}", broken.out);
+    let sent = import(format!("{head}{good}"), &[]).await;
+    assert_eq!(sent.code, Some(0), "{}", sent.err);
+    assert!(sent.out.starts_with("usage.csv: imported\n"), "{}", sent.out);
+    let again = import(format!("{head}{good}"), &["--json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&again.out).unwrap()["duplicates"], 1);
+    let nobody = ["import", file.to_str().unwrap(), "--url", "http://127.0.0.1:9", "--token", "x"];
+    let nobody = run(&nobody).await;
+    assert_eq!(nobody.code, Some(1));
+    assert!(nobody.err.contains("http://127.0.0.1:9"), "{}", nobody.err);
+}
+
+#[tokio::test]
+async fn a_single_run_is_measured_within_the_rate_limit_and_more_are_told_what_to_do() {
+    let server = Server::real().await;
+    let url = server.url("");
+    let one = run(&["bench", &url, "--connections", "1", "--runs", "1"]).await;
+    assert_eq!(one.code, Some(0), "{}", one.err);
+    let many = run(&["bench", &url, "--connections", "1", "--runs", "200"]).await;
+    assert_eq!(many.code, Some(1), "{}", many.out);
+    assert!((many.out + &many.err).contains("goldenpath serve --agents bench"), "{}", many.err);
 }
 
 #[tokio::test]

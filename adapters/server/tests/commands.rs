@@ -327,6 +327,10 @@ fn what_is_wrong_in_the_file_is_found_and_told_by_its_line_only() {
     let path = folder.path().join("goldenpath.toml");
     for (file, expected) in [
         ("prot = 8000\n", "Did you mean PORT?"),
+        ("listn = \"127.0.0.1:1\"\n", "Did you mean GOLDENPATH_LISTEN?"),
+        ("listen = \"127.0.0.1:1\"\n", "Did you mean GOLDENPATH_LISTEN?"),
+        ("data = \"d\"\n", "Did you mean GOLDENPATH_DATA?"),
+        ("nope = 1\n", "nope: in the file is no setting. Remove it"),
         ("port = \"many\"\n", "PORT: in the file (\"many\") is no port"),
         ("port = 1.5\n", "port: in the file has a value of a kind no setting has"),
         ("a = 1\njwt_secret_key = \"hush hush\n", "is no TOML at line 2"),
@@ -374,6 +378,25 @@ fn a_file_is_imported_into_the_data_folder_and_a_broken_one_is_not() {
     assert!(!broken.status.success());
     let broken = report(&broken);
     assert_eq!((&broken["imported"], &broken["problems"][0]["line"]), (&0.into(), &3.into()));
+}
+
+#[test]
+fn an_import_warns_of_a_stranger_and_is_no_success_without_a_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let import = |text: &str| {
+        std::fs::write(folder.path().join("usage.csv"), text).unwrap();
+        run_in(folder.path(), &["import", "usage.csv", "--user", "nobody-there"], &[])
+    };
+    let head = "timestamp,model,input_tokens,output_tokens,cost_usd\n";
+    let good = import(&format!("{head}2026-11-01T10:00:00Z,gpt-4.1,1000,200,0.0036\n"));
+    assert!(good.status.success(), "{}", text(&good.stderr));
+    let warned = text(&good.stderr);
+    assert!(warned.contains("no account and no log-in has the id nobody-there"), "{warned}");
+    let empty = import(head);
+    assert_eq!(empty.status.code(), Some(1));
+    let said = text(&empty.stdout) + &text(&empty.stderr);
+    assert!(said.contains("usage.csv: there is no record in it"), "{said}");
+    assert!(!said.contains("imported\n"), "{said}");
 }
 
 #[test]

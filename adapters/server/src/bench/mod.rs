@@ -31,6 +31,11 @@ const SINGLE_RUNS: usize = 500;
 /// What a server may do between the last connection and the look at its memory.
 const SETTLE: Duration = Duration::from_millis(500);
 
+/// What a server must be started with; with other agents the first minute ends at the rate limit.
+const HOW_TO_SERVE: &str = "\
+Start the server for it with `goldenpath serve --agents bench`: other agents are held to the rate limit of
+their users, which a measurement is soon over. With `--runs 1` it is not.";
+
 /// Measures a running server; the result is JSON on the standard output.
 ///
 /// The client works on one core. Give the server another one (`taskset -c 0 goldenpath serve …`,
@@ -39,6 +44,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 ///
 /// Exit codes: 0 measured, 1 a run was not whole or failed, 2 wrong usage, 3 no connection.
 #[derive(Args, Debug)]
+#[command(after_help = HOW_TO_SERVE)]
 pub(crate) struct BenchArgs {
     /// The server.
     #[arg(default_value = "http://127.0.0.1:8000")]
@@ -123,8 +129,11 @@ async fn measure_running(
     // The first answer in a thread also holds the thread's beginning.
     single.path(&args.message).await?;
     let script = single.record(&args.message).await?;
-    let single_user = alone(&mut single, &args.message).await?;
-    let round_trip = Spread::of(single.round_trips(ROUND_TRIPS).await?);
+    let most = args.runs.map_or(SINGLE_RUNS, |runs| runs as usize);
+    let single_user = alone(&mut single, &args.message, most).await?;
+    // A ping is a message to the rate limit: who asks for few runs is measured with few.
+    let trips = args.runs.map_or(ROUND_TRIPS, |runs| ROUND_TRIPS.min(runs as usize));
+    let round_trip = Spread::of(single.round_trips(trips).await?);
     drop(single);
     let crowd = Crowd::connect(&args.url, &tokens, &args.message).await?;
     let golden_paths = crowd.run(load).await;
@@ -133,8 +142,8 @@ async fn measure_running(
     let address = bare.address();
     let none = vec![Secret(String::new()); connections];
     let mut single = Peer::connect(&address, &none[0], "single").await?;
-    let bare_single = alone(&mut single, &args.message).await?;
-    let bare_trip = Spread::of(single.round_trips(ROUND_TRIPS).await?);
+    let bare_single = alone(&mut single, &args.message, most).await?;
+    let bare_trip = Spread::of(single.round_trips(trips).await?);
     let crowd = Crowd::connect(&address, &none, &args.message).await?;
     let bare_paths = crowd.run(load).await;
     drop(bare);
@@ -161,11 +170,11 @@ async fn measure_running(
     })
 }
 
-/// One user, one question after the other.
-async fn alone(peer: &mut Peer, message: &str) -> Result<Spread, Failure> {
+/// One user, one question after the other: as many as were asked for, or as there is time for.
+async fn alone(peer: &mut Peer, message: &str, most: usize) -> Result<Spread, Failure> {
     let mut took = Vec::new();
     let started = Instant::now();
-    while took.len() < SINGLE_RUNS && (started.elapsed() < SINGLE || took.len() < 3) {
+    while took.len() < most.min(SINGLE_RUNS) && (started.elapsed() < SINGLE || took.len() < 3) {
         took.push(peer.path(message).await?.took);
     }
     Ok(Spread::of(took))

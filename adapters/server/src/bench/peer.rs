@@ -52,8 +52,9 @@ impl fmt::Display for Failure {
             }
             Self::Local(why) => f.write_str(why),
             Self::Refused(frame) if frame.contains("\"rate_limited\"") => f.write_str(
-                "the server's rate limit is in the way; start it with --agents bench, or with \
-                 GOLDENPATH_MESSAGES_PER_MINUTE and GOLDENPATH_MESSAGE_BURST set to 1000000",
+                "the server's rate limit is in the way; start the server with `goldenpath serve \
+                 --agents bench`, or with GOLDENPATH_MESSAGES_PER_MINUTE and \
+                 GOLDENPATH_MESSAGE_BURST set to 1000000, or ask less with --runs",
             ),
             Self::Refused(frame) => write!(f, "the server refused: {frame}"),
             Self::Run(why) => write!(f, "a run was not whole: {why}"),

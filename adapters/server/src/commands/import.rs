@@ -1,23 +1,23 @@
 //! `goldenpath import`: usage records from a file into the data folder, or into a running server.
 
+use super::uploaded::{self, Uploaded};
 use super::{Failed, runtime};
 use crate::config::Config;
 use crate::wiring;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use clap::Args;
 use goldenpath_agents::cost::prices::PriceTable;
-use goldenpath_agents::import::{
-    Format, ImportOptions, ImportReport, Mapping, Progress, Verdict, import_file,
-};
+use goldenpath_agents::import::{Format, ImportOptions, Mapping, Progress, Verdict, import_file};
 use goldenpath_core::id::UserId;
+use goldenpath_core::time::Wall;
 use goldenpath_runtime::ports::Email;
 use goldenpath_runtime::usage::Tenant;
 use goldenpath_sqlx::Database;
 use goldenpath_sqlx::usage::SqliteUsage;
 use goldenpath_tungstenite::Address;
 use http_body_util::{BodyExt as _, StreamBody};
-use hyper::Request;
-use hyper::body::Frame as HttpFrame;
+use hyper::body::{Body, Frame as HttpFrame};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -114,18 +114,31 @@ async fn import(config: &Config, args: &ImportArgs) -> Result<ExitCode, Failed> 
     let report = report.map_err(|error| format!("{}: {error}", args.file.display()))?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
+    } else if report.read > 0 {
         print!("{}", report.to_text());
     }
-    Ok(if is_refused(&report) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(ended(args, report.verdict == Verdict::Refused, report.read))
 }
 
-fn is_refused(report: &ImportReport) -> bool {
-    report.verdict == Verdict::Refused
+/// A file without records is no import that worked: it is the wrong one, or its export failed.
+fn ended(args: &ImportArgs, refused: bool, read: u64) -> ExitCode {
+    if read == 0 {
+        eprintln!(
+            "goldenpath: {}: there is no record in it; nothing was imported",
+            args.file.display()
+        );
+    }
+    if refused || read == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 async fn tenant(database: &Database, args: &ImportArgs) -> Result<Tenant, Failed> {
     if let Some(user) = &args.user {
+        if !is_known(database, user).await? {
+            eprintln!(
+                "goldenpath: warning: no account and no log-in has the id {user}; only who comes with a \
+                 token for it will see these records"
+            );
+        }
         return Ok(Tenant::at_the_machine(user.as_str()));
     }
     let address = args.email.as_deref().unwrap_or_default();
@@ -133,6 +146,14 @@ async fn tenant(database: &Database, args: &ImportArgs) -> Result<Tenant, Failed
     let account = database.accounts().by_email(&email).await?;
     let account = account.ok_or_else(|| format!("there is no account for {email}"))?;
     Ok(Tenant::at_the_machine(account.user_id.as_str()))
+}
+
+/// Whether somebody with this id has an account or has logged in.
+async fn is_known(database: &Database, user: &UserId) -> Result<bool, Failed> {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let now = Wall(u64::try_from(wall)?);
+    Ok(database.accounts().by_id(user).await?.is_some()
+        || !database.sessions().of_user(user, now).await?.is_empty())
 }
 
 /// To a running server, as a stream: the file may be larger than memory.
@@ -155,6 +176,28 @@ async fn upload(url: &Address, token: &str, args: &ImportArgs) -> Result<ExitCod
         .header("content-type", "application/octet-stream")
         .header("content-length", length)
         .body(StreamBody::new(pieces))?;
+    let (status, body) = exchange(url, request).await.map_err(|error| {
+        format!("{url}: {error}; is a server running there? `goldenpath serve` starts one")
+    })?;
+    if args.json {
+        println!("{}", String::from_utf8_lossy(&body));
+    }
+    match serde_json::from_slice::<Uploaded>(&body) {
+        Ok(report) => {
+            if !args.json && report.read > 0 {
+                print!("{}", report.to_text());
+            }
+            Ok(ended(args, !status.is_success(), report.read))
+        }
+        Err(_) if args.json => Ok(ExitCode::FAILURE),
+        Err(_) => Err(format!("{url} refused with {status}: {}", uploaded::words(&body)).into()),
+    }
+}
+
+async fn exchange<B>(url: &Address, request: Request<B>) -> Result<(StatusCode, Bytes), Failed>
+where
+    B: Body<Data = Bytes, Error = std::io::Error> + Send + 'static,
+{
     let stream = TcpStream::connect(url.authority()).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -163,8 +206,7 @@ async fn upload(url: &Address, token: &str, args: &ImportArgs) -> Result<ExitCod
     let status = answer.status();
     let body = answer.into_body().collect().await?.to_bytes();
     connection.abort();
-    println!("{}", String::from_utf8_lossy(&body));
-    Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok((status, body))
 }
 
 fn address_of(args: &ImportArgs) -> String {

@@ -6,6 +6,7 @@ pub(crate) mod migrate;
 pub(crate) mod role;
 pub(crate) mod serve;
 pub(crate) mod token;
+mod uploaded;
 
 use crate::config::Config;
 use std::error::Error;
