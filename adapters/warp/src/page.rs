@@ -33,6 +33,14 @@ pub(crate) fn route() -> BoxedFilter<(Reply,)> {
         .boxed()
 }
 
+/// What a person sees at an address that leads nowhere.
+pub(crate) fn nowhere() -> Reply {
+    let mut reply = file("nowhere.html", &HeaderMap::new());
+    *reply.status_mut() = StatusCode::NOT_FOUND;
+    reply.headers_mut().remove(ETAG);
+    reply
+}
+
 fn file(name: &str, headers: &HeaderMap) -> Reply {
     let Some(file) = Page::get(name) else { return Problem::not_found().reply(None) };
     let tag = tag(&file.metadata.sha256_hash());

@@ -6,7 +6,10 @@ use crate::problem::Problem;
 use crate::request::Caller;
 use crate::{api, page, upgrade};
 use goldenpath_core::wire::ErrorCode;
+use http::HeaderMap;
+use http::header::ACCEPT;
 use warp::filters::BoxedFilter;
+use warp::path::FullPath;
 use warp::reply::Response as Reply;
 use warp::{Filter, Rejection};
 
@@ -14,6 +17,7 @@ use warp::{Filter, Rejection};
 pub(crate) fn all<S: Stream>(app: &App) -> BoxedFilter<(Reply,)> {
     let found = upgrade::route::<S>(app).or(api::routes(app)).unify().or(page::route()).unify();
     let caller = warp::ext::optional::<Caller>();
+    let reader = warp::header::headers_cloned().and(warp::path::full());
     // A rejection has lost its request; the caller is read before and handed on beside it.
     caller
         .and(
@@ -21,11 +25,21 @@ pub(crate) fn all<S: Stream>(app: &App) -> BoxedFilter<(Reply,)> {
                 Ok::<_, Rejection>((Err(rejection),))
             }),
         )
-        .map(|caller: Option<Caller>, found: Result<Reply, Rejection>| match found {
+        .and(reader)
+        .map(|caller: Option<Caller>, found: Result<Reply, Rejection>, headers, path| match found {
             Ok(reply) => reply,
+            Err(rejection) if rejection.is_not_found() && is_person(&headers, &path) => {
+                page::nowhere()
+            }
             Err(rejection) => problem(&rejection).reply(caller.map(|c| c.request_id)),
         })
         .boxed()
+}
+
+/// Whether a browser asks, for something to look at.
+fn is_person(headers: &HeaderMap, path: &FullPath) -> bool {
+    let mut kinds = headers.get_all(ACCEPT).iter().filter_map(|kinds| kinds.to_str().ok());
+    kinds.any(|kinds| kinds.contains("text/html")) && !path.as_str().starts_with("/api/")
 }
 
 fn problem(rejection: &Rejection) -> Problem {
