@@ -2,7 +2,7 @@
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::key::Key;
-use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::wd::{WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder};
 use goldenpath_tests::server::{PATIENCE, Server};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -91,6 +91,30 @@ impl Browser {
     /// Loads the page again, as F5 does.
     pub(crate) async fn reload(&self) {
         self.client.refresh().await.unwrap();
+    }
+
+    /// Opens another window of the same browser at the page, and goes on there. Gives the window before.
+    pub(crate) async fn open_window(&self) -> WindowHandle {
+        let before = self.client.window().await.unwrap();
+        let page = self.client.current_url().await.unwrap().join("/").unwrap();
+        let window = self.client.new_window(true).await.unwrap().handle;
+        self.client.switch_to_window(window).await.unwrap();
+        self.resize(1280, 800).await;
+        self.client.goto(page.as_str()).await.unwrap();
+        before
+    }
+
+    /// Closes the window and goes on in another one.
+    pub(crate) async fn close_window(&self, next: WindowHandle) {
+        self.client.close_window().await.unwrap();
+        self.go_to(next).await;
+    }
+
+    /// Goes on in another window; gives the one before.
+    pub(crate) async fn go_to(&self, window: WindowHandle) -> WindowHandle {
+        let before = self.client.window().await;
+        self.client.switch_to_window(window.clone()).await.unwrap();
+        before.unwrap_or(window)
     }
 
     /// What an expression gives in the page.
@@ -215,7 +239,7 @@ impl Browser {
     /// The open thread's log as the server keeps it, without the entries that belong to no run.
     pub(crate) async fn log_of_runs(&self) -> Value {
         self.run(
-            "const { token } = JSON.parse(sessionStorage.getItem('goldenpath.login'));
+            "const { token } = JSON.parse(localStorage.getItem('goldenpath.login'));
              const id = location.hash.slice(4);
              const all = [];
              for (let after = 0; after !== null;) {
@@ -262,6 +286,12 @@ impl Browser {
         let size =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Prefers dark colours, or light ones.
+    pub(crate) async fn prefer(&self, scheme: &str) {
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
     async fn devtools(&self, command: &'static str, parameters: Value) {

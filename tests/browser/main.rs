@@ -13,3 +13,4 @@ mod provider;
 mod provider_login;
 mod reading;
 mod refusals;
+mod windows;

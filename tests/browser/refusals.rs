@@ -9,7 +9,7 @@ async fn a_browser_that_offers_golden_v1_gets_golden_v1_also_beside_a_token_f04_
         browser.enter_demo().await;
         let heard = browser
             .run(
-                "const { token } = JSON.parse(sessionStorage.getItem('goldenpath.login'));
+                "const { token } = JSON.parse(localStorage.getItem('goldenpath.login'));
                  const encoded = btoa(token).replace(/\\+/g, '-').replace(/\\//g, '_').replace(/=+$/, '');
                  const talk = (protocols, first) => new Promise((resolve) => {
                    const socket = new WebSocket(`ws://${location.host}/ws`, protocols);
@@ -80,6 +80,15 @@ async fn a_wrong_password_is_refused_in_words_and_an_account_works() {
         browser.wait_for("!document.getElementById('welcome-alert').hidden && document.getElementById('welcome-alert').textContent.length > 5").await;
 
         browser.click("#credentials-other").await;
+        // The rule is said before anything is sent, and what is against it beside the field.
+        assert!(browser.text("#password-hint").await.contains("8 characters"));
+        browser.get(&fill("ada@example.org", "short")).await;
+        assert_eq!(browser.get("document.getElementById('password').minLength").await, json!(8));
+        browser.get(&fill("ada@example.org", "password")).await;
+        browser.click("#credentials-submit").await;
+        browser.wait_for("document.getElementById('password').getAttribute('aria-invalid') === 'true' && document.activeElement.id === 'password'").await;
+        assert_eq!(browser.get("document.getElementById('welcome-alert').hidden").await, json!(true));
+        assert!(browser.text("#password-hint").await.contains("password"));
         browser.get(&fill("ada@example.org", "a long enough password 7")).await;
         browser.click("#credentials-submit").await;
         browser.wait_for_state("ready").await;
@@ -139,6 +148,20 @@ async fn an_answer_cannot_write_markup_into_the_page() {
             ))
             .await;
         assert_eq!(seen, json!([0, [], true, null]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_that_leads_nowhere_shows_a_page_to_a_person_and_json_to_a_program() {
+    with_page(|browser, _| async move {
+        let seen = browser
+            .run(
+                "const look = async (path, Accept) => { const r = await fetch(path, { headers: { Accept } }); return [r.status, r.headers.get('content-type').split(';')[0], (await r.text()).includes('There is no page at this address.')]; };
+                 return [await look('/nothing', 'text/html,*/*;q=0.8'), await look('/nothing', 'application/json'), await look('/api/nothing', 'text/html')];",
+            )
+            .await;
+        assert_eq!(seen, json!([[404, "text/html", true], [404, "application/problem+json", false], [404, "application/problem+json", false]]));
     })
     .await;
 }

@@ -6,16 +6,18 @@ import { Session } from './machine/session.js';
 import { agentName } from './machine/format.js';
 import { isActive } from './machine/conversation.js';
 import { returned } from './machine/returned.js';
+import { heard } from './machine/shared.js';
+import { demoWords, summaryWords } from './machine/usage.js';
 import { announcement, closeWords, errorWords } from './machine/words.js';
 import { Api } from './port/api.js';
 import { Wire } from './port/socket.js';
-import { forgetInstance, instanceId, loadLogin, onlyTab, outboxStore, saveLogin } from './port/storage.js';
+import { dropLogin, forgetInstance, inTurn, instanceId, isShared, loadLogin, onSharedLogin, onlyTab, outboxStore, saveLogin, sharedLogin } from './port/storage.js';
 import { Announcer } from './view/announcer.js';
 import { Composer } from './view/composer.js';
 import { ConversationView } from './view/conversation.js';
 import { byId, setText, show } from './view/dom.js';
 import { openFact } from './view/fact.js';
-import { Importer, summaryWords } from './view/importer.js';
+import { Importer } from './view/importer.js';
 import { Sidebar, titleOf } from './view/sidebar.js';
 import { StatusView } from './view/status.js';
 import { Welcome } from './view/welcome.js';
@@ -44,7 +46,13 @@ const wire = new Wire(connection, {
 const announcer = new Announcer();
 const status = new StatusView({ connectNow: () => (connection.token ? wire.tell((c, now) => c.connectNow(now)) : null) });
 const welcome = new Welcome({
-  demo: async () => signIn(await api.demo()),
+  // Another window may have become a visitor meanwhile: one browser is one visitor.
+  demo: async () => {
+    const kept = sharedLogin();
+    if (kept) adopt(kept);
+    else keep(await api.demo());
+    enter();
+  },
   login: async (credentials) => signIn(await api.login(credentials)),
   register: async (credentials) => signIn(await api.register(credentials)),
 });
@@ -111,6 +119,29 @@ function keep(answer) {
   keeper.start(Date.now(), login);
 }
 
+/** Goes on with what another tab keeps for all. */
+function adopt(kept) {
+  login = kept;
+  keeper.start(Date.now(), login);
+}
+
+function heardOf(kept) {
+  switch (heard(login, kept)) {
+    case 'newer':
+      adopt(kept);
+      if (session) wire.tell((c) => c.renew(login.token));
+      break;
+    case 'ended':
+      signOut('You signed out in another window.');
+      break;
+    case 'other':
+      location.reload();
+      break;
+    default:
+      break;
+  }
+}
+
 let renewing = null;
 
 /** Promises whether there is a newer token. */
@@ -123,12 +154,20 @@ function renew() {
 /** Does what the keeper says. */
 function keepOn() {
   for (let effect = keeper.poll(); effect; effect = keeper.poll()) {
-    if (effect.do === 'renew') renewing = renewWith(effect.refresh).finally(() => { renewing = null; });
+    if (effect.do === 'renew') renewing = inTurn(login, () => renewWith(effect.refresh)).finally(() => { renewing = null; });
     else signOut(effect.problem.text);
   }
 }
 
 async function renewWith(refresh) {
+  if (isShared(login)) {
+    const kept = sharedLogin();
+    // A refresh token is good once: what another tab has begun is not done again.
+    if (login?.refresh !== refresh || heard(login, kept) !== 'same') {
+      heardOf(kept);
+      return login !== null;
+    }
+  }
   try {
     const answer = await api.refresh(refresh);
     // Whoever signed out meanwhile stays signed out.
@@ -154,6 +193,7 @@ function enter() {
   welcome.close();
   show(byId('workspace'), true);
   setText(byId('user-name'), login.user.name || login.user.id);
+  setText(byId('demo-banner-text'), demoWords(null));
   configured(config);
   session = new Session({
     outbox: new Outbox(outboxStore(login.user.id)),
@@ -168,7 +208,6 @@ function enter() {
   wire.tell((c, now) => c.start(now, login.token));
   route();
   loadThreads();
-  showUsage();
   composer.focus();
 }
 
@@ -181,8 +220,8 @@ function configured(answer) {
 
 function signOut(reason = '') {
   if (login === null) return;
+  dropLogin(login);
   login = null;
-  saveLogin(null);
   keeper.stop();
   session = null;
   wire.tell((c) => c.stop());
@@ -278,6 +317,8 @@ function changed(change) {
       }
       break;
     case 'entries':
+      // Another window, or the command line, may have taken the demonstration's place.
+      if (login?.user.demo && !change.replay && change.entries.some((entry) => entry.type === 'run_started')) showUsage();
       if (change.threadId === place.thread && !change.replay) for (const entry of change.entries) announcer.say(announcement(entry, agentName(entry.agent?.name ?? '')));
       break;
     case 'notice':
@@ -334,6 +375,7 @@ function connectionChanged() {
   if (wasLive && !connection.live) session?.lost();
   if (!wasLive && connection.live && session) {
     loadThreads();
+    showUsage();
     if (config === null) api.config().then(configured, () => {});
   }
   wasLive = connection.live;
@@ -356,10 +398,14 @@ async function loadThreads(more = false) {
 }
 
 async function showUsage() {
+  const mine = session;
   try {
-    setText(byId('usage-line'), summaryWords(await api.usageSummary()));
+    const summary = await api.usageSummary();
+    if (session !== mine) return;
+    setText(byId('usage-line'), summaryWords(summary));
+    setText(byId('demo-banner-text'), demoWords(summary));
   } catch {
-    setText(byId('usage-line'), 'Import or look');
+    if (session === mine) setText(byId('usage-line'), 'Import or look');
   }
 }
 
@@ -381,6 +427,7 @@ async function boot() {
     composer.focus();
   });
   window.addEventListener('hashchange', route);
+  onSharedLogin(heardOf);
   setInterval(() => {
     keeper.tick(Date.now());
     keepOn();
@@ -397,7 +444,7 @@ async function boot() {
   // A copy of a tab goes on with its access token and does not touch the log-in of the other one.
   if (!(await onlyTab(instanceId()))) {
     forgetInstance();
-    if (login) login = { ...login, refresh: null };
+    if (login && !isShared(login)) login = { ...login, refresh: null };
   }
   if (login) {
     saveLogin(login);

@@ -1,23 +1,30 @@
 /**
- * What survives a reload of this tab, and is shared with no other: the log-in and the outbox. Works
- * (forgetfully) where storage is switched off.
+ * What survives a reload of this tab: the log-in and the outbox. Works (forgetfully) where storage is
+ * switched off.
+ *
+ * Shared with no other tab, except for the log-in of a demo visitor: nobody can log in as one again, so
+ * it is kept by the browser for all its tabs until it ends or one of them signs out. There the tabs
+ * take turns in renewing it, for which they need locks; a browser that has none for this page (plain
+ * HTTP from another machine) keeps it in its tab as any other.
  */
 const LOGIN = 'goldenpath.login';
 const OUTBOX = 'goldenpath.outbox';
 const INSTANCE = 'goldenpath.instance';
 
-function read(key) {
+const RENEWING = 'goldenpath.renewing';
+
+function read(key, storage = 'sessionStorage') {
   try {
-    return JSON.parse(sessionStorage.getItem(key));
+    return JSON.parse(globalThis[storage].getItem(key));
   } catch {
     return null;
   }
 }
 
-function write(key, value) {
+function write(key, value, storage = 'sessionStorage') {
   try {
-    if (value === null) sessionStorage.removeItem(key);
-    else sessionStorage.setItem(key, JSON.stringify(value));
+    if (value === null) globalThis[storage].removeItem(key);
+    else globalThis[storage].setItem(key, JSON.stringify(value));
   } catch {
     // Full or forbidden: the page works on, a reload just begins anew.
   }
@@ -25,12 +32,45 @@ function write(key, value) {
 
 /** `{token, expiresAt, lifetime, refresh, user:{id,name,demo}}`, or null. */
 export function loadLogin() {
-  const login = read(LOGIN);
-  return typeof login?.token === 'string' ? login : null;
+  return login(read(LOGIN)) ?? sharedLogin();
+}
+
+/** The log-in all tabs share, or null. */
+export function sharedLogin() {
+  return login(read(LOGIN, 'localStorage'));
+}
+
+function login(kept) {
+  return typeof kept?.token === 'string' ? kept : null;
+}
+
+/** Whether all tabs share this log-in. */
+export function isShared(login) {
+  return login?.user?.demo === true && Boolean(navigator.locks);
 }
 
 export function saveLogin(login) {
-  write(LOGIN, login);
+  const shared = isShared(login);
+  write(LOGIN, shared ? null : login);
+  if (shared) write(LOGIN, login, 'localStorage');
+}
+
+/** Forgets a log-in that is over, for all who share it. */
+export function dropLogin(login) {
+  write(LOGIN, null);
+  if (isShared(login) && sharedLogin()?.user?.id === login.user.id) write(LOGIN, null, 'localStorage');
+}
+
+/** Tells what another tab did with the shared log-in: the new one, or null. */
+export function onSharedLogin(tell) {
+  window.addEventListener('storage', (event) => {
+    if (event.storageArea === localStorage && event.key === LOGIN) tell(sharedLogin());
+  });
+}
+
+/** Does something while no other tab of a shared log-in does it. */
+export function inTurn(login, work) {
+  return isShared(login) ? navigator.locks.request(RENEWING, work) : work();
 }
 
 /** Where an `Outbox` of this user is kept. */

@@ -1,6 +1,7 @@
 /** Loading one's own usage records: choose a file, check it, import it; what was refused and why, by line. */
 import { h, fillDialog, setText } from './dom.js';
-import { bytes, count, counted, fullDay, instant } from '../machine/format.js';
+import { bytes, count, counted } from '../machine/format.js';
+import { summaryWords } from '../machine/usage.js';
 
 const FORMATS = [
   ['', 'Find out by itself'],
@@ -83,27 +84,17 @@ export class Importer {
   }
 }
 
-/** What data there are, in a sentence. */
-export function summaryWords(summary) {
-  if (!summary?.rows) return 'There are no usage records yet.';
-  const sources = (summary.sources ?? []).map((s) => s.source);
-  const made = summary.synthetic ?? (sources.length > 0 && sources.every((source) => source === 'demo-synthetic'));
-  const mixed = !made && sources.includes('demo-synthetic');
-  const day = (value) => fullDay(instant(value));
-  const note = made ? ', generated for the demo' : mixed ? ', some of them generated for the demo' : '';
-  return `${counted(summary.rows, 'record')}, ${day(summary.first_day ?? summary.first_ts)} to ${day(summary.last_day ?? summary.last_ts)}${note}.`;
-}
-
 function reportView(report) {
   const problems = Array.isArray(report.problems) ? report.problems : [];
-  const refused = Object.values(report.rejected ?? {}).reduce((sum, n) => sum + n, 0);
+  const withheld = report.rejected?.withheld ?? 0;
+  const broken = Object.values(report.rejected ?? {}).reduce((sum, n) => sum + n, 0) - withheld;
   const tried = report.verdict === 'tried';
-  const cells = [['Read', report.read], [tried ? 'Would be imported' : 'Imported', report.imported], ['Already there', report.duplicates], ['Refused', refused]];
-  const broken = refused - (report.rejected?.withheld ?? 0);
+  const cells = [['Read', report.read], [tried ? 'Would be imported' : 'Imported', report.imported], ['Already there', report.duplicates], ['Broken', broken], ['Withheld', withheld || undefined]];
   const unpriced = Object.entries(report.unpriced_models ?? {});
   return [
-    h('p', { class: report.verdict === 'refused' ? 'alert' : 'done' }, verdictWords(report.verdict, refused)),
+    h('p', { class: report.verdict === 'refused' ? 'alert' : 'done' }, verdictWords(report.verdict, broken)),
     h('dl', { class: 'counts' }, cells.filter(([, n]) => n !== undefined).map(([name, n]) => h('div', {}, h('dt', {}, name), h('dd', {}, count(n))))),
+    withheld > 0 && h('p', { class: 'fine' }, `${counted(withheld, 'good line')} withheld: a file with broken lines is imported only when you choose “Import the good lines …”.`),
     problems.length > 0 && h('ol', { class: 'import-errors', 'aria-label': 'Broken lines' }, problems.map((p) => h('li', {}, h('strong', {}, `Line ${count(p.line)}`), ` ${p.message}`))),
     broken > problems.length && h('p', { class: 'fine' }, `and ${count(broken - problems.length)} more`),
     report.days && h('p', { class: 'fine' }, `Days ${report.days[0]} to ${report.days[1]}.`),
@@ -111,13 +102,13 @@ function reportView(report) {
   ].filter(Boolean);
 }
 
-function verdictWords(verdict, refused) {
+function verdictWords(verdict, broken) {
   switch (verdict) {
     case 'refused':
       return 'Nothing was imported: the file has broken lines.';
     case 'tried':
-      return refused ? 'Only checked, nothing was changed. The file has broken lines.' : 'All lines are fine. Nothing was changed.';
+      return broken ? 'Only checked, nothing was changed. The file has broken lines.' : 'All lines are fine. Nothing was changed.';
     default:
-      return refused ? 'Imported, apart from the broken lines.' : 'Imported.';
+      return broken ? 'Imported, apart from the broken lines.' : 'Imported.';
   }
 }
