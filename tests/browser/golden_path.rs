@@ -75,7 +75,17 @@ async fn everything_works_by_keyboard_alone() {
             json!("none"),
             "the focus is seen"
         );
+        // All numbers are one stop; the arrow keys go from one to the next.
+        assert!(steps < 8, "{steps} stops up to a number");
+        let stops = browser.get("[...document.querySelectorAll('.report .fact')].filter((e) => e.tabIndex === 0).length").await;
+        assert_eq!(stops, json!(1));
+        let facts = browser.get("[...document.querySelectorAll('.report .fact')].slice(0, 3).map((e) => e.dataset.fact)").await;
+        browser.press(Key::Right).await;
+        browser.press(Key::Right).await;
+        browser.press(Key::Left).await;
         let number = browser.get("document.activeElement.dataset.fact").await;
+        assert_eq!(number, facts[1]);
+        assert_eq!(browser.get("document.querySelector('.numbers-hint').getBoundingClientRect().width > 50").await, json!(true), "how to go on is said");
         browser.press(Key::Enter).await;
         browser.wait_for("document.querySelector('#fact-dialog[open] .sql')").await;
         assert_eq!(

@@ -1,6 +1,7 @@
 //! Leaving and coming back: reload, stop, a killed server.
 
 use crate::browser::{Browser, with_page, with_scripted_page};
+use fantoccini::key::Key;
 use serde_json::json;
 
 /// The data agent is in the middle of a tool.
@@ -43,8 +44,11 @@ async fn the_stop_button_ends_the_work_and_a_waiting_question_is_taken_back_f50(
         browser.wait_for("document.querySelectorAll('.run')[1].dataset.status === 'cancelled'").await;
         assert_eq!(browser.get("document.querySelector('.run').dataset.status").await, json!("running"), "the other goes on");
 
-        browser.click(".run[data-status=running] .stop").await;
+        // With the keyboard: the button goes, the focus stays at the run.
+        browser.get("document.querySelector('.run[data-status=running] .stop').focus()").await;
+        browser.press(Key::Enter).await;
         assert_eq!(browser.wait_for_ends(2).await, ["cancelled", "cancelled"]);
+        assert_eq!(browser.get("document.activeElement.closest('.run') === document.querySelector('.run') && document.activeElement.checkVisibility()").await, json!(true), "the focus is at the run");
         assert!(browser.text(".ending[data-status=cancelled]").await.starts_with("You stopped it."));
         assert_eq!(browser.get("document.querySelectorAll('.lane[data-status=running], .tool[data-status=running]').length").await, json!(0));
         assert_eq!(browser.shown_of_runs().await, browser.log_of_runs().await, "the view equals the log");
@@ -64,7 +68,7 @@ async fn a_killed_server_is_waited_for_and_everything_goes_on() {
         browser.wait_for("['waiting', 'offline'].includes(document.getElementById('connection').dataset.state)").await;
         // Between two tries: while one is under way there is nothing to press.
         browser.wait_for("document.getElementById('connect-now').checkVisibility()").await;
-        browser.wait_for("/agents go on working|offline/.test(document.getElementById('line-banner').textContent)").await;
+        browser.wait_for("/this page catches up|offline/.test(document.getElementById('line-banner').textContent)").await;
         browser.ask("What can you do?").await;
         browser.wait_for("document.querySelector('.pending-state')?.textContent === 'Waits for the connection …'").await;
         server.lock().await.launch().await;

@@ -66,3 +66,34 @@ async fn whoever_reads_above_is_not_pulled_down_by_the_agents_work() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_chart_can_be_read_on_a_narrow_screen_and_in_the_dark_and_a_lane_shows_whole_names() {
+    with_page(|browser, _| async move {
+        browser.enter_demo().await;
+        browser.ask("Analyze my AI costs").await;
+        browser.wait_for_ends(1).await;
+        browser.wait_for("document.querySelectorAll('.chart-frame[data-state=shown]').length > 1").await;
+        // The names of tools in the column beside the report.
+        browser.click(".lane[data-agent=data] summary").await;
+        browser.wait_for("document.querySelector('.lane[data-agent=data] .tool-title').checkVisibility()").await;
+        let cut = browser.get("[...document.querySelectorAll('.tool-title')].filter((e) => e.checkVisibility() && (e.clientWidth < 40 || e.scrollWidth > e.clientWidth)).map((e) => e.textContent)").await;
+        assert_eq!(cut, json!([]));
+
+        // The drawing's letters are 12 pixels high where it is as wide as it was drawn.
+        browser.resize(390, 800).await;
+        let smallest = browser.get("Math.min(...[...document.querySelectorAll('.chart img')].map((i) => 12 * i.getBoundingClientRect().width / i.naturalWidth))").await;
+        assert!(smallest.as_f64().unwrap() >= 9.0, "letters of {smallest} pixels");
+        let wider = browser.get("[document.documentElement, document.getElementById('scroller')].some((e) => e.scrollWidth > e.clientWidth)").await;
+        assert_eq!(wider, json!(false), "a chart scrolls in its frame, not the page");
+
+        let look = "[...document.querySelectorAll('.chart-frame')].map((f) => [getComputedStyle(f).backgroundColor, getComputedStyle(f.querySelector('img')).filter])";
+        let light = browser.get(look).await;
+        assert_eq!(light[0], json!(["rgb(255, 255, 255)", "none"]));
+        browser.prefer("dark").await;
+        let dark = browser.get(look).await;
+        assert_eq!(dark[0][0], json!("rgb(27, 29, 34)"), "no white slab");
+        assert!(dark[0][1].as_str().unwrap().contains("invert"), "{dark}");
+    })
+    .await;
+}

@@ -95,7 +95,7 @@ export function connectionWords({ state, why, retryInMs = null }) {
       return { short: 'Connected', long: 'Connected. Everything is up to date.' };
     case 'waiting': {
       const seconds = Math.max(0, Math.ceil((retryInMs ?? 0) / 1_000));
-      return { short: seconds ? `Reconnecting in ${seconds} s` : 'Reconnecting', long: `${reason} What you asked is safe, and agents go on working.` };
+      return { short: seconds ? `Reconnecting in ${seconds} s` : 'Reconnecting', long: `${reason} What you asked is kept, and this page catches up when the line is back.` };
     }
     case 'offline':
       return { short: 'Offline', long: 'This device seems to be offline. Messages are kept and sent when it is back.' };
@@ -168,7 +168,9 @@ export function announcement(entry, name) {
     case 'agent_completed':
       return `${name} agent ${WORK_WORDS[p.status] ?? p.status}. ${p.summary ?? ''}`;
     case 'assistant_message':
-      return 'The answer is here.';
+      return p.partial === true ? 'What was found so far is here.' : 'The answer is here.';
+    case 'run_completed':
+      return p.status === 'degraded' ? 'A part of it is missing.' : null;
     case 'run_failed':
       return `The run failed. ${errorWords({ user_message: p.user_message, code: p.error?.code ?? p.code })}`;
     case 'run_timed_out':

@@ -98,7 +98,7 @@ function renderLink(node, open) {
 function renderImage(node, open) {
   const [, name] = /^artifact:(.+)$/s.exec(node.src) ?? [];
   if (!name) return h('span', { class: 'no-image' }, node.alt || node.src);
-  const frame = h('div', { class: 'chart-frame', 'data-state': 'loading' }, h('span', { class: 'chart-note' }, 'Drawing …'));
+  const frame = h('div', { class: 'chart-frame', 'data-state': 'loading', tabindex: '0', role: 'group', 'aria-label': node.alt || 'Chart' }, h('span', { class: 'chart-note' }, 'Drawing …'));
   const figure = h('figure', { class: 'chart' }, frame);
   open.image(name).then((url) => {
     const image = h('img', { src: url, alt: node.alt });

@@ -3,6 +3,7 @@ import { h, icon, setData, setText, show, copyFrom } from './dom.js';
 import { LaneView } from './lane.js';
 import { RawEvents } from './raw.js';
 import { renderBlocks } from './markdown.js';
+import { Roving } from './roving.js';
 import { count, counted, duration } from '../machine/format.js';
 import { CRITICAL, isActive, lanesOf } from '../machine/conversation.js';
 import { parseMarkdown } from '../machine/markdown.js';
@@ -30,14 +31,16 @@ export class RunView {
     this.laneList = h('ol', { class: 'lanes' });
     this.ending = h('p', { class: 'ending', hidden: true });
     this.raw = new RawEvents();
-    this.team = h('section', { class: 'team', 'aria-label': 'Agents' },
+    this.team = h('section', { class: 'team', 'aria-label': 'Agents', tabindex: '-1' },
       h('header', { class: 'run-head' }, this.dot, this.words, this.time, this.stop),
       this.laneList,
       h('footer', { class: 'run-foot' }, this.five, this.raw.element));
     this.report = h('div', { class: 'report' });
+    this.numbers = new Roving(this.report, '.fact');
+    this.numbersHint = h('p', { class: 'numbers-hint fine', id: `numbers-${run.id}`, hidden: true }, h('kbd', {}, '←'), ' ', h('kbd', {}, '→'), ' go from number to number, ', h('kbd', {}, 'Tab'), ' goes on');
     this.partial = h('p', { class: 'partial', hidden: true }, icon('warn'), 'This answer is not whole: it is what there was when the run ended.');
     this.copy = h('button', { class: 'button small quiet', type: 'button', onclick: () => copyFrom(this.copy, this.run.answer?.content ?? '') }, icon('copy'), h('span', { class: 'button-label' }, 'Copy as Markdown'));
-    this.answer = h('section', { class: 'answer', 'aria-label': 'Answer', hidden: true }, this.partial, this.report, h('footer', { class: 'answer-foot' }, this.copy));
+    this.answer = h('section', { class: 'answer', 'aria-label': 'Answer', hidden: true }, this.partial, this.report, this.numbersHint, h('footer', { class: 'answer-foot' }, this.copy));
     this.element = h('div', { class: 'run', 'data-run': run.id }, h('div', { class: 'result' }, this.ending, this.answer), this.team);
   }
 
@@ -48,6 +51,7 @@ export class RunView {
     setData(this.element, 'status', run.status);
     setData(this.element, 'answered', run.answer || run.writing ? 'yes' : 'no');
     setText(this.words, this.#headline());
+    if (!isActive(run)) this.#keepFocus();
     show(this.stop, isActive(run));
     this.stop.disabled = this.stopping;
     setText(this.stop.querySelector('.button-label'), this.stopping ? 'Stopping …' : run.status === 'queued' ? 'Take back' : 'Stop');
@@ -126,6 +130,8 @@ export class RunView {
       image: (name) => this.on.image(run.id, name),
       download: (name) => this.on.download(run.id, name),
     }));
+    this.numbers.renew(this.numbersHint.id);
+    show(this.numbersHint, this.numbers.items.length > 1);
   }
 
   #again() {
@@ -134,7 +140,13 @@ export class RunView {
     return offered ? [h('button', { class: 'button small', type: 'button', onclick: () => this.on.ask(question) }, 'Ask again')] : [];
   }
 
+  /** Whoever has pressed the button is not thrown to the top of the page when it goes. */
+  #keepFocus() {
+    if (document.activeElement === this.stop) this.team.focus({ preventScroll: true });
+  }
+
   #askStop() {
+    this.#keepFocus();
     this.stop.disabled = true;
     this.on.stop(this.run);
   }

@@ -1,6 +1,9 @@
 /** Before somebody is signed in: the demo, log in, register; a refusal is said in words. */
 import { byId, setText, show } from './dom.js';
 
+/** The server has the last word; this one is said before it is asked. */
+const SHORTEST_PASSWORD = 8;
+
 export class Welcome {
   /** `on`: `demo()`, `login(credentials)`, `register(credentials)`, each a promise. */
   constructor(on) {
@@ -58,16 +61,33 @@ export class Welcome {
     setText(byId('credentials-other'), registering ? 'Log in' : 'Register');
     show(byId('name-field'), registering);
     byId('password').autocomplete = registering ? 'new-password' : 'current-password';
+    byId('password').minLength = registering ? SHORTEST_PASSWORD : 0;
+    this.#passwordHint('');
+  }
+
+  /** Beside the field: the rule while registering, or what the server says against it. */
+  #passwordHint(problem) {
+    const hint = byId('password-hint');
+    setText(hint, problem || (this.registering ? `At least ${SHORTEST_PASSWORD} characters.` : ''));
+    show(hint, Boolean(hint.textContent));
+    hint.classList.toggle('wrong', Boolean(problem));
+    byId('password').setAttribute('aria-invalid', String(Boolean(problem)));
+    if (problem) byId('password').focus();
   }
 
   async #run(button, action) {
     button.disabled = true;
     this.say('');
+    this.#passwordHint('');
     try {
       await action();
     } catch (problem) {
       this.say(problem.status === 401 && !this.registering ? problem.detail || 'E-mail or password is wrong.' : problem.text ?? 'That did not work. Please try again.');
-      if (problem.detail && problem.status === 422) this.say(problem.detail);
+      if (problem.detail && problem.status === 422) {
+        const password = /\bpassword\b/i.test(problem.detail);
+        this.say(password ? '' : problem.detail);
+        this.#passwordHint(password ? problem.detail : '');
+      }
     } finally {
       button.disabled = false;
     }
