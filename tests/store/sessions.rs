@@ -131,6 +131,17 @@ on_every_store! {
         assert_eq!(world.sessions.has_come_from(&user("x"), "192.0.2.7").await, Ok(false));
     }
 
+    async fn a_device_is_known_to_its_own_user_also_after_the_log_in_was_ended(world: &mut World) {
+        let (ada, own) = (user("ada"), log_in("ada", 1, 100));
+        let (key, other) = (own.family.key, log_in("ada", 2, 100).family.key);
+        world.sessions.begin(own).await.unwrap();
+        world.sessions.revoke(&ada, SessionId(1), Wall(9_000)).await.unwrap();
+        world.restart().await;
+        assert_eq!(world.sessions.is_device_of(&ada, key).await, Ok(true));
+        assert_eq!(world.sessions.is_device_of(&user("bob"), key).await, Ok(false));
+        assert_eq!(world.sessions.is_device_of(&ada, other).await, Ok(false));
+    }
+
     async fn what_has_ended_by_itself_is_forgotten_and_nothing_else(world: &mut World) {
         let ada = user("ada");
         world.sessions.begin(log_in("ada", 1, 100)).await.unwrap();

@@ -3,7 +3,7 @@
 use crate::columns::{Column, get, get_optional, read_fault};
 use crate::store::{Side, SqliteStore, Wrote};
 use futures_util::FutureExt;
-use goldenpath_core::auth::{Cutoff, Endings, Family, RefreshVerdict};
+use goldenpath_core::auth::{Cutoff, Digest, Endings, Family, RefreshVerdict};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::Wall;
@@ -82,6 +82,19 @@ impl Sessions for SqliteStore {
             let row = sqlx::query("SELECT 1 FROM log_in WHERE user_id = ? AND place = ? LIMIT 1")
                 .bind(user)
                 .bind(place)
+                .fetch_optional(&pool)
+                .await;
+            row.map(|row| row.is_some()).map_err(|error| read_fault(&error))
+        }
+        .boxed()
+    }
+
+    fn is_device_of(&self, user: &UserId, key: Digest) -> Answer<bool> {
+        let (pool, user) = (self.readers.clone(), user.stored());
+        async move {
+            let row = sqlx::query("SELECT 1 FROM log_in WHERE key = ? AND user_id = ?")
+                .bind(key.stored())
+                .bind(user)
                 .fetch_optional(&pool)
                 .await;
             row.map(|row| row.is_some()).map_err(|error| read_fault(&error))

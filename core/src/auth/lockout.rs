@@ -1,15 +1,24 @@
 //! How long somebody waits before the next try at a password.
 //!
-//! Failures are counted three times: for the account as tried from one place, for the account as tried
-//! from places it does not know, and for the place. Each count has its free tries; beyond them every
-//! failure doubles the wait up to a bound, and counts drain with time. A place the account has logged in
-//! from before is judged by the first count alone: what strangers do elsewhere does not delay the user
-//! (the device cookie of the OWASP authentication cheat sheet, with the place for a device).
+//! Failures are counted by what a stranger can and cannot pretend to be. A client that logged in before
+//! keeps a device credential of the account (the device cookie of the OWASP authentication cheat sheet):
+//! its failures are its own count, which nobody without it can spend. Without one, failures are counted
+//! for the account as tried from one place, and for the place whatever the account. An account as tried
+//! from places it does not know has two more counts: one shared by the places that failed at it already,
+//! and one for those that did not. So the turns of an attacker are taken from the attacker, and somebody
+//! who comes from a fresh place gets one within a bound.
+//!
+//! Each count has its free tries; beyond them every failure doubles the wait up to a bound, and counts
+//! drain with time.
 
+mod counts;
+
+use super::hashing::{Lane, Name};
 use crate::time::{Millis, Mono};
-use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
+use counts::{Counts, Key, Took};
 
 /// How failures of one kind are weighed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,36 +33,37 @@ pub struct Allowance {
     pub drain: Millis,
 }
 
-/// The three kinds.
+/// The kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Allowances {
+    /// A device of an account.
+    pub device: Allowance,
     /// An account as tried from one place.
     pub pair: Allowance,
-    /// An account as tried from places it does not know.
-    pub account: Allowance,
+    /// An account as tried from places it does not know and that have not failed at it.
+    pub fresh: Allowance,
+    /// An account as tried from places that have.
+    pub stale: Allowance,
     /// A place, whatever the account: a whole office may sit behind one address.
     pub place: Allowance,
+    /// Failures at an account after which a place is fresh no longer.
+    pub fresh_tries: u32,
     /// Counts of each kind that are kept; beyond it the least telling ones are forgotten.
     pub kept: usize,
 }
 
 impl Default for Allowances {
     fn default() -> Self {
-        let first = Millis::from_secs(1);
+        let seconds = Millis::from_secs;
+        let (first, minute, quarter) = (seconds(1), seconds(60), seconds(15 * 60));
         Self {
-            pair: Allowance {
-                free: 9,
-                first,
-                most: Millis::from_secs(15 * 60),
-                drain: Millis::from_secs(15 * 60),
-            },
-            account: Allowance {
-                free: 30,
-                first,
-                most: Millis::from_secs(60),
-                drain: Millis::from_secs(60),
-            },
-            place: Allowance { free: 120, first, most: Millis::from_secs(60), drain: Millis(500) },
+            device: Allowance { free: 9, first, most: quarter, drain: quarter },
+            // Three failures make a place stale, so it is for a day.
+            pair: Allowance { free: 9, first, most: quarter, drain: seconds(8 * 3600) },
+            fresh: Allowance { free: 30, first, most: seconds(30), drain: minute },
+            stale: Allowance { free: 30, first, most: minute, drain: minute },
+            place: Allowance { free: 30, first, most: quarter, drain: minute },
+            fresh_tries: 3,
             kept: 50_000,
         }
     }
@@ -68,48 +78,44 @@ pub struct Try {
     pub place: String,
     /// Whether this account has logged in from there before.
     pub known: bool,
+    /// The name of the device, if the credential it showed is one of this account.
+    pub device: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Count {
-    failures: u32,
-    at: Mono,
-    not_before: Mono,
+/// What a try was counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Kind {
+    Device,
+    Pair,
+    Fresh,
+    Stale,
+    Place,
 }
 
-impl Count {
-    const fn new(now: Mono) -> Self {
-        Self { failures: 0, at: now, not_before: Mono(0) }
-    }
+/// A try that was let through. It counts as failed unless [`Lockout::succeeded`] or
+/// [`Lockout::undecided`] hears otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    tried: Try,
+    by_device: bool,
+    taken: Vec<(Kind, Key, Took)>,
+}
 
-    /// Forgets what time has drained.
-    fn settle(&mut self, allowance: &Allowance, now: Mono) {
-        let drained = now.since(self.at).0 / allowance.drain.0.max(1);
-        self.failures = self.failures.saturating_sub(u32::try_from(drained).unwrap_or(u32::MAX));
-        self.at = if self.failures == 0 {
-            now
-        } else {
-            self.at.after(Millis(drained.saturating_mul(allowance.drain.0)))
-        };
-    }
-
-    //= specs/auth.md#auth-44
-    //# The wait after failed tries MUST grow with each further failure, up to a bound.
-    fn failed(&mut self, allowance: &Allowance, now: Mono) {
-        self.settle(allowance, now);
-        self.failures = self.failures.saturating_add(1);
-        let beyond = self.failures.saturating_sub(allowance.free);
-        if beyond > 0 {
-            let doubled = allowance.first.0.saturating_mul(1u64 << (beyond - 1).min(40));
-            self.not_before = now.after(Millis(doubled.min(allowance.most.0)));
-        }
-    }
-
-    /// It was no failure after all.
-    fn taken_back(&mut self, allowance: &Allowance, now: Mono) {
-        self.failures = self.failures.saturating_sub(1);
-        if self.failures <= allowance.free {
-            self.not_before = now;
+impl Turn {
+    /// In which line it waits for its password to be hashed, and under which names it is counted there.
+    #[must_use]
+    pub fn line(&self) -> (Lane, Vec<Name>) {
+        let Try { account, place, known, device } = &self.tried;
+        match (account, device.as_ref().filter(|_| self.by_device)) {
+            (Some(account), Some(device)) => {
+                let own = Name::Own(account.clone(), device.clone());
+                (Lane::Known, vec![own, Name::Account(account.clone())])
+            }
+            (Some(account), None) if *known => {
+                let own = Name::Own(account.clone(), place.clone());
+                (Lane::Known, vec![own, Name::Home(place.clone())])
+            }
+            (_, _) => (Lane::Open, vec![Name::Place(place.clone())]),
         }
     }
 }
@@ -117,105 +123,116 @@ impl Count {
 /// What is known about failures; nothing about those who never failed.
 #[derive(Clone, Debug)]
 pub struct Lockout {
-    allowances: Allowances,
-    pairs: BTreeMap<(String, String), Count>,
-    accounts: BTreeMap<String, Count>,
-    places: BTreeMap<String, Count>,
+    fresh_tries: u32,
+    devices: Counts,
+    pairs: Counts,
+    fresh: Counts,
+    stale: Counts,
+    places: Counts,
 }
 
 impl Lockout {
     /// Nobody has failed.
     #[must_use]
     pub const fn new(allowances: Allowances) -> Self {
+        let Allowances { device, pair, fresh, stale, place, fresh_tries, kept } = allowances;
         Self {
-            allowances,
-            pairs: BTreeMap::new(),
-            accounts: BTreeMap::new(),
-            places: BTreeMap::new(),
+            fresh_tries,
+            devices: Counts::new(device, kept),
+            pairs: Counts::new(pair, kept),
+            fresh: Counts::new(fresh, kept),
+            stale: Counts::new(stale, kept),
+            places: Counts::new(place, kept),
         }
     }
 
-    /// Begins a try, which counts as failed until [`succeeded`](Self::succeeded) or
-    /// [`undecided`](Self::undecided) says otherwise: many at once are no way around.
+    /// Begins a try, which counts as failed at once: many at the same time are no way around.
     ///
     /// # Errors
     /// How long to wait; nothing was counted then, so asking early costs nothing.
-    pub fn begin(&mut self, tried: &Try, now: Mono) -> Result<(), Millis> {
-        let wait = self.wait(tried, now);
-        if wait > Millis::ZERO {
-            return Err(wait);
-        }
-        let Allowances { pair, account, place, kept } = self.allowances;
-        if let Some(name) = &tried.account {
-            let key = (name.clone(), tried.place.clone());
-            count(&mut self.pairs, key, kept, now).failed(&pair, now);
-            if !tried.known {
-                count(&mut self.accounts, name.clone(), kept, now).failed(&account, now);
+    //= specs/auth.md#auth-43
+    //# A user MUST NOT be delayed by failures of others while their client keeps a device credential
+    //# of the account, nor by failures from other places at a place they logged in from before.
+    pub fn begin(&mut self, tried: &Try, now: Mono) -> Result<Turn, Millis> {
+        let mut wait = None;
+        // A device that failed too often is worth no less than none.
+        for by_device in [true, false] {
+            let Some(counted) = self.counted(tried, by_device, now) else { continue };
+            let waits = counted.iter().map(|(kind, key)| self.of(*kind).wait(key, now));
+            let longest = waits.max().unwrap_or(Millis::ZERO);
+            if longest == Millis::ZERO {
+                let taken = counted.into_iter().map(|(kind, key)| {
+                    let took = self.of_mut(kind).failed(&key, now);
+                    (kind, key, took)
+                });
+                let taken = taken.collect();
+                return Ok(Turn { tried: tried.clone(), by_device, taken });
             }
+            wait = Some(wait.map_or(longest, |other: Millis| other.min(longest)));
         }
-        count(&mut self.places, tried.place.clone(), kept, now).failed(&place, now);
-        Ok(())
+        Err(wait.unwrap_or(Millis::ZERO))
     }
 
     /// The password was right. What others failed at stays counted: a log-in of one's own is no way to
     /// begin anew with the accounts of others.
-    pub fn succeeded(&mut self, tried: &Try, now: Mono) {
-        self.undecided(tried, now);
-        if let Some(name) = &tried.account {
-            self.pairs.remove(&(name.clone(), tried.place.clone()));
-        }
-    }
-
-    /// Nobody could say whether the password was right.
-    pub fn undecided(&mut self, tried: &Try, now: Mono) {
-        let Allowances { pair, account, place, .. } = self.allowances;
-        if let Some(name) = &tried.account {
-            let key = (name.clone(), tried.place.clone());
-            if let Some(count) = self.pairs.get_mut(&key) {
-                count.taken_back(&pair, now);
-            }
-            if let Some(count) = self.accounts.get_mut(name).filter(|_| !tried.known) {
-                count.taken_back(&account, now);
+    pub fn succeeded(&mut self, turn: &Turn, now: Mono) {
+        self.undecided(turn, now);
+        for (kind, key, _) in &turn.taken {
+            match kind {
+                Kind::Device | Kind::Pair => self.of_mut(*kind).forget(key),
+                Kind::Fresh | Kind::Stale | Kind::Place => {}
             }
         }
-        if let Some(count) = self.places.get_mut(&tried.place) {
-            count.taken_back(&place, now);
+    }
+
+    /// Nobody could say whether the password was right: as if the turn had not been taken.
+    pub fn undecided(&mut self, turn: &Turn, now: Mono) {
+        for (kind, key, took) in &turn.taken {
+            self.of_mut(*kind).taken_back(key, *took, now);
         }
     }
 
-    fn wait(&self, tried: &Try, now: Mono) -> Millis {
-        let left = |count: Option<&Count>| count.map_or(Millis::ZERO, |c| c.not_before.since(now));
-        let own = tried.account.as_ref().map_or(Millis::ZERO, |name| {
-            left(self.pairs.get(&(name.clone(), tried.place.clone())))
-        });
-        //= specs/auth.md#auth-43
-        //# A user at a place they logged in from before MUST NOT be delayed by failures from other
-        //# places.
-        if tried.known {
-            return own;
+    /// The counts that decide about a try, and that it adds to.
+    fn counted(&self, tried: &Try, by_device: bool, now: Mono) -> Option<Vec<(Kind, Key)>> {
+        let Try { account, place, known, device } = tried;
+        if by_device {
+            let key = (account.clone()?, device.clone()?);
+            return Some(vec![(Kind::Device, key)]);
         }
-        let account = left(tried.account.as_ref().and_then(|name| self.accounts.get(name)));
-        own.max(account).max(left(self.places.get(&tried.place)))
+        let at_place = (Kind::Place, (String::new(), place.clone()));
+        let Some(account) = account else { return Some(vec![at_place]) };
+        let pair = (account.clone(), place.clone());
+        if *known {
+            return Some(vec![(Kind::Pair, pair), at_place]);
+        }
+        //= specs/auth.md#auth-73
+        //# Somebody at a place that has not failed at an account within a day MUST be let try at it
+        //# within 30 s × (3 k + 1), whatever k other places do, for k up to 100.
+        let is_fresh = self.pairs.failures(&pair, now) < self.fresh_tries;
+        let shared = if is_fresh { Kind::Fresh } else { Kind::Stale };
+        let all = (shared, (account.clone(), String::new()));
+        Some(vec![(Kind::Pair, pair), all, at_place])
     }
-}
 
-/// The count of a name. Where there is no room, the names with the fewest failures are forgotten: those
-/// of somebody who tries many names once, not those of somebody under attack.
-//= specs/auth.md#auth-45
-//# What is remembered about failures MUST be bounded, and what is forgotten MUST be what says least.
-fn count<K: Ord + Clone>(
-    counts: &mut BTreeMap<K, Count>,
-    key: K,
-    kept: usize,
-    now: Mono,
-) -> &mut Count {
-    if counts.len() >= kept.max(2) && !counts.contains_key(&key) {
-        let mut weights: Vec<(u32, Mono)> = counts.values().map(|c| (c.failures, c.at)).collect();
-        weights.sort_unstable();
-        let (least, oldest) = weights[weights.len() / 2];
-        counts.retain(|_, c| (c.failures, c.at) > (least, oldest));
+    const fn of(&self, kind: Kind) -> &Counts {
+        match kind {
+            Kind::Device => &self.devices,
+            Kind::Pair => &self.pairs,
+            Kind::Fresh => &self.fresh,
+            Kind::Stale => &self.stale,
+            Kind::Place => &self.places,
+        }
     }
-    counts.entry(key).or_insert_with(|| Count::new(now))
+
+    const fn of_mut(&mut self, kind: Kind) -> &mut Counts {
+        match kind {
+            Kind::Device => &mut self.devices,
+            Kind::Pair => &mut self.pairs,
+            Kind::Fresh => &mut self.fresh,
+            Kind::Stale => &mut self.stale,
+            Kind::Place => &mut self.places,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod bypass;
 mod claims;
 mod cutoff;
 mod foreign;
+pub mod hashing;
 mod jwks;
 mod lockout;
 mod password;
@@ -21,7 +22,7 @@ pub use foreign::{
     ForeignClaims, ForeignPolicy, Foreigner, check_foreign, claimed, claimed_issuer,
 };
 pub use jwks::{Decision, Freshness, KeySet, MAX_FOREIGN_KEYS};
-pub use lockout::{Allowance, Allowances, Lockout, Try};
+pub use lockout::{Allowance, Allowances, Lockout, Try, Turn};
 pub use password::{PASSWORD_MAX, PASSWORD_MIN, check_password};
 pub use refresh::{Digest, Family, Presented, RefreshPolicy, RefreshVerdict};
 pub use role::{ADMIN, AUDIT_READ, NotARole, Role, permissions_of};

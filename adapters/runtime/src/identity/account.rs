@@ -5,7 +5,7 @@ use super::log_in::usable_name;
 use super::{Event, Identities, Known};
 use crate::connection::Registry;
 use crate::ports::{AuditAction, Credence, LogIn, PREFERENCES_MAX};
-use goldenpath_core::auth::check_password;
+use goldenpath_core::auth::{Try, check_password};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{ErrorCode, Secret};
@@ -135,11 +135,18 @@ impl Identities {
         let accounts = &self.sources.accounts;
         let account = accounts.by_id(&identity.user_id).await?.ok_or_else(no_account)?;
         check_password(&new.0, account.email.as_str()).map_err(Denied::invalid)?;
-        let email = account.email.clone();
-        let account = self.check_tried(Some(&email), Some(account), current, place).await?;
+        // Whoever is logged in shares no count with strangers; whoever stole a token has the tries of
+        // one device and then those of a stranger.
+        let tried = Try {
+            account: Some(account.email.as_str().to_owned()),
+            place: place.to_owned(),
+            known: false,
+            device: Some(format!("session {}", identity.session_id)),
+        };
+        let (account, line) = self.check_tried(tried, Some(account), current).await?;
         let wrong = || Denied::new(ErrorCode::Unauthorized, "the current password is wrong");
         let account = account.ok_or_else(wrong)?;
-        let hash = self.sources.passwords.hash(new).await?;
+        let hash = self.hash(new, &line).await?;
         let changed = accounts.set_password(&account.user_id, account.password_hash, hash).await?;
         if !changed {
             let message = "the password was changed by somebody else just now";

@@ -18,6 +18,9 @@ pub struct LoggedIn {
     pub refresh_token: Secret,
     /// How long the log-in lasts at most.
     pub refresh_expires_in: Millis,
+    /// Names this client at its next log-in, so that it shares no count of failures with strangers.
+    /// It opens nothing.
+    pub device: Secret,
     /// Who it is.
     pub user: Profile,
 }

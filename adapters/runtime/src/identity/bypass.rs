@@ -94,14 +94,14 @@ impl Identities {
 
     /// A wrong key counts against its place like a wrong password.
     fn check_key(&self, key: Option<&Secret>, place: &str) -> Result<(), BypassDenied> {
-        let tried = Try { account: None, place: place.to_owned(), known: false };
+        let tried = Try { account: None, place: place.to_owned(), known: false, device: None };
         let now = self.now().mono;
         let mut state = self.state();
-        state.lockout.begin(&tried, now).map_err(Denied::later)?;
+        let turn = state.lockout.begin(&tried, now).map_err(Denied::later)?;
         let configured = self.sources.e2e_key.as_ref();
         let opened = check_bypass(self.sources.environment, configured, key);
         if opened != Err(BypassRefusal::Invalid) {
-            state.lockout.undecided(&tried, now);
+            state.lockout.undecided(&turn, now);
         }
         opened.map_err(BypassDenied::Key)
     }

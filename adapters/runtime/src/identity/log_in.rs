@@ -1,9 +1,11 @@
 //! Ways in with a password or without: demo mode, an account, a new account.
 
 use super::answer::{Denied, LoggedIn, Profile};
-use super::{Event, Identities, throttle};
+use super::hashing::Line;
+use super::{Event, Identities, refresh_token, throttle};
 use crate::ports::{Account, AuditAction, Created, Credence, Email, Guest};
-use goldenpath_core::auth::{PASSWORD_MAX, Try, check_password};
+use goldenpath_core::auth::hashing::{Lane, Name};
+use goldenpath_core::auth::{Digest, PASSWORD_MAX, Try, check_password};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::{Millis, Wall};
@@ -31,18 +33,19 @@ impl Identities {
         self.noted(event.in_session(identity.session_id), begun)
     }
 
-    /// Logs in with a password, from a place.
+    /// Logs in with a password, from a place, perhaps with the device credential of an earlier log-in.
     ///
     /// # Errors
-    /// `unauthorized`, `rate_limited`, `storage_unavailable`.
+    /// `unauthorized`, `rate_limited`, `overloaded`, `storage_unavailable`.
     pub async fn log_in(
         &self,
         email: &str,
         password: Secret,
         place: &str,
+        device: Option<&Secret>,
     ) -> Result<LoggedIn, Denied> {
         let mut event = Event::new(AuditAction::LogIn, place).by(Credence::Password);
-        let tried = self.log_in_noting(email, password, place, &mut event).await;
+        let tried = self.log_in_noting(email, password, (place, device), &mut event).await;
         self.noted(event, tried)
     }
 
@@ -50,7 +53,7 @@ impl Identities {
         &self,
         email: &str,
         password: Secret,
-        place: &str,
+        (place, device): (&str, Option<&Secret>),
         event: &mut Event,
     ) -> Result<LoggedIn, Denied> {
         let email = email.parse::<Email>().ok();
@@ -59,63 +62,74 @@ impl Identities {
             None => None,
         };
         event.user_id = account.as_ref().map(|account| account.user_id.clone());
-        let account =
-            self.check_tried(email.as_ref(), account, password.clone(), place).await?.ok_or_else(
-                || Denied::new(ErrorCode::Unauthorized, "the address or the password is wrong"),
-            )?;
-        self.keep_hash_strong(&account, password).await;
+        let nobody = UserId::new("nobody").map_err(|_| Denied::internal())?;
+        let user = account.as_ref().map_or(&nobody, |account| &account.user_id);
+        let sessions = &self.sources.sessions;
+        let device = match device.and_then(refresh_token::read_device) {
+            Some(key) => sessions.is_device_of(user, key).await?.then(|| name_of(key)),
+            None => None,
+        };
+        let known = sessions.has_come_from(user, place).await?;
+        let account_name = email.as_ref().map(|email| email.as_str().to_owned());
+        let tried = Try { account: account_name, place: place.to_owned(), known, device };
+        let (account, line) = self.check_tried(tried, account, password.clone()).await?;
+        let account = account.ok_or_else(|| {
+            Denied::new(ErrorCode::Unauthorized, "the address or the password is wrong")
+        })?;
+        self.keep_hash_strong(&account, password, &line).await;
         let session_id = SessionId::draw(&mut self.state().seed, self.now().wall);
         event.session_id = Some(session_id);
         self.begin(Profile::of(&account), session_id, None, Credence::Password, place).await
     }
 
     /// Checks a password within what [`Lockout`](goldenpath_core::auth::Lockout) allows; `None`: it is
-    /// wrong. Without an account it takes as long and counts as much.
+    /// wrong. Without an account it takes as long and counts as much. Also says in which line the next
+    /// password of the same client is hashed.
     //= specs/auth.md#auth-19
     //# Tries at a password MUST be limited for each account and client, and MUST NOT lock out
     //# other accounts.
     pub(super) async fn check_tried(
         &self,
-        email: Option<&Email>,
+        tried: Try,
         account: Option<Account>,
         password: Secret,
-        place: &str,
-    ) -> Result<Option<Account>, Denied> {
-        let nobody = UserId::new("nobody").map_err(|_| Denied::internal())?;
-        let user = account.as_ref().map_or(&nobody, |account| &account.user_id);
-        let known = self.sources.sessions.has_come_from(user, place).await?;
-        let account_name = email.map(|email| email.as_str().to_owned());
-        let tried = Try { account: account_name, place: place.to_owned(), known };
+    ) -> Result<(Option<Account>, Line), Denied> {
         let now = self.now().mono;
-        self.state().lockout.begin(&tried, now).map_err(Denied::later)?;
+        let turn = self.state().lockout.begin(&tried, now).map_err(Denied::later)?;
+        let (lane, names) = turn.line();
+        let line = Line { lane, names };
+        let seat = self.hashers.enter(&line).inspect_err(|_| {
+            self.state().lockout.undecided(&turn, now);
+        })?;
         // Hashing what nobody could have chosen is work for a stranger's sake.
         let possible = password.0.len() <= PASSWORD_MAX;
         let password = if possible { password } else { Secret(String::new()) };
         let hash = account.as_ref().map(|account| account.password_hash.clone());
-        let matches = match self.sources.passwords.matches(password, hash).await {
+        let matches = seat.work(|| self.sources.passwords.matches(password, hash)).await;
+        let matches = match matches {
             Ok(matches) => matches && possible,
             Err(fault) => {
                 let now = self.now().mono;
-                self.state().lockout.undecided(&tried, now);
+                self.state().lockout.undecided(&turn, now);
                 return Err(fault.into());
             }
         };
         if matches {
             let now = self.now().mono;
-            self.state().lockout.succeeded(&tried, now);
+            self.state().lockout.succeeded(&turn, now);
         }
-        Ok(account.filter(|_| matches))
+        Ok((account.filter(|_| matches), line))
     }
 
     /// A hash of weaker parameters is replaced while the password is at hand.
     //= specs/auth.md#auth-50
     //# A password hash of weaker parameters than today's MUST be replaced when its user logs in.
-    async fn keep_hash_strong(&self, account: &Account, password: Secret) {
+    async fn keep_hash_strong(&self, account: &Account, password: Secret, line: &Line) {
         let old = &account.password_hash;
         if !self.sources.passwords.is_outdated(old) {
             return;
         }
-        let Ok(new) = self.sources.passwords.hash(password).await else { return };
+        let Ok(new) = self.hash(password, line).await else { return };
         let written = self.sources.accounts.set_password(&account.user_id, old.clone(), new).await;
         tracing::info!(user = %account.user_id, ?written, "a password hash was renewed");
     }
@@ -153,7 +167,8 @@ impl Identities {
         let name = usable_name(name)?;
         let now = self.now();
         self.may_try(&format!("client {place}"))?;
-        let password_hash = self.sources.passwords.hash(password).await?;
+        let names = vec![Name::Place(place.to_owned())];
+        let password_hash = self.hash(password, &Line { lane: Lane::Open, names }).await?;
         let (user_id, session_id) = {
             let seed = &mut self.state().seed;
             let number = seed.id_bits(now.wall);
@@ -176,6 +191,12 @@ impl Identities {
         }
     }
 
+    /// The hash of a new password, when it is its turn.
+    pub(super) async fn hash(&self, password: Secret, line: &Line) -> Result<String, Denied> {
+        let seat = self.hashers.enter(line)?;
+        Ok(seat.work(|| self.sources.passwords.hash(password)).await?)
+    }
+
     pub(super) fn make_demo_user(&self, wall: Wall) -> Result<Identity, ErrorCode> {
         if !self.sources.demo {
             return Err(ErrorCode::Forbidden);
@@ -193,6 +214,11 @@ impl Identities {
         let tried: Result<(), Millis> = self.state().throttle.try_once(name, throttle::CLIENT, now);
         tried.map_err(Denied::later)
     }
+}
+
+/// What a device is called where its failures are counted.
+fn name_of(device: Digest) -> String {
+    format!("device {}", refresh_token::hex(&device.0))
 }
 
 /// A name a person may have; none for an empty one.

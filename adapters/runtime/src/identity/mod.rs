@@ -6,6 +6,7 @@ mod audit;
 mod bypass;
 mod event;
 mod foreign;
+mod hashing;
 mod housekeeping;
 mod log_in;
 mod once;
@@ -40,6 +41,7 @@ use goldenpath_core::connection::Identity;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Now, Wall};
 use goldenpath_core::wire::{Credential, ErrorCode, Secret};
+use hashing::Hashers;
 use revoked::Revoked;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use throttle::Throttle;
@@ -84,6 +86,7 @@ pub struct Identities {
     state: Arc<Mutex<State>>,
     foreign: Option<Arc<Foreign>>,
     trusted: Option<Arc<Trusted>>,
+    hashers: Hashers,
 }
 
 struct State {
@@ -103,8 +106,13 @@ impl Identities {
             throttle: Throttle::default(),
             revoked: Revoked::default(),
         };
-        let (sources, state) = (Arc::new(sources), Arc::new(Mutex::new(state)));
-        Self { sources, state, foreign: None, trusted: None }
+        Self {
+            sources: Arc::new(sources),
+            state: Arc::new(Mutex::new(state)),
+            foreign: None,
+            trusted: None,
+            hashers: Hashers::new(),
+        }
     }
 
     /// Whether visitors get in without an account.

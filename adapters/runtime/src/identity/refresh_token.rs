@@ -8,6 +8,8 @@ use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
 const PREFIX: &str = "gpr_";
+/// Of the half that stays, alone: it names a log-in and is good for nothing else.
+const DEVICE_PREFIX: &str = "gpd_";
 /// Hexadecimal digits of a half.
 const DIGITS: usize = 64;
 
@@ -38,12 +40,27 @@ pub(super) fn draw(entropy: &dyn Entropy) -> Result<Drawn, Fault> {
 /// What somebody presents, if it has the shape of one.
 pub(super) fn read(token: &Secret) -> Option<Given<'_>> {
     let halves = token.0.strip_prefix(PREFIX)?;
-    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if halves.len() != 2 * DIGITS || !halves.bytes().all(digit) {
+    if halves.len() != 2 * DIGITS || !halves.bytes().all(is_digit) {
         return None;
     }
     let (family, half) = halves.split_at(DIGITS);
     Some(Given { family, digests: [digest(family), digest(half)] })
+}
+
+/// The device credential that belongs to a refresh token of ours.
+pub(super) fn device_of(token: &Secret) -> Secret {
+    let family = token.0.get(PREFIX.len()..PREFIX.len() + DIGITS).unwrap_or_default();
+    Secret(format!("{DEVICE_PREFIX}{family}"))
+}
+
+/// The family a device credential names, if it has the shape of one.
+pub(super) fn read_device(device: &Secret) -> Option<Digest> {
+    let family = device.0.strip_prefix(DEVICE_PREFIX)?;
+    (family.len() == DIGITS && family.bytes().all(is_digit)).then(|| digest(family))
+}
+
+fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)
 }
 
 impl Given<'_> {
@@ -74,7 +91,7 @@ fn digest(half: &str) -> Digest {
     Digest(Sha256::digest(half.as_bytes()).into())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         let _ = write!(text, "{byte:02x}");
@@ -105,6 +122,20 @@ mod tests {
         assert_eq!(next.digests[0], first.digests[0]);
         assert_ne!(next.half(), first.half());
         assert_eq!(read(&next.text).unwrap().half(), next.half());
+    }
+
+    #[test]
+    fn a_device_credential_names_the_family_and_is_no_refresh_token() {
+        let entropy = Counting(AtomicU8::new(1));
+        let first = draw(&entropy).unwrap();
+        let next = read(&first.text).unwrap().next(&entropy).unwrap();
+        let device = device_of(&first.text);
+        assert_eq!(device.0, device_of(&next.text).0, "it stays while tokens come and go");
+        assert_eq!(read_device(&device), Some(first.digests[0]));
+        assert!(read(&device).is_none() && read_device(&first.text).is_none());
+        for bad in ["", "gpd_", &device.0[..67], &format!("{}0", device.0)] {
+            assert_eq!(read_device(&Secret(bad.to_owned())), None, "{bad}");
+        }
     }
 
     #[test]

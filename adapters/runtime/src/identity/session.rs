@@ -281,6 +281,7 @@ impl Identities {
         refresh_expires_in: Millis,
     ) -> LoggedIn {
         let expires_in = self.sources.token_lifetime;
-        LoggedIn { token, expires_in, refresh_token, refresh_expires_in, user }
+        let device = refresh_token::device_of(&refresh_token);
+        LoggedIn { token, expires_in, refresh_token, refresh_expires_in, device, user }
     }
 }

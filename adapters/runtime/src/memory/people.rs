@@ -8,7 +8,7 @@ use crate::ports::{
     Refreshed, Sessions,
 };
 use core::cmp::Reverse;
-use goldenpath_core::auth::{Cutoff, Endings, RefreshVerdict, Role};
+use goldenpath_core::auth::{Cutoff, Digest, Endings, RefreshVerdict, Role};
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::Wall;
 
@@ -144,6 +144,11 @@ impl Sessions for MemoryStore {
         let memory = self.memory();
         let mut log_ins = memory.log_ins.values();
         answered(log_ins.any(|log_in| log_in.family.user_id == *user && log_in.place == place))
+    }
+
+    fn is_device_of(&self, user: &UserId, key: Digest) -> Answer<bool> {
+        let memory = self.memory();
+        answered(memory.log_ins.get(&key).is_some_and(|log_in| log_in.family.user_id == *user))
     }
 
     fn forget(&self, now: Wall) -> Answer<u64> {

@@ -34,6 +34,9 @@ pub trait Sessions: Send + Sync + 'static {
     /// Whether this user has logged in from this place, as far as that is remembered.
     fn has_come_from(&self, user: &UserId, place: &str) -> Answer<bool>;
 
+    /// Whether this key is of a log-in of this user, ended or not, as far as that is remembered.
+    fn is_device_of(&self, user: &UserId, key: Digest) -> Answer<bool>;
+
     /// Forgets what has ended by itself: log-ins past their end, revocations past their `until`.
     /// Returns how many rows that were.
     fn forget(&self, now: Wall) -> Answer<u64>;

@@ -12,11 +12,6 @@ use goldenpath_core::wire::{ErrorCode, Secret};
 use goldenpath_jsonwebtoken::{Grant, Tokens};
 use goldenpath_runtime::identity;
 use goldenpath_runtime::ports::Answer;
-use std::sync::Arc;
-use tokio::sync::Semaphore;
-
-/// Passwords hashed at once: each takes 19 MiB and a core.
-const AT_ONCE: usize = 2;
 
 /// Tokens of our own.
 pub(super) struct Jwt(pub(super) Tokens);
@@ -62,7 +57,6 @@ impl identity::Entropy for System {
 /// Passwords by argon2id with OWASP's first choice of parameters: 19 MiB, two passes, one lane.
 pub(super) struct Argon2id {
     hasher: Argon2<'static>,
-    room: Arc<Semaphore>,
     /// Checked when there is no account, so that it takes as long.
     nobody: String,
 }
@@ -72,17 +66,16 @@ impl Argon2id {
         let params = Params::new(19 * 1024, 2, 1, None).map_err(|error| error.to_string())?;
         let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let nobody = hash(&hasher, "nobody has this password").map_err(|f| f.to_string())?;
-        Ok(Self { hasher, room: Arc::new(Semaphore::new(AT_ONCE)), nobody })
+        Ok(Self { hasher, nobody })
     }
 
-    /// Away from the event loop, a few at a time.
+    /// Away from the event loop; how many at once is the caller's to say.
     fn away<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Argon2<'static>) -> Result<T, Fault> + Send + 'static,
     ) -> Answer<T> {
-        let (hasher, room) = (self.hasher.clone(), self.room.clone());
+        let hasher = self.hasher.clone();
         async move {
-            let _place = room.acquire().await.map_err(|_| Fault::Unavailable)?;
             let worked = tokio::task::spawn_blocking(move || work(&hasher)).await;
             worked.map_err(|_| Fault::Unavailable)?
         }

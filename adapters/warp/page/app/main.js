@@ -11,7 +11,7 @@ import { demoWords, summaryWords } from './machine/usage.js';
 import { announcement, closeWords, errorWords } from './machine/words.js';
 import { Api } from './port/api.js';
 import { Wire } from './port/socket.js';
-import { dropLogin, forgetInstance, inTurn, instanceId, isShared, loadLogin, onSharedLogin, onlyTab, outboxStore, saveLogin, sharedLogin } from './port/storage.js';
+import { dropLogin, forgetInstance, inTurn, instanceId, isShared, loadDevice, loadLogin, onSharedLogin, onlyTab, outboxStore, saveDevice, saveLogin, sharedLogin } from './port/storage.js';
 import { Announcer } from './view/announcer.js';
 import { Composer } from './view/composer.js';
 import { ConversationView } from './view/conversation.js';
@@ -53,7 +53,7 @@ const welcome = new Welcome({
     else keep(await api.demo());
     enter();
   },
-  login: async (credentials) => signIn(await api.login(credentials)),
+  login: async (credentials) => signIn(await api.login({ ...credentials, device: loadDevice() })),
   register: async (credentials) => signIn(await api.register(credentials)),
 });
 const sidebar = new Sidebar({
@@ -116,6 +116,7 @@ function keep(answer) {
     user: { id: answer.user?.id ?? '', name: answer.user?.name ?? '', demo: answer.user?.demo === true },
   };
   saveLogin(login);
+  if (answer.device && !login.user.demo) saveDevice(answer.device);
   keeper.start(Date.now(), login);
 }
 

@@ -7,6 +7,7 @@ mod answers;
 mod closes;
 mod edge;
 mod events;
+mod guesses;
 mod older;
 mod patience;
 mod rig;

@@ -5,7 +5,7 @@
  *
  * Where the refresh token is kept, and why there: in the storage of this tab, beside the access token.
  * Not in a cookie, so that no other site can make a browser send it (CSRF); not in storage shared by
- * tabs or kept after the tab is closed, so that what a shared computer keeps is nothing. Only a demo
+ * tabs or kept after the tab is closed, so that what a shared computer keeps opens nothing. Only a demo
  * visitor's is: it is the visitor's one way back, and leads to nobody's account. A script that
  * could read it could use the page anyway; the page runs no script but its own (Content-Security-Policy),
  * and a token that is stolen all the same ends the log-in when it is used the second time.

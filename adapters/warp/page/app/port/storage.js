@@ -10,6 +10,7 @@
 const LOGIN = 'goldenpath.login';
 const OUTBOX = 'goldenpath.outbox';
 const INSTANCE = 'goldenpath.instance';
+const DEVICE = 'goldenpath.device';
 
 const RENEWING = 'goldenpath.renewing';
 
@@ -71,6 +72,26 @@ export function onSharedLogin(tell) {
 /** Does something while no other tab of a shared log-in does it. */
 export function inTurn(login, work) {
   return isShared(login) ? navigator.locks.request(RENEWING, work) : work();
+}
+
+/**
+ * What names this browser at its next log-in, or null, so that strangers who guess cannot make it wait.
+ * It opens nothing, so it may outlive the tab.
+ */
+export function loadDevice() {
+  try {
+    return localStorage.getItem(DEVICE);
+  } catch {
+    return null;
+  }
+}
+
+export function saveDevice(device) {
+  try {
+    localStorage.setItem(DEVICE, device);
+  } catch {
+    // Forbidden: the next log-in is one from anywhere.
+  }
 }
 
 /** Where an `Outbox` of this user is kept. */

@@ -20,6 +20,9 @@ struct Credentials {
     password: String,
     #[serde(default)]
     name: Option<String>,
+    /// Of an earlier log-in; whatever is no such text is none.
+    #[serde(default)]
+    device: serde_json::Value,
 }
 
 pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
@@ -68,12 +71,15 @@ async fn demo(app: &App, caller: Caller) -> Result<Reply, Problem> {
 }
 
 async fn login(app: &App, body: Credentials, caller: Caller) -> Result<Reply, Problem> {
-    let Credentials { email, password, .. } = required(body)?;
-    Ok(welcome(&app.0.identities.log_in(&email, Secret(password), &place(caller)).await?))
+    let Credentials { email, password, device, .. } = required(body)?;
+    let device = device.as_str().map(|device| Secret(device.to_owned()));
+    let (place, identities) = (place(caller), &app.0.identities);
+    let logged_in = identities.log_in(&email, Secret(password), &place, device.as_ref()).await?;
+    Ok(welcome(&logged_in))
 }
 
 async fn register(app: &App, body: Credentials, caller: Caller) -> Result<Reply, Problem> {
-    let Credentials { email, password, name } = required(body)?;
+    let Credentials { email, password, name, .. } = required(body)?;
     let place = place(caller);
     let registered = app.0.identities.register(&email, Secret(password), name, &place).await?;
     let mut reply = welcome(&registered);

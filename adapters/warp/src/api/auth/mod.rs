@@ -55,6 +55,7 @@ pub(super) fn welcome(logged_in: &LoggedIn) -> Reply {
         "expires_in": logged_in.expires_in.0 / 1000,
         "refresh_token": logged_in.refresh_token.0,
         "refresh_expires_in": logged_in.refresh_expires_in.0 / 1000,
+        "device": logged_in.device.0,
         "user": user(&logged_in.user),
     });
     let mut reply = json(StatusCode::OK, &body);
