@@ -1,6 +1,7 @@
 //! Errors over HTTP: RFC 9457 problem details, with the members older clients look for.
 
 use bytes::Bytes;
+use goldenpath_core::connection::Identity;
 use goldenpath_core::handshake::Refusal;
 use goldenpath_core::id::RequestId;
 use goldenpath_core::time::Millis;
@@ -23,6 +24,15 @@ pub(crate) struct Problem {
     user_message: &'static str,
     retryable: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
+    refused: Option<Refused>,
+}
+
+/// Beside an answer, for the record: it refuses somebody. Absent where that is recorded already.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    pub(crate) code: ErrorCode,
+    /// Who it was, where only the right is missing.
+    pub(crate) of: Option<Box<Identity>>,
 }
 
 impl warp::reject::Reject for Problem {}
@@ -52,6 +62,7 @@ impl Problem {
             user_message: code.user_message(),
             retryable: code.is_retryable(),
             headers: Vec::new(),
+            refused: Some(Refused { code, of: None }),
         };
         match code.http_status() {
             401 => problem.with(WWW_AUTHENTICATE, "Bearer"),
@@ -74,6 +85,7 @@ impl Problem {
             user_message: "This request could not be answered.",
             retryable: false,
             headers: Vec::new(),
+            refused: None,
         }
     }
 
@@ -99,6 +111,26 @@ impl Problem {
             "method_not_allowed",
             "this address does not answer this method",
         )
+    }
+
+    /// It is somebody known who may not.
+    pub(crate) fn of_user(mut self, identity: &Identity) -> Self {
+        if let Some(refused) = &mut self.refused {
+            refused.of = Some(Box::new(identity.clone()));
+        }
+        self
+    }
+
+    /// Whether it is we who could not.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// Puts beside an answer what is to be recorded.
+    pub(crate) fn mark(&self, reply: &mut Reply) {
+        if let Some(refused) = &self.refused {
+            reply.extensions_mut().insert(refused.clone());
+        }
     }
 
     /// With one more header.
@@ -139,6 +171,7 @@ impl Problem {
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
         }
+        self.mark(&mut reply);
         reply
     }
 }
@@ -151,7 +184,9 @@ impl From<ErrorCode> for Problem {
 
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
-        let problem = Self::of(denied.code, denied.message);
+        let mut problem = Self::of(denied.code, denied.message);
+        // Whoever denied it has recorded it.
+        problem.refused = None;
         match denied.retry_after {
             Some(span) => problem.retry_after(span),
             None => problem,

@@ -68,7 +68,8 @@ pub(crate) fn permitted(app: &App, permission: &'static str) -> BoxedFilter<()> 
                 Ok(())
             } else {
                 let detail = format!("the permission {permission} is missing");
-                Err(reject::custom(Problem::of(ErrorCode::Forbidden, detail)))
+                let problem = Problem::of(ErrorCode::Forbidden, detail);
+                Err(reject::custom(problem.of_user(&known.identity)))
             }
         })
         .untuple_one()
@@ -115,6 +116,18 @@ pub(crate) fn json<T: DeserializeOwned + Send + 'static>(
         }
         let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
         serde_json::from_slice(&bytes).map_err(|error| reject::custom(unreadable(&error)))
+    })
+}
+
+/// A JSON body as far as it is one, for addresses that answer whatever was sent; `null` otherwise. What it
+/// asks for must not depend on who carries it, only on the secrets in it.
+pub(crate) fn lenient(
+    app: &App,
+) -> impl Filter<Extract = (serde_json::Value,), Error = Rejection> + Clone + use<> {
+    let limit = Duration::from_millis(app.0.limits.body_timeout.0);
+    warp::body::stream().then(move |body| async move {
+        let bytes = collect(body, JSON_BYTES, limit).await.unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
     })
 }
 

@@ -1,17 +1,19 @@
 //! The accept loop and the door: hyper below, warp's filters above, one id and one caller per request.
 
+use crate::api::auth::place;
 use crate::app::App;
 use crate::listener::{Listener, Stream};
 use crate::patience::Patient;
-use crate::problem::Problem;
+use crate::problem::{Problem, Refused};
 use crate::request::Caller;
 use crate::{headers, routes};
 use futures_util::FutureExt as _;
 use goldenpath_core::edge::{Left, Policy};
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::ErrorCode;
+use goldenpath_runtime::ports::{AuditAction, Credence};
 use http::Request;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -136,6 +138,9 @@ async fn answer(
     let from = headers::Seen::of(&app, &request, peer.secure, door.trusts(peer.address.ip()));
     let peer = door.client(peer.address, request.headers());
     request.extensions_mut().insert(Caller { peer, request_id });
+    let recorded =
+        if request.uri().path() == "/ws" { AuditAction::Socket } else { AuditAction::Request };
+    let by = request.headers().contains_key(AUTHORIZATION).then_some(Credence::Header);
     // Probes come as often as they are told to.
     let counted = !from.is_probe();
     let spent = counted.then(|| door.request(peer.ip()));
@@ -143,6 +148,10 @@ async fn answer(
         Some(Err(wait)) => too_often(wait).reply(Some(request_id)),
         Some(Ok(_)) | None => routed(routes, request, &from, request_id).await,
     };
+    if let Some(Refused { code, of }) = reply.extensions_mut().remove() {
+        let place = place(Caller { peer, request_id });
+        app.0.identities.note_refused((recorded, by), of.as_deref(), &place, code);
+    }
     if let Some(spent) = spent {
         announce(&mut reply, door.policy(), spent);
     }

@@ -11,10 +11,14 @@ use bytes::Bytes;
 use goldenpath_core::connection::Identity;
 use goldenpath_core::fault::PeerFault;
 use goldenpath_core::handshake::{
-    Accepted, Admission, Dialect, Page, Refusal, ServerCondition, UpgradeRequest, decide,
+    Accepted, Admission, Dialect, Page, Presented, Refusal, ServerCondition, UpgradeRequest, decide,
 };
 use goldenpath_runtime::connection::{Sighting, Verifier as _, Whence};
+<<<<<<< HEAD
 use goldenpath_runtime::tally;
+=======
+use goldenpath_runtime::ports::AuditAction;
+>>>>>>> f2c6cd1 (Refusals are recorded with their reason, and a shut door shuts out its tokens)
 use http::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
@@ -80,6 +84,11 @@ async fn upgrade<S: Stream>(
         Page::Known(origin) => Some(origin.to_owned()),
         Page::Foreign | Page::None => None,
     };
+    if let Presented::Unusable(fault) = &accepted.presented {
+        // It is told inside, where no verdict is asked for any more.
+        let socket = (AuditAction::Socket, None);
+        parts.identities.note_refused(socket, None, &place(caller), fault.code);
+    }
     let identity = known_before(app, &accepted, origin.as_deref(), caller).await?;
     let (Some(on_upgrade), Some(key)) = (on_upgrade, headers.get(SEC_WEBSOCKET_KEY)) else {
         // The core saw a request for an upgrade; without these it came over HTTP/2 or worse.
@@ -134,8 +143,11 @@ async fn known_before(
     let Some((method, credential)) = presented(&accepted.presented) else { return Ok(None) };
     let now = app.0.connections.clock.now().wall;
     let verdict = app.0.identities.verify(credential, origin, now).await;
-    let place = place(caller);
-    app.0.identities.seen(Sighting { method, place: Some(&place), verdict: &verdict });
+    // A refusal is recorded where it is answered.
+    if verdict.is_ok() {
+        let place = place(caller);
+        app.0.identities.seen(Sighting { method, place: Some(&place), verdict: &verdict });
+    }
     verdict.map(Some).map_err(|code| {
         Refusal::unauthenticated(&PeerFault::new(code, "the credential is not accepted"))
     })

@@ -62,6 +62,8 @@ impl Default for Allowances {
             pair: Allowance { free: 9, first, most: quarter, drain: seconds(8 * 3600) },
             fresh: Allowance { free: 30, first, most: seconds(30), drain: minute },
             stale: Allowance { free: 30, first, most: minute, drain: minute },
+            //= specs/auth.md#auth-74
+            //# One address MUST NOT have more than 1500 tries without a device credential in a day.
             place: Allowance { free: 30, first, most: quarter, drain: minute },
             fresh_tries: 3,
             kept: 50_000,

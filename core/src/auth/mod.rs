@@ -9,13 +9,16 @@ pub mod hashing;
 mod jwks;
 mod lockout;
 mod password;
+mod record;
 mod refresh;
 mod role;
 mod scope;
 mod session;
 mod ticket;
 
-pub use bypass::{BypassRefusal, Environment, check_bypass};
+pub use bypass::{
+    Bypass, BypassRefusal, DEV_USER_PREFIX, E2E_USER_PREFIX, Environment, check_bypass,
+};
 pub use claims::{Claims, Policy, check_claims};
 pub use cutoff::{Cutoff, Endings};
 pub use foreign::{
@@ -24,6 +27,7 @@ pub use foreign::{
 pub use jwks::{Decision, Freshness, KeySet, MAX_FOREIGN_KEYS};
 pub use lockout::{Allowance, Allowances, Lockout, Try, Turn};
 pub use password::{PASSWORD_MAX, PASSWORD_MIN, check_password};
+pub use record::{ROWS, ROWS_PER_PLACE, Ration, is_about_identity};
 pub use refresh::{Digest, Family, Presented, RefreshPolicy, RefreshVerdict};
 pub use role::{ADMIN, AUDIT_READ, NotARole, Role, permissions_of};
 pub use scope::{DEMO_USER_PREFIX, Scope, Unfinished};

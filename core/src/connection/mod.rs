@@ -30,7 +30,7 @@ use crate::id::ConnectionId;
 use crate::limits::Limits;
 use crate::seed::Seed;
 use crate::time::{Millis, Mono, Now, earliest};
-use crate::wire::{CloseCode, Reply, ServerFrame};
+use crate::wire::{CloseCode, ErrorCode, Reply, ServerFrame};
 use alloc::sync::Arc;
 use authenticating::Authenticating;
 use context::Context;
@@ -97,6 +97,20 @@ impl Connection {
             State::Ready(state) => state.identity(),
             State::Draining(state) => state.identity(),
             State::Closed(_) | State::Upgrading(_) => None,
+        }
+    }
+
+    /// What a verdict comes to on this connection, for the record: a good one about another user is a
+    /// refusal here (AUTH-04).
+    ///
+    /// # Errors
+    /// `user_mismatch`, or what the verdict says.
+    pub fn judge(&self, verdict: &Result<Identity, ErrorCode>) -> Result<Identity, ErrorCode> {
+        match (verdict, self.identity()) {
+            (Ok(newer), Some(known)) if newer.user_id != known.user_id => {
+                Err(ErrorCode::UserMismatch)
+            }
+            (verdict, _) => verdict.clone(),
         }
     }
 

@@ -128,9 +128,10 @@ impl Driver {
             match woken {
                 Woken::Checked((effect, method, verdict)) => {
                     let place = self.whence.place.as_deref();
-                    let seen = Sighting { method, place, verdict: &verdict };
+                    let judged = self.machine.judge(&verdict);
+                    let seen = Sighting { method, place, verdict: &judged };
                     self.around.verifier.seen(seen);
-                    if let Ok(identity) = &verdict {
+                    if let Ok(identity) = &judged {
                         self.entry.authenticated(identity);
                     }
                     self.machine.handle_input(now, Input::Verdict { effect, verdict });

@@ -4,12 +4,13 @@
 use crate::ports::{Answer, AuditAction, AuditLog, AuditOutcome, AuditRecord, AuditRow};
 use crate::tally;
 use core::time::Duration;
+use goldenpath_core::auth::Ration;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::ErrorCode;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Records that may wait; beyond it they are counted as lost.
@@ -33,6 +34,7 @@ pub struct Audit {
     log: Arc<dyn AuditLog>,
     counts: Arc<Mutex<AuditCounts>>,
     lost: Arc<AtomicU64>,
+    ration: Arc<Mutex<Ration>>,
 }
 
 enum Item {
@@ -47,20 +49,29 @@ impl Audit {
         let (queue, items) = mpsc::channel(WAITING);
         let lost = Arc::new(AtomicU64::new(0));
         tokio::spawn(write(items, log.clone(), lost.clone()));
-        Self { queue, log, counts: Arc::default(), lost }
+        Self { queue, log, counts: Arc::default(), lost, ration: Arc::default() }
     }
 
-    /// Something happened. Never waits: what does not fit is counted as lost.
+    /// Something happened. Never waits: what does not fit is counted as lost. Of a flood of refusals only
+    /// so many become rows; all are counted.
     //= specs/auth.md#auth-49
     //# Whoever is let in or refused MUST be recorded, and a log-in MUST NOT wait for that.
     pub fn note(&self, record: AuditRecord) {
         tally::noted(&record);
         let key = (record.action, record.outcome, record.reason);
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
+        let refused = record.outcome == AuditOutcome::Refused;
+        if refused && !self.ration().admits(record.place.as_deref(), record.at) {
+            return;
+        }
         if self.queue.try_send(Item::Record(record)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
             tally::audit_lost(1);
         }
+    }
+
+    fn ration(&self) -> MutexGuard<'_, Ration> {
+        self.ration.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until everything noted before is written, or given up.
@@ -184,7 +195,11 @@ mod tests {
         let noted = 2 * WAITING as u64;
         for n in 0..noted {
             // The task that writes does not run here: were one of these to wait, it would be for ever.
-            audit.note(refusal(n, places[(n % 2) as usize]));
+            audit.note(AuditRecord {
+                outcome: AuditOutcome::Accepted,
+                reason: None,
+                ..refusal(n, places[(n % 2) as usize])
+            });
         }
         audit.flush().await;
         let rows = audit.read(None, 1000).await.unwrap();
@@ -193,5 +208,26 @@ mod tests {
         assert_eq!(rows.len(), 2 * WAITING / BATCH, "two a batch");
         assert_eq!(rows.last().unwrap().record.at, Wall(0));
         assert_eq!(audit.counts().values().copied().collect::<Vec<_>>(), [noted]);
+    }
+
+    //= specs/auth.md#auth-76
+    //= type=test
+    //# Every refusal for want of a good credential or a right MUST be recorded with its reason, up to
+    //# 30 rows for an address and 600 in all in a minute; the others MUST be counted.
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_refusals_does_not_fill_the_table_and_hides_nobody_else() {
+        let audit = Audit::start(Arc::new(MemoryStore::new()));
+        for n in 0..10_000 {
+            // Each differs from the last, so that no two are one row.
+            let reason = Some(ErrorCode::ALL[n % ErrorCode::ALL.len()]);
+            audit.note(AuditRecord { reason, ..refusal(n as u64, "a") });
+        }
+        audit.note(refusal(10_000, "b"));
+        audit.note(refusal(60_000, "a"));
+        audit.flush().await;
+        let rows = audit.read(None, 1000).await.unwrap();
+        let of = |place: &str| rows.iter().filter(|r| r.record.place.as_deref() == Some(place));
+        assert_eq!((of("a").count(), of("b").count(), audit.lost()), (30 + 1, 1, 0));
+        assert_eq!(audit.counts().values().sum::<u64>(), 10_002);
     }
 }

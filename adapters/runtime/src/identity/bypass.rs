@@ -2,9 +2,11 @@
 
 use super::answer::{Denied, LoggedIn, Profile};
 use super::log_in::usable_name;
-use super::{Event, Identities};
+use super::{Event, Identities, throttle};
 use crate::ports::{AuditAction, Credence, Email, Guest};
-use goldenpath_core::auth::{BypassRefusal, Try, check_bypass};
+use goldenpath_core::auth::{
+    Bypass, BypassRefusal, DEV_USER_PREFIX, E2E_USER_PREFIX, Try, check_bypass,
+};
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::wire::{ErrorCode, Secret};
 
@@ -41,6 +43,15 @@ impl Identities {
         self.sources.e2e_key.is_some() && !self.sources.environment.is_production()
     }
 
+    /// Whether a way in that proves nothing is there.
+    pub(super) fn is_open_to(&self, way: Bypass) -> bool {
+        match way {
+            Bypass::Demo => self.demo(),
+            Bypass::Dev => self.has_dev_login(),
+            Bypass::E2e => self.has_e2e(),
+        }
+    }
+
     /// Lets in whoever somebody says they are, in development and test; as a user whose id begins with
     /// `dev-`, never as one with an account.
     ///
@@ -53,9 +64,9 @@ impl Identities {
                 let message = "developers log in this way in development and test only";
                 return Err(Denied::new(ErrorCode::Forbidden, message));
             }
-            self.may_try(&format!("client {place}"))?;
+            self.may_try(&format!("client {place}"), throttle::CLIENT)?;
             let guest = guest(email, None, Vec::new())?;
-            self.enter("dev-", guest, Credence::Dev, place, &mut event).await
+            self.enter(DEV_USER_PREFIX, guest, Credence::Dev, place, &mut event).await
         };
         let entered = entered.await;
         self.noted(event, entered)
@@ -86,7 +97,7 @@ impl Identities {
             return Err(denied);
         }
         let entered = match guest(email, name, permissions) {
-            Ok(guest) => self.enter("e2e-", guest, Credence::E2e, place, &mut event).await,
+            Ok(guest) => self.enter(E2E_USER_PREFIX, guest, Credence::E2e, place, &mut event).await,
             Err(denied) => Err(denied),
         };
         Ok(self.noted(event, entered)?)

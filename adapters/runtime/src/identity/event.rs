@@ -4,6 +4,8 @@ use super::answer::Denied;
 use super::{Audit, Identities};
 use crate::connection::Sighting;
 use crate::ports::{AuditAction, AuditOutcome, AuditRecord, Credence};
+use goldenpath_core::auth::is_about_identity;
+use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::wire::{AuthMethod, ErrorCode};
 
@@ -86,6 +88,31 @@ impl Identities {
             place,
             times,
         });
+    }
+
+    /// Records a refusal that was said by whoever heard the request, for want of a good credential or a
+    /// right; what else is refused is not about anybody.
+    pub fn note_refused(
+        &self,
+        (action, by): (AuditAction, Option<Credence>),
+        of: Option<&Identity>,
+        place: &str,
+        code: ErrorCode,
+    ) {
+        if is_about_identity(code) {
+            let mut event = Event::new(action, place);
+            event.by = by;
+            event.user_id = of.map(|identity| identity.user_id.clone());
+            event.session_id = of.map(|identity| identity.session_id);
+            self.note(event, Some(code));
+        }
+    }
+
+    /// Records that somebody was given a ticket.
+    pub fn note_ticket(&self, identity: &Identity, place: &str) {
+        let Identity { user_id, session_id, .. } = identity;
+        let event = Event::new(AuditAction::Ticket, place).of(user_id).in_session(*session_id);
+        self.note(event, None);
     }
 
     /// Records what became of a credential on a socket.

@@ -166,7 +166,7 @@ impl Identities {
         check_password(&password.0, email.as_str()).map_err(Denied::invalid)?;
         let name = usable_name(name)?;
         let now = self.now();
-        self.may_try(&format!("client {place}"))?;
+        self.may_try(&format!("register {place}"), throttle::REGISTRATION)?;
         let names = vec![Name::Place(place.to_owned())];
         let password_hash = self.hash(password, &Line { lane: Lane::Open, names }).await?;
         let (user_id, session_id) = {
@@ -209,9 +209,9 @@ impl Identities {
     }
 
     /// What costs us work and has no password to fail at.
-    pub(super) fn may_try(&self, name: &str) -> Result<(), Denied> {
+    pub(super) fn may_try(&self, name: &str, allowance: throttle::Allowance) -> Result<(), Denied> {
         let now = self.now().mono;
-        let tried: Result<(), Millis> = self.state().throttle.try_once(name, throttle::CLIENT, now);
+        let tried: Result<(), Millis> = self.state().throttle.try_once(name, allowance, now);
         tried.map_err(Denied::later)
     }
 }

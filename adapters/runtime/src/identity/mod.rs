@@ -36,12 +36,13 @@ use event::Event;
 use foreign::Foreign;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
-use goldenpath_core::auth::{Allowances, Environment, Lockout, RefreshPolicy};
+use goldenpath_core::auth::{Allowances, Bypass, Environment, Lockout, RefreshPolicy};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Now, Wall};
 use goldenpath_core::wire::{Credential, ErrorCode, Secret};
 use hashing::Hashers;
+use refresh_token::RotationKey;
 use revoked::Revoked;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use throttle::Throttle;
@@ -94,6 +95,8 @@ struct State {
     lockout: Lockout,
     throttle: Throttle,
     revoked: Revoked,
+    /// Drawn when it is first needed.
+    rotation_key: Option<RotationKey>,
 }
 
 impl Identities {
@@ -105,6 +108,7 @@ impl Identities {
             lockout: Lockout::new(Allowances::default()),
             throttle: Throttle::default(),
             revoked: Revoked::default(),
+            rotation_key: None,
         };
         Self {
             sources: Arc::new(sources),
@@ -139,6 +143,12 @@ impl Identities {
         identity: Identity,
         issued_at: Wall,
     ) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
+        //= specs/auth.md#auth-75
+        //# A credential of a user of demo mode, of developers or of tests MUST NOT be accepted where
+        //# that way in is closed.
+        if Bypass::of(&identity).is_some_and(|way| !self.is_open_to(way)) {
+            return ready(Err(ErrorCode::TokenRevoked)).boxed();
+        }
         let Identity { user_id, session_id, .. } = &identity;
         match self.state().revoked.known(user_id, *session_id, issued_at) {
             Some(true) => return ready(Err(ErrorCode::TokenRevoked)).boxed(),

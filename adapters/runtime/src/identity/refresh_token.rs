@@ -13,6 +13,10 @@ const DEVICE_PREFIX: &str = "gpd_";
 /// Hexadecimal digits of a half.
 const DIGITS: usize = 64;
 
+/// Makes the next token of one, as long as this process lives.
+#[derive(Clone, Copy)]
+pub(super) struct RotationKey(pub(super) [u8; 32]);
+
 /// A token and what the store keeps of it.
 pub(super) struct Drawn {
     pub(super) text: Secret,
@@ -29,12 +33,13 @@ impl Drawn {
 /// A token somebody presents.
 pub(super) struct Given<'a> {
     family: &'a str,
+    half: &'a str,
     digests: [Digest; 2],
 }
 
 /// The first token of a new family.
 pub(super) fn draw(entropy: &dyn Entropy) -> Result<Drawn, Fault> {
-    with_family(&hex(&entropy.draw()?), entropy)
+    Ok(with_family(&hex(&entropy.draw()?), &entropy.draw()?))
 }
 
 /// What somebody presents, if it has the shape of one.
@@ -44,7 +49,7 @@ pub(super) fn read(token: &Secret) -> Option<Given<'_>> {
         return None;
     }
     let (family, half) = halves.split_at(DIGITS);
-    Some(Given { family, digests: [digest(family), digest(half)] })
+    Some(Given { family, half, digests: [digest(family), digest(half)] })
 }
 
 /// The device credential that belongs to a refresh token of ours.
@@ -72,16 +77,25 @@ impl Given<'_> {
         self.digests[1]
     }
 
-    /// The next token of the same family.
-    pub(super) fn next(&self, entropy: &dyn Entropy) -> Result<Drawn, Fault> {
-        with_family(self.family, entropy)
+    /// The next token of the same family: for the same key always the same one, and nobody without the
+    /// key can tell it from one that was drawn (SHA-256 over a key and texts of fixed length).
+    //= specs/auth.md#auth-77
+    //# Whoever repeats a refresh within the grace MUST be answered with the same token as before,
+    //# unless the server was restarted in between.
+    pub(super) fn next(&self, key: &RotationKey) -> Drawn {
+        let mut hash = Sha256::new();
+        hash.update(key.0);
+        hash.update(self.family.as_bytes());
+        hash.update(self.half.as_bytes());
+        let half: [u8; 32] = hash.finalize().into();
+        with_family(self.family, &half)
     }
 }
 
-fn with_family(family: &str, entropy: &dyn Entropy) -> Result<Drawn, Fault> {
-    let half = hex(&entropy.draw()?);
+fn with_family(family: &str, half: &[u8; 32]) -> Drawn {
+    let half = hex(half);
     let digests = [digest(family), digest(&half)];
-    Ok(Drawn { text: Secret(format!("{PREFIX}{family}{half}")), digests })
+    Drawn { text: Secret(format!("{PREFIX}{family}{half}")), digests }
 }
 
 //= specs/auth.md#auth-55
@@ -118,9 +132,13 @@ mod tests {
         let first = draw(&entropy).unwrap();
         let given = read(&first.text).unwrap();
         assert_eq!([given.key(), given.half()], first.digests);
-        let next = given.next(&entropy).unwrap();
+        let key = RotationKey([9; 32]);
+        let next = given.next(&key);
         assert_eq!(next.digests[0], first.digests[0]);
         assert_ne!(next.half(), first.half());
+        assert_eq!(next.text.0, given.next(&key).text.0, "whoever asks again is answered the same");
+        assert_ne!(next.half(), given.next(&RotationKey([8; 32])).half());
+        assert_ne!(next.half(), read(&next.text).unwrap().next(&key).half());
         assert_eq!(read(&next.text).unwrap().half(), next.half());
     }
 
@@ -128,7 +146,7 @@ mod tests {
     fn a_device_credential_names_the_family_and_is_no_refresh_token() {
         let entropy = Counting(AtomicU8::new(1));
         let first = draw(&entropy).unwrap();
-        let next = read(&first.text).unwrap().next(&entropy).unwrap();
+        let next = read(&first.text).unwrap().next(&RotationKey([9; 32]));
         let device = device_of(&first.text);
         assert_eq!(device.0, device_of(&next.text).0, "it stays while tokens come and go");
         assert_eq!(read_device(&device), Some(first.digests[0]));

@@ -1,10 +1,11 @@
 //! A log-in's life: its tokens, how it goes on, and its end.
 
 use super::answer::{Denied, LoggedIn, Profile};
-use super::{Event, Identities, refresh_token};
+use super::refresh_token::{self, RotationKey};
+use super::{Event, Identities};
 use crate::connection::Registry;
 use crate::ports::{AuditAction, Credence, Guest, LogIn, Refresh, Refreshed};
-use goldenpath_core::auth::{Claims, Cutoff, Endings, Family, Presented, RefreshVerdict};
+use goldenpath_core::auth::{Bypass, Claims, Cutoff, Endings, Family, Presented, RefreshVerdict};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::{Millis, Wall};
@@ -95,6 +96,14 @@ impl Identities {
         Ok(self.welcome(user, token, next, ends_at.since(now)))
     }
 
+    fn rotation_key(&self) -> Result<RotationKey, Denied> {
+        if let Some(key) = self.state().rotation_key {
+            return Ok(key);
+        }
+        let drawn = self.sources.entropy.draw().map_err(|_| Denied::internal())?;
+        Ok(*self.state().rotation_key.get_or_insert(RotationKey(drawn)))
+    }
+
     async fn present(
         &self,
         token: &Secret,
@@ -102,7 +111,7 @@ impl Identities {
     ) -> Result<(Refreshed, Secret), Denied> {
         let unknown = || Denied::new(ErrorCode::Unauthorized, "this is no refresh token");
         let given = refresh_token::read(token).ok_or_else(unknown)?;
-        let next = given.next(&*self.sources.entropy).map_err(|_| Denied::internal())?;
+        let next = given.next(&self.rotation_key()?);
         let at = self.now().wall;
         let presented =
             Presented { half: given.half(), next: next.half(), at, policy: self.sources.refresh };
@@ -119,11 +128,9 @@ impl Identities {
     //# A log-in MUST NOT go on when the way it began is closed.
     fn is_open(&self, by: Credence) -> bool {
         match by {
-            Credence::Demo => self.sources.demo,
-            Credence::Dev => self.sources.environment.has_dev_login(),
-            Credence::E2e => {
-                self.sources.e2e_key.is_some() && !self.sources.environment.is_production()
-            }
+            Credence::Demo => self.is_open_to(Bypass::Demo),
+            Credence::Dev => self.is_open_to(Bypass::Dev),
+            Credence::E2e => self.is_open_to(Bypass::E2e),
             Credence::Frame
             | Credence::Header
             | Credence::Oidc

@@ -16,6 +16,12 @@ pub(super) struct Allowance {
 /// For one client: a whole office may sit behind one address.
 pub(super) const CLIENT: Allowance = Allowance { burst: 120, each: Millis(500) };
 
+/// New accounts from one client: the answer tells whether an address has an account, so that asking is
+/// made dear. An office that needs more makes them by another way.
+//= specs/auth.md#auth-79
+//# One address MUST NOT try more than 20 registrations at once, and one in five minutes after that.
+pub(super) const REGISTRATION: Allowance = Allowance { burst: 20, each: Millis::from_secs(300) };
+
 /// Names remembered.
 const REMEMBERED: usize = 50_000;
 
@@ -51,6 +57,19 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accounts_are_made_or_asked_for_a_few_times_a_day() {
+        let mut throttle = Throttle::default();
+        let (mut now, mut tries) = (Mono(0), 0);
+        while now < Mono(24 * 3600 * 1000) {
+            match throttle.try_once("a", REGISTRATION, now) {
+                Ok(()) => tries += 1,
+                Err(wait) => now = now.after(wait),
+            }
+        }
+        assert_eq!(tries, 20 + 24 * 12);
+    }
 
     #[test]
     fn after_the_burst_there_is_one_at_a_time_and_others_are_not_touched() {

@@ -72,7 +72,7 @@ impl MemoryStore {
         self.shared().loads.extend(failures);
     }
 
-    /// While down, everything a [`Store`] does is answered `Fault::Unavailable` and nothing is done.
+    /// While down, everything a [`Store`] does, and the end of a log-in, is answered `Fault::Unavailable` and nothing is done.
     pub fn set_down(&self, down: bool) {
         self.shared().down = down;
     }

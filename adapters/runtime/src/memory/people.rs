@@ -1,8 +1,8 @@
 //! Accounts, log-ins and who was let in, on the same plain data.
 
-use super::MemoryStore;
 use super::state::Memory;
 use super::views::answered;
+use super::{Failure, MemoryStore};
 use crate::ports::{
     Account, Accounts, Answer, AuditLog, AuditRecord, AuditRow, Created, Email, LogIn, Refresh,
     Refreshed, Sessions,
@@ -102,8 +102,10 @@ impl Sessions for MemoryStore {
     }
 
     fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()> {
-        self.memory().revoke(user, session_id, until);
-        answered(())
+        self.shared().carried_out(Failure::None, |memory| {
+            memory.revoke(user, session_id, until);
+            Ok(())
+        })
     }
 
     fn revoke_all(&self, user: &UserId, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>> {

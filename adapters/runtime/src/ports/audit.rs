@@ -60,8 +60,12 @@ words! {
         Register = "register",
         /// To use a refresh token a second time: its log-in was ended.
         Reuse = "reuse",
+        /// To use the API.
+        Request = "request",
         /// To open a socket.
         Socket = "socket",
+        /// To be given a ticket.
+        Ticket = "ticket",
     }
 
     /// What came of it.

@@ -13,6 +13,7 @@ use crate::request::{self, Caller, caller};
 use bytes::Bytes;
 use goldenpath_core::wire::{ErrorCode, Secret};
 use goldenpath_runtime::identity::{AWAY, Arrival, Denied};
+use goldenpath_runtime::ports::{AuditAction, Credence};
 use http::header::{COOKIE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use http::{Response, StatusCode};
 use serde::Deserialize;
@@ -54,8 +55,9 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .and(warp::query::<Answer>())
         .and(warp::header::headers_cloned())
         .and(with())
-        .then(|answer, headers: HeaderMap, app: App| async move {
-            callback(&app, &headers, answer).await
+        .and(caller())
+        .then(|answer, headers: HeaderMap, app: App, caller: Caller| async move {
+            callback(&app, &headers, answer, &place(caller)).await
         });
     let finish = warp::path!("api" / "auth" / "oidc" / "finish")
         .and(warp::post())
@@ -80,12 +82,16 @@ async fn login(app: &App) -> Reply {
     }
 }
 
-async fn callback(app: &App, headers: &HeaderMap, answer: Answer) -> Reply {
+async fn callback(app: &App, headers: &HeaderMap, answer: Answer, place: &str) -> Reply {
     let Answer { state, code, iss } = answer;
     let arrival = Arrival { state: Secret(state), code: code.map(Secret), issuer: iss };
     match app.0.identities.arrive(&browser(headers), arrival).await {
         Ok(code) => see_other(&format!("/#login={}", code.0)),
-        Err(denied) => failed(&denied),
+        Err(denied) => {
+            let by = (AuditAction::LogIn, Some(Credence::Oidc));
+            app.0.identities.note_refused(by, None, place, denied.code);
+            failed(&denied)
+        }
     }
 }
 

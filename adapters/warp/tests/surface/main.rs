@@ -4,6 +4,7 @@
 
 mod accounts;
 mod answers;
+mod audits;
 mod closes;
 mod edge;
 mod events;

@@ -8,7 +8,7 @@ use crate::request::{self, Caller, caller, signed_in};
 use goldenpath_core::connection::Identity;
 use http::StatusCode;
 use http::header::HeaderMap;
-use serde_json::json as value;
+use serde_json::{Value, json as value};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response as Reply;
@@ -26,15 +26,11 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
     let older = warp::path!("auth" / "logout")
         .and(warp::post())
         .and(warp::header::headers_cloned())
-        .and(request::json(app))
+        .and(request::lenient(app))
         .and(with(app))
         .and(caller())
-        .then(|headers: HeaderMap, body, app: App, caller: Caller| async move {
-            // Clients of the replaced system count on 200 (F39 still holds for who can be told).
-            match leave(&app, &headers, body, caller).await {
-                Ok(reply) => reply,
-                Err(_) => left(None),
-            }
+        .then(|headers: HeaderMap, body: Value, app: App, caller: Caller| async move {
+            older(leave(&app, &headers, Refreshing::of(&body), caller).await)
         });
     let everywhere = warp::path!("api" / "auth" / "logout-all")
         .and(warp::post())
@@ -61,6 +57,24 @@ async fn leave(
         (Err(problem), None) => return Err(problem),
     }
     Ok(left(None))
+}
+
+/// Clients of the replaced system count on 200, and are told all the same what came of it (F44).
+//= specs/auth.md#auth-78
+//# The older address to log out MUST answer 200 to whatever is sent, and MUST NOT call it a success
+//# when a log-in goes on.
+fn older(ended: Result<Reply, Problem>) -> Reply {
+    ended.unwrap_or_else(|problem| {
+        let mut reply = if problem.is_ours() {
+            let message = "the log-in goes on: try again";
+            json(StatusCode::OK, &value!({ "success": false, "message": message }))
+        } else {
+            let message = "there was no log-in to end";
+            json(StatusCode::OK, &value!({ "success": true, "message": message }))
+        };
+        problem.mark(&mut reply);
+        reply
+    })
 }
 
 async fn everywhere(app: &App, identity: &Identity, caller: Caller) -> Result<Reply, Problem> {

@@ -84,6 +84,13 @@ struct Refreshing {
 }
 
 impl Refreshing {
+    /// From a body that may be anything: the first of the names that holds a text.
+    fn of(body: &Value) -> Self {
+        let names = ["refresh_token", "refreshToken", "token"];
+        let refresh_token = names.iter().find_map(|name| body[name].as_str()).map(str::to_owned);
+        Self { refresh_token }
+    }
+
     fn token(self) -> Option<Secret> {
         self.refresh_token.filter(|token| !token.is_empty()).map(Secret)
     }

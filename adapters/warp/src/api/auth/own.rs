@@ -89,7 +89,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .and(with(app))
         .and(caller())
         .then(|identity, headers, app: App, caller| async move {
-            reply(caller, ticket(&app, &identity, &headers).await)
+            reply(caller, ticket(&app, &identity, &headers, caller).await)
         });
     let about = me.or(rename).unify().or(preferences).unify().or(prefer).unify();
     about.or(password).unify().or(sessions).unify().or(ticket).unify().boxed()
@@ -153,9 +153,15 @@ async fn sessions(app: &App, identity: &Identity) -> Result<Reply, Problem> {
     Ok(json(StatusCode::OK, &value!({ "sessions": sessions })))
 }
 
-async fn ticket(app: &App, identity: &Identity, headers: &HeaderMap) -> Result<Reply, Problem> {
+async fn ticket(
+    app: &App,
+    identity: &Identity,
+    headers: &HeaderMap,
+    caller: Caller,
+) -> Result<Reply, Problem> {
     let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
     let ticket = app.0.identities.ticket(identity, origin).await?;
+    app.0.identities.note_ticket(identity, &place(caller));
     let body = value!({ "ticket": ticket.0, "expires_in": TICKET_LIFETIME.0 / 1000 });
     Ok(json(StatusCode::OK, &body))
 }

@@ -1,0 +1,97 @@
+//! Which refusals are recorded, and how many of them.
+
+use crate::time::Wall;
+use crate::wire::ErrorCode;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+
+/// Rows of refusals for one address in a minute.
+pub const ROWS_PER_PLACE: u32 = 30;
+/// Rows of refusals in a minute.
+pub const ROWS: u32 = 600;
+/// Milliseconds of a minute.
+const MINUTE: u64 = 60_000;
+
+/// Whether a refusal is about who somebody is or what they may do.
+#[must_use]
+pub const fn is_about_identity(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::AuthAmbiguous
+            | ErrorCode::Forbidden
+            | ErrorCode::OriginNotAllowed
+            | ErrorCode::TicketInvalid
+            | ErrorCode::TokenExpired
+            | ErrorCode::TokenRevoked
+            | ErrorCode::Unauthorized
+            | ErrorCode::UserMismatch
+    )
+}
+
+/// How many refusals become rows: a flood is counted, and does not fill the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ration {
+    minute: u64,
+    rows: u32,
+    places: BTreeMap<String, u32>,
+}
+
+impl Ration {
+    /// Whether one more refusal of this address becomes a row; those of nobody's address share one.
+    //= specs/auth.md#auth-76
+    //# Every refusal for want of a good credential or a right MUST be recorded with its reason, up to
+    //# 30 rows for an address and 600 in all in a minute; the others MUST be counted.
+    pub fn admits(&mut self, place: Option<&str>, at: Wall) -> bool {
+        let minute = at.0 / MINUTE;
+        if minute != self.minute {
+            *self = Self { minute, ..Self::default() };
+        }
+        let place = place.unwrap_or_default();
+        let of_place = self.places.get(place).copied().unwrap_or(0);
+        if self.rows >= ROWS || of_place >= ROWS_PER_PLACE {
+            return false;
+        }
+        self.rows += 1;
+        self.places.insert(String::from(place), of_place + 1);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_flood_makes_more_rows_than_its_ration_and_nobody_else_loses_any(
+            steps in prop::collection::vec((0usize..40, 0u64..400), 1..3000),
+        ) {
+            let mut ration = Ration::default();
+            let (mut at, mut rows) = (Wall(0), BTreeMap::<(u64, usize), u32>::new());
+            for (place, wait) in steps {
+                at = Wall(at.0 + wait);
+                let minute = at.0 / MINUTE;
+                let admitted = ration.admits(Some(&place.to_string()), at);
+                let before = rows.get(&(minute, place)).copied().unwrap_or(0);
+                let all: u32 = rows.iter().filter(|((m, _), _)| *m == minute).map(|(_, n)| n).sum();
+                prop_assert_eq!(admitted, before < ROWS_PER_PLACE && all < ROWS);
+                *rows.entry((minute, place)).or_default() += u32::from(admitted);
+                prop_assert!(ration.places.len() <= ROWS as usize);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_recorded_is_about_who_and_whether_they_may() {
+        let recorded: Vec<_> = ErrorCode::ALL.iter().filter(|c| is_about_identity(**c)).collect();
+        let statuses: Vec<u16> = recorded.iter().map(|code| code.http_status()).collect();
+        assert!(statuses.iter().all(|status| [400, 401, 403].contains(status)), "{recorded:?}");
+        let others = ErrorCode::ALL.iter().filter(|code| !is_about_identity(**code));
+        for code in others {
+            assert!(![401, 403].contains(&code.http_status()), "{code}");
+        }
+    }
+}
