@@ -136,6 +136,10 @@ async fn every_refusal_is_a_row_with_its_reason_and_so_is_a_ticket() {
             refused("request", "origin_not_allowed", json!(null)),
         ),
         (
+            bare("GET /api/auth/oidc/callback?state=x&code=y HTTP/1.1"),
+            refused("log_in", "forbidden", json!("oidc")),
+        ),
+        (
             upgrade("GET /ws", "Origin: https://evil.example\r\n"),
             refused("socket", "origin_not_allowed", json!(null)),
         ),
