@@ -20,7 +20,8 @@ fn plain(mut value: Value) -> Value {
             }
             Value::Array(items) => items.iter_mut().for_each(walk),
             Value::String(text) => {
-                let kinds = ["thr_", "run_", "msg_", "req_", "evt_", "gpr_", "demo-user-", "user-"];
+                let kinds =
+                    ["thr_", "run_", "msg_", "req_", "evt_", "gpd_", "gpr_", "demo-user-", "user-"];
                 if let Some(kind) = kinds.iter().find(|kind| text.starts_with(**kind)) {
                     *text = format!("[{kind}]");
                 } else if text.len() == 24 && text.ends_with('Z') {
