@@ -10,11 +10,7 @@ mod condition;
 mod door;
 mod headers;
 mod listener;
-<<<<<<< HEAD
-=======
 mod metrics;
-mod origin;
->>>>>>> 0f99140 (What happens is counted, on an address of its own, about nobody)
 mod page;
 mod patience;
 mod problem;
@@ -29,11 +25,7 @@ pub use app::{About, App, HttpLimits, ImportRequest, Imported, Parts, Usage};
 pub use condition::{Condition, Phase};
 pub use door::Door;
 pub use listener::{Listener, Stream, listen};
-<<<<<<< HEAD
-=======
 pub use metrics::serve_metrics;
-pub use origin::Origins;
->>>>>>> 0f99140 (What happens is counted, on an address of its own, about nobody)
 pub use server::serve;
 pub use socket::Socket;
 pub use tls::{Certificate, TlsIo, TlsListener};

@@ -14,11 +14,8 @@ use goldenpath_core::handshake::{
     Accepted, Admission, Dialect, Page, Presented, Refusal, ServerCondition, UpgradeRequest, decide,
 };
 use goldenpath_runtime::connection::{Sighting, Verifier as _, Whence};
-<<<<<<< HEAD
-use goldenpath_runtime::tally;
-=======
 use goldenpath_runtime::ports::AuditAction;
->>>>>>> f2c6cd1 (Refusals are recorded with their reason, and a shut door shuts out its tokens)
+use goldenpath_runtime::tally;
 use http::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
@@ -97,14 +94,8 @@ async fn upgrade<S: Stream>(
         return Err(Refusal::unauthenticated(&PeerFault::new(code, fault)));
     };
     let reply = switching(&accepted, key);
-<<<<<<< HEAD
-    let whence = Whence { origin, place: Some(place(caller)) };
-=======
     tally::upgrade(Ok(accepted.dialect));
-    // A browser always names the page; the ticket was made for the page that asked for it.
-    let page = headers.get(ORIGIN).and_then(|o| o.to_str().ok()).map(str::to_owned);
-    let whence = Whence { origin: page, place: Some(place(caller)) };
->>>>>>> 0f99140 (What happens is counted, on an address of its own, about nobody)
+    let whence = Whence { origin, place: Some(place(caller)) };
     let connections = parts.connections.clone();
     tokio::spawn(async move {
         let Ok(upgraded) = on_upgrade.await else { return };

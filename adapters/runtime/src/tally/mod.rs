@@ -38,10 +38,13 @@ pub fn noted(record: &AuditRecord) {
         | AuditAction::Password
         | AuditAction::Refresh
         | AuditAction::Register
-        | AuditAction::Reuse => {
+        | AuditAction::Reuse
+        | AuditAction::Ticket => {
             counter!("goldenpath_account_events_total", "action" => action.as_str(), "result" => result, "reason" => reason)
                 .increment(1);
         }
+        // Counted by its code, with those that are not recorded.
+        AuditAction::Request => return,
     }
     if by.is_some_and(Credence::is_bypass) {
         counter!("goldenpath_bypass_uses_total", "method" => method, "result" => result)
