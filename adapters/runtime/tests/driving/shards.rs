@@ -170,9 +170,8 @@ async fn a_hub_that_was_fenced_off_is_dropped_and_its_user_served_anew() {
     assert!(matches!(rig.store.commit(batch).await, Ok(Committed::Done { .. })));
     ada.link.command(ada.id, Reply::None, ClientBody::CancelRun { run_id: None }).await;
     let code = loop {
-        match ada.hear().await.expect("a close comes first") {
-            Delivery::Close(code) => break code,
-            _ => {}
+        if let Delivery::Close(code) = ada.hear().await.expect("a close comes first") {
+            break code;
         }
     };
     assert_eq!(code, CloseCode::Restarting);
