@@ -116,7 +116,6 @@ fn the_histories_meet_everything_that_can_happen() {
         Witness::DoneUnheard,
         Witness::Duplicate,
         Witness::Fenced,
-        Witness::FencedOff,
         Witness::Ghost,
         Witness::HalfOpen,
         Witness::Interrupted,

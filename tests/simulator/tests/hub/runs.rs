@@ -433,6 +433,7 @@ fn an_effect_that_cannot_be_repeated_happens_at_most_once_wherever_a_crash_falls
         let mut world = World::new(setup.clone());
         let reader = world.attach(HOME, Vec::new());
         world.say(reader, message("m1", None));
+        world.answer(0, Fate::Well);
         world
     };
     // One step: the store answers, or an agent moves, or the tool ends.
