@@ -182,6 +182,10 @@ async fn a_file_sent_to_a_server_is_reported_in_words() {
     let again = import(format!("{head}{good}"), &["--json"]).await;
     assert_eq!(serde_json::from_str::<Value>(&again.out).unwrap()["duplicates"], 1);
     let nobody = ["import", file.to_str().unwrap(), "--url", "http://127.0.0.1:9", "--token", "x"];
+    let mut there = command(&nobody);
+    let there = there.current_dir(folder.path()).output().await.unwrap();
+    assert_eq!(there.status.code(), Some(1));
+    assert!(!folder.path().join("data").exists(), "a client needs no data folder");
     let nobody = run(&nobody).await;
     assert_eq!(nobody.code, Some(1));
     assert!(nobody.err.contains("http://127.0.0.1:9"), "{}", nobody.err);

@@ -101,9 +101,10 @@ pub(crate) fn run() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Chat(args) => chat::run(args),
         Command::Check(args) => commands::check::run(&args, &settings.layers()),
-        Command::Import(args) => {
-            configured(settings, |config| commands::import::run(config, &args))
-        }
+        Command::Import(args) => match args.target() {
+            Some((url, token)) => reported(commands::import::send(url, token, &args)),
+            None => configured(settings, |config| commands::import::run(config, &args)),
+        },
         Command::Migrate => configured(settings, commands::migrate::run),
         Command::Role(args) => configured(settings, |config| commands::role::run(config, &args)),
         Command::Serve => configured(settings, commands::serve::run),

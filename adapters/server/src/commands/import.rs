@@ -78,13 +78,21 @@ pub(crate) struct ImportArgs {
     json: bool,
 }
 
+impl ImportArgs {
+    /// The server and the token, when the file goes to one: then nothing of this machine's is needed.
+    pub(crate) fn target(&self) -> Option<(&Address, &str)> {
+        self.url.as_ref().zip(self.token.as_deref())
+    }
+}
+
 pub(crate) fn run(config: &Config, args: &ImportArgs) -> Result<ExitCode, Failed> {
-    runtime(config)?.block_on(async {
-        match (&args.url, &args.token) {
-            (Some(url), Some(token)) => upload(url, token, args).await,
-            _ => import(config, args).await,
-        }
-    })
+    runtime(config)?.block_on(import(config, args))
+}
+
+/// Sends the file to a running server.
+pub(crate) fn send(url: &Address, token: &str, args: &ImportArgs) -> Result<ExitCode, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(upload(url, token, args))
 }
 
 /// Into the data folder; a server may be running on it.
