@@ -32,7 +32,7 @@ const ALL_FACTS: &str = "list";
 
 /// Asks a question from the terminal and shows the agents at work.
 ///
-/// Exit codes: 0 answered (also when a part was missing), 1 not answered, 2 wrong usage,
+/// Exit codes: 0 answered (also when a part was missing), 1 not answered or no such fact, 2 wrong usage,
 /// 3 no connection, 130 left before the end.
 #[derive(Args, Debug)]
 pub(crate) struct ChatArgs {
@@ -76,7 +76,7 @@ pub(crate) fn run(args: ChatArgs) -> ExitCode {
                 "Is a server running there? `goldenpath serve` starts one; --url names another."
             );
         }
-        ExitCode::from(3)
+        ExitCode::from(if matches!(error, NoConversation::Fact(_, _)) { 1 } else { 3 })
     })
 }
 
