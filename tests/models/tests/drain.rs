@@ -98,7 +98,7 @@ impl Process {
             Act::Connect => {
                 next.arrivals_left = next.arrivals_left.checked_sub(1)?;
                 match next.drain.admit_connection() {
-                    Ok(()) if next.begun.is_some() => next.wrong = Some("RUN-13 let in"),
+                    Ok(()) if next.begun.is_some() => next.wrong = Some("DRAIN-07 let in"),
                     Ok(()) => {
                         let machine = connection(limits, next.now);
                         next.sockets.push(Socket { machine, steps: 0, told: false });
@@ -167,7 +167,7 @@ impl Process {
                 }
                 Output::Forward { body: ClientBody::UserMessage(_), .. } => {
                     if self.begun.is_some() || self.drain.admit_run().is_err() {
-                        self.wrong = Some("RUN-13 a run began");
+                        self.wrong = Some("DRAIN-07 a run began");
                     }
                     self.runs += 1;
                 }
@@ -187,7 +187,7 @@ impl Process {
                 DrainOutput::Idle(_) => return,
                 DrainOutput::StopAccepting => {
                     if self.drain.is_serving() {
-                        self.wrong = Some("RUN-13 still serving");
+                        self.wrong = Some("DRAIN-07 still serving");
                     }
                 }
                 DrainOutput::TellConnections => {
@@ -210,7 +210,7 @@ impl Process {
                 DrainOutput::Stopped { clean } => {
                     let left = self.sockets.iter().any(|s| s.machine.end().is_none());
                     if left || clean != (self.runs == 0 && self.drain.connections() == 0) {
-                        self.wrong = Some("RUN-13 stopped with something open");
+                        self.wrong = Some("DRAIN-01 stopped with something open");
                     }
                     self.stopped = Some(clean);
                 }
@@ -225,7 +225,7 @@ impl Process {
             let upgraded = socket.steps > 0;
             let by_restart = socket.machine.end() == Some(End::Closed(CloseCode::Restarting));
             if by_restart && (self.begun.is_none() || (upgraded && !socket.told)) {
-                self.wrong = Some("RUN-13 closed without a word");
+                self.wrong = Some("DRAIN-02 closed without a word");
             }
             self.drain.handle_input(self.now.mono, DrainInput::ConnectionEnded);
             self.obey();
@@ -238,22 +238,22 @@ impl Process {
         }
         let Some(begun) = self.begun else { return };
         if self.sockets.iter().any(|socket| !socket.told) {
-            self.wrong = Some("RUN-13 a connection was not told");
+            self.wrong = Some("DRAIN-02 a connection was not told");
         }
         let passed = |span: Millis| begun.after(span) <= self.now.mono;
         if act == Act::Deadline {
             if passed(limits.drain_deadline) && self.stopped.is_none() {
-                self.wrong = Some("RUN-13 not stopped at the deadline");
+                self.wrong = Some("DRAIN-01 not stopped at the deadline");
             }
             if passed(Millis(limits.drain_deadline.0 / 2)) && self.runs > 0 && !self.released {
-                self.wrong = Some("RUN-13 leases kept beyond half time");
+                self.wrong = Some("DRAIN-03 leases kept beyond half time");
             }
             if passed(limits.drain_linger) && !self.sockets.is_empty() {
-                self.wrong = Some("RUN-13 a connection outlived its time");
+                self.wrong = Some("DRAIN-01 a connection outlived its time");
             }
         }
         if self.sockets.is_empty() && self.runs == 0 && self.stopped.is_none() {
-            self.wrong = Some("RUN-13 nothing left and not stopped");
+            self.wrong = Some("DRAIN-01 nothing left and not stopped");
         }
     }
 
@@ -321,10 +321,10 @@ impl Model for Server {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always(
-                "RUN-13 nothing begins, all are told, all ends in time",
+                "DRAIN-01 DRAIN-02 DRAIN-03 DRAIN-07 nothing begins, all are told, all ends in time",
                 |_, s: &Process| s.wrong.is_none(),
             ),
-            Property::always("RUN-13 it can always stop", |m: &Self, s: &Process| {
+            Property::always("DRAIN-01 it can always stop", |m: &Self, s: &Process| {
                 s.stopped.is_some() || s.stops(&m.limits)
             }),
             Property::sometimes("stopped, clean", |_, s: &Process| s.stopped == Some(true)),

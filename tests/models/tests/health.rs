@@ -1,5 +1,4 @@
-//! The breaker and the dependency, each against what an observer expects of it, and both together
-//! around something that comes and goes.
+//! The breaker and the dependency, each against what an observer expects of it.
 
 use goldenpath_core::health::{
     Breaker, BreakerLimits, Dependency, DependencyInput, DependencyOutput, Pace, Permit, Standing,

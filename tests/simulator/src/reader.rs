@@ -125,13 +125,17 @@ impl World {
         }
         let Some(reader) = self.readers.get_mut(&connection_id) else { return };
         let position = reader.positions.entry(thread_id).or_insert(Seq(seq.0 - 1));
-        let hole = seq > position.next();
+        // What is live comes once and in its place; only what is replayed may be there already.
+        let (hole, again) = (seq > position.next(), !entry.replay && seq < position.next());
         *position = (*position).max(seq);
         if reader.seat.is_none() {
             reader.seen.0.insert((thread_id, seq), stored.frame(seq, false));
         }
         if hole {
             self.breaks(Invariant::Order, format!("a hole before {seq} on {connection_id}"));
+        }
+        if again {
+            self.breaks(Invariant::Order, format!("{seq} again on {connection_id}"));
         }
     }
 

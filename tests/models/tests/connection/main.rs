@@ -113,7 +113,7 @@ impl Model for World {
             CONN_08: "CONN-08 connection_ready comes once and first",
             CONN_09: "CONN-09 silence ends a connection",
             CONN_10: "CONN-10 noise is answered and endured",
-            RUN_13: "RUN-13 a connection that drains begins nothing and is closed in time",
+            DRAIN_04: "DRAIN-04 a connection that drains begins nothing and is closed in time",
             INV_11: "invariant 11: nothing is delivered on a credential that has ended",
             INV_14: "invariant 14: a close has its code and is explained",
             END: "one end, and what was attached is detached",

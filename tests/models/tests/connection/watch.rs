@@ -36,7 +36,7 @@ mod wrong {
         Wrong {
             AUTH_01, AUTH_02, AUTH_03, AUTH_04, AUTH_05, AUTH_08,
             CONN_01, CONN_02, CONN_03, CONN_04, CONN_05, CONN_07, CONN_08, CONN_09, CONN_10,
-            RUN_13,
+            DRAIN_04,
             /// Delivered on a credential that has ended.
             INV_11,
             /// A close that is not explained, or with another code.
@@ -358,7 +358,7 @@ impl Watch {
 
     fn forwarded(&mut self, body: &ClientBody, step: &mut Step<'_>) {
         let ClientBody::UserMessage(message) = body else { return };
-        self.rule(self.draining_since.is_none(), Wrong::RUN_13);
+        self.rule(self.draining_since.is_none(), Wrong::DRAIN_04);
         // One that names another user is never forwarded: it has no number.
         let nth = message.content.strip_prefix("number ").and_then(|n| n.parse::<u8>().ok());
         let Some(nth) = nth else { return self.rule(false, Wrong::AUTH_04) };
@@ -421,8 +421,8 @@ impl Watch {
             Act::Revoked => (closed(CloseCode::TokenRevoked), Wrong::AUTH_08),
             Act::Lost => (self.end == Some(End::Lost), Wrong::END),
             Act::PeerClosed => (self.end == Some(End::Peer(Some(1000))), Wrong::END),
-            Act::Drain if self.ready == 0 => (closed(CloseCode::Restarting), Wrong::RUN_13),
-            Act::Drain => (self.end.is_none(), Wrong::RUN_13),
+            Act::Drain if self.ready == 0 => (closed(CloseCode::Restarting), Wrong::DRAIN_04),
+            Act::Drain => (self.end.is_none(), Wrong::DRAIN_04),
             Act::Upgraded if self.overrun => {
                 self.overrun = false;
                 (step.errors > 0 || self.end.is_some(), Wrong::CONN_02)
@@ -442,7 +442,7 @@ impl Watch {
         self.rule(right, wrong);
         if step.act == Act::Drain && self.draining_since.is_none() {
             let told = |output: &Output| matches!(output, Output::Send(frame) if kind(frame.as_str()) == "server_draining");
-            self.rule(outputs.iter().any(told) || !self.upgraded, Wrong::RUN_13);
+            self.rule(outputs.iter().any(told) || !self.upgraded, Wrong::DRAIN_04);
             self.draining_since = Some(step.now.mono);
         }
     }
@@ -462,7 +462,7 @@ impl Watch {
             (credential.map(|ends| mono(ends.after(bounds.grace))), Wrong::AUTH_03),
             (credential.is_none().then(|| START.mono.after(bounds.auth)), Wrong::CONN_04),
             (ready.then(|| self.heard_at.after(bounds.silence)), Wrong::CONN_09),
-            (self.draining_since.map(|since| since.after(bounds.linger)), Wrong::RUN_13),
+            (self.draining_since.map(|since| since.after(bounds.linger)), Wrong::DRAIN_04),
         ];
         for (due, wrong) in dues {
             self.rule(due.is_none_or(|due| next <= due), wrong);
