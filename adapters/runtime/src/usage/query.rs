@@ -188,6 +188,8 @@ pub enum Condition {
     In(Vec<String>),
     /// No value.
     Missing,
+    /// None of these values, or no value; at most a hundred.
+    NotIn(Vec<String>),
     /// Some value.
     Present,
 }

@@ -117,17 +117,24 @@ fn push_filter(
     let _ = match &filter.condition {
         Condition::Missing => write!(sql, " AND {column} IS NULL"),
         Condition::Present => write!(sql, " AND {column} IS NOT NULL"),
-        Condition::In(values) => {
-            if values.is_empty() || values.len() > MAX_FILTER_VALUES {
-                return Err(UsageError::Refused("a filter names 1 to 100 values".into()));
-            }
-            let first = params.len() + 1;
-            params.extend(values.iter().cloned().map(Param::Text));
-            let marks: Vec<String> = (first..=params.len()).map(|at| format!("?{at}")).collect();
-            write!(sql, " AND {column} IN ({})", marks.join(", "))
+        Condition::In(values) => write!(sql, " AND {column} IN ({})", marks(params, values)?),
+        Condition::NotIn(values) => {
+            let marks = marks(params, values)?;
+            write!(sql, " AND ({column} IS NULL OR {column} NOT IN ({marks}))")
         }
     };
     Ok(())
+}
+
+/// Adds the values of a filter to the parameters; their marks for the text.
+fn marks(params: &mut Vec<Param>, values: &[String]) -> Result<String, UsageError> {
+    if values.is_empty() || values.len() > MAX_FILTER_VALUES {
+        return Err(UsageError::Refused("a filter names 1 to 100 values".into()));
+    }
+    let first = params.len() + 1;
+    params.extend(values.iter().cloned().map(Param::Text));
+    let marks: Vec<String> = (first..=params.len()).map(|at| format!("?{at}")).collect();
+    Ok(marks.join(", "))
 }
 
 const fn grain_sql(grain: Grain) -> &'static str {

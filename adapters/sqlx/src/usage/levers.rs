@@ -23,7 +23,7 @@ pub(super) fn params(tenant: &Tenant, period: Period, limits: &LeverLimits) -> V
 }
 
 /// Classifies every row (superseded by a retry, failed, truncated, kept), measures the lengths per group,
-/// and sums. `grp` is one text for the four grouping columns: sorting by it is what takes the time. The
+/// and sums. A moment at midnight sharp is a date without a time: it says nothing about hours. `grp` is one text for the four grouping columns: sorting by it is what takes the time. The
 /// materialised steps keep SQLite from evaluating an expression once for each sum.
 pub(super) const SQL: &str = "\
 WITH base AS MATERIALIZED (
@@ -32,6 +32,7 @@ WITH base AS MATERIALIZED (
            || COALESCE(feature, char(30)) || char(31) || (batch = 1 OR service_tier IS 'flex') AS grp,
          requests, cost_pico, output_cost_pico, input_tokens, cached_tokens, cache_write_5m, cache_write_1h,
          output_tokens, max_tokens, ts_us / 3600000000 AS hour, (requests = 1) AS single, can_wait,
+         (requests = 1 AND ts_us % 86400000000 <> 0) AS timed,
          COALESCE(end_user, user_id, session_id) IS NOT NULL AS attended,
          outcome, finish_reason, source, source_id,
          (attempt > 1 AND retry_of IS NULL AND prompt_hash IS NULL) IS TRUE AS billed_again
@@ -69,7 +70,7 @@ WITH base AS MATERIALIZED (
   FROM inputs GROUP BY grp
 ), hours AS MATERIALIZED (
   SELECT grp, COUNT(*) AS active, MAX(hour) - MIN(hour) + 1 AS span, SUM(n * n) AS squares
-  FROM (SELECT grp, hour, COUNT(*) AS n FROM base WHERE single GROUP BY grp, hour) GROUP BY grp
+  FROM (SELECT grp, hour, COUNT(*) AS n FROM base WHERE timed GROUP BY grp, hour) GROUP BY grp
 ), excess AS MATERIALIZED (
   SELECT base.*,
          CASE WHEN id IN (SELECT id FROM repeated WHERE again) OR billed_again
@@ -89,7 +90,7 @@ WITH base AS MATERIALIZED (
          SUM(cache_write_1h) AS write_1h, SUM(output_tokens) AS output,
          SUM(over_tokens) AS over, SUM(over_pico / 1000000) AS over_micros, SUM(over_pico % 1000000) AS over_rest,
          SUM(single) AS singles, SUM(single AND output_tokens <= ?5) AS short, SUM(single AND max_tokens IS NOT NULL) AS capped,
-         SUM(single AND (hour % 24 >= ?6 OR hour % 24 < ?7)) AS night, SUM(single AND attended) AS attended,
+         SUM(timed AND (hour % 24 >= ?6 OR hour % 24 < ?7)) AS night, SUM(single AND attended) AS attended,
          SUM(single AND can_wait) AS can_wait
   FROM excess GROUP BY grp, class
 )
