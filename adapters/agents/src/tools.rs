@@ -48,7 +48,7 @@ pub struct Nothing {}
 #[must_use]
 pub fn equip(team: TeamBuilder, instruments: &Instruments) -> TeamBuilder {
     let with = || instruments.clone();
-    team.tool(ClassifyQuestion)
+    team.tool(ClassifyQuestion(with()))
         .tool(DataInventory(with()))
         .tool(InspectData(with()))
         .tool(UsageTotals(with()))

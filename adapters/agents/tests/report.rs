@@ -114,9 +114,33 @@ async fn a_filtered_question_gets_a_partial_report_without_savings() {
     let analysis = analysed(&db, Some(Scope { period, filters: vec![filter] }), None).await;
     let report = report(&analysis);
     assert_eq!(report.kind, ReportKind::Partial);
+    let begins = "For the team “support”, from 2026-11-14 to 2026-11-20 you spent $";
+    assert!(report.headline.starts_with(begins), "{}", report.headline);
+    assert_eq!(report.facts.get("total.cost").unwrap().label, "Total cost for the team “support”");
+    assert_eq!(report.facts.get("data.rows").unwrap().label, "Usage records loaded");
     assert!(
         report.markdown.contains("## What is missing") && !report.markdown.contains("## Savings")
     );
+}
+
+#[tokio::test]
+async fn savings_of_a_model_are_those_of_its_groups() {
+    let db = seeded().await;
+    let all = analysed(&db, None, None).await;
+    let of = |condition| Filter { dimension: Dimension::Model, condition };
+    let model = || vec!["gpt-4.1".to_owned()];
+    let mut spend = Usd::ZERO;
+    for (condition, batch) in [(Condition::In(model()), true), (Condition::NotIn(model()), false)] {
+        let scope = Scope { period: all.scope.period, filters: vec![of(condition)] };
+        let analysis = analysed(&db, Some(scope), None).await;
+        report(&analysis);
+        let savings = analysis.savings.unwrap();
+        assert_eq!(savings.spend, analysis.measurements.totals.unwrap().value.cost);
+        let found = savings.recommendations.iter().any(|found| found.rule == Rule::R4);
+        assert_eq!(found, batch, "the demonstration's jobs run on gpt-4.1");
+        spend += savings.spend;
+    }
+    assert_eq!(spend, all.savings.unwrap().spend);
 }
 
 #[tokio::test]
@@ -127,7 +151,13 @@ async fn a_period_without_usage_is_said_so() {
     let analysis = analysed(&db, Some(Scope::of(period)), None).await;
     let report = report(&analysis);
     assert_eq!(report.kind, ReportKind::Partial);
-    assert!(report.markdown.contains("there is none in these days"), "{}", report.markdown);
+    assert_eq!(
+        report.headline,
+        "There are no records before 2026-09-22; yours reach from 2026-09-22 to 2026-11-20."
+    );
+    for word in ["$0", "## Totals", "most expensive", "Nothing limits", "## What is missing"] {
+        assert!(!report.markdown.contains(word), "{word} in {}", report.markdown);
+    }
 }
 
 #[tokio::test]
@@ -181,7 +211,9 @@ async fn every_fact_can_be_measured_again() {
     let mut query = sqlx::query_as::<_, (i64, i64)>(sqlx::AssertSqlSafe(fact.query_sql.clone()))
         .bind("demo-user-1");
     for param in &fact.params[1..] {
-        query = query.bind(param.parse::<i64>().unwrap());
+        // A day is followed by its date.
+        let number = param.split(' ').next().unwrap();
+        query = query.bind(number.parse::<i64>().unwrap());
     }
     let (micros, rest) = query.fetch_one(&db.pool).await.unwrap();
     assert_eq!((Usd::from_micros(micros) + Usd::from_pico(rest.into())).to_string(), fact.value);

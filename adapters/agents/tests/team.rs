@@ -186,7 +186,8 @@ async fn without_data_the_answer_is_what_to_load_and_how() {
     check(&stage, &played);
     assert_eq!(names(&played), ["triage", "data_helper", "report", "supervisor"]);
     assert_eq!(played.ended(), Some(RunStatus::Completed));
-    assert!(answer(&played).contains("goldenpath import spend_logs.json"));
+    assert!(answer(&played).contains("goldenpath import spend_logs.json --user ada"));
+    assert!(answer(&played).find("**Usage data**") < answer(&played).find("goldenpath import"));
 }
 
 /// F44.
@@ -221,6 +222,110 @@ async fn a_question_about_a_part_gets_that_part() {
     check(&stage, &played);
     let answer = answer(&played);
     assert!(answer.contains("Team") && !answer.contains("## Forecast"), "{answer}");
+}
+
+/// The titles of the tools as a reader sees them.
+fn titles(played: &Played) -> Vec<String> {
+    let titles = played.entries.iter().filter_map(|entry| match &entry.event {
+        Event::ToolExecuting { title, .. } => Some(title.to_string()),
+        _ => None,
+    });
+    titles.collect()
+}
+
+#[tokio::test]
+async fn a_name_in_the_question_restricts_the_answer_and_is_said_everywhere() {
+    let database = demo().await;
+    let stage = stage(Arc::new(database.store.clone()));
+    let played =
+        stage.ask("How much did the research team spend without gpt-4.1 last month?").await;
+    check(&stage, &played);
+    let only = "for the team “research” without the model “gpt-4.1”";
+    let answer = answer(&played);
+    assert!(
+        answer.contains("For the team “research” without the model “gpt-4.1”, from "),
+        "{answer}"
+    );
+    let thoughts = thoughts(&played);
+    for lane in ["Understood as", "Measuring", "Read "] {
+        let said = thoughts.lines().any(|line| line.contains(lane) && line.contains(only));
+        assert!(said, "{lane} without its filter in\n{thoughts}");
+    }
+    let facts: BTreeMap<String, Fact> =
+        serde_json::from_str(&stage.shelves.text(FACTS).unwrap()).unwrap();
+    let total = &facts["total.cost"];
+    assert_eq!(total.label, format!("Total cost {only}"));
+    assert!(total.query_sql.contains("team IN (") && total.query_sql.contains("model NOT IN ("));
+    let teams = facts.keys().filter(|id| id.starts_with("by-team.") && id.ends_with(".cost"));
+    assert_eq!(teams.collect::<Vec<_>>(), ["by-team.research.cost"]);
+    let titles = titles(&played);
+    for by in ["model", "feature", "team"] {
+        let title = format!("Split the cost by {by}");
+        assert_eq!(titles.iter().filter(|said| **said == title).count(), 1, "{titles:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_word_that_was_not_understood_comes_before_any_number() {
+    let database = demo().await;
+    let stage = stage(Arc::new(database.store.clone()));
+    let played = stage.ask("How much did the marketing team spend on AI?").await;
+    check(&stage, &played);
+    let answer = answer(&played);
+    let said = "I did not understand “marketing”: it is none of the names in your records; this covers everything. ";
+    let at = answer.find(said).unwrap_or_else(|| panic!("{answer}"));
+    assert!(at < answer.find("](fact:").unwrap());
+    let (_, missing) = answer.split_once("## What is missing").unwrap();
+    assert!(missing.contains("I did not understand “marketing”"), "{missing}");
+}
+
+async fn asked(csv: &str, question: &str) -> String {
+    let database = database().await;
+    let prices = Arc::new(PriceTable::bundled());
+    let store: Arc<dyn UsageStore> = Arc::new(database.store.clone());
+    let tenant = Tenant::at_the_machine(USER);
+    let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
+    std::fs::write(file.path(), csv).unwrap();
+    let options = ImportOptions::default();
+    let report =
+        import::import_file(&*store, &tenant, prices, file.path(), options, &mut |_| {}).await;
+    assert!(report.as_ref().unwrap().imported > 0, "{report:?}");
+    let stage = stage(store);
+    let played = stage.ask(question).await;
+    check(&stage, &played);
+    answer(&played)
+}
+
+#[tokio::test]
+async fn two_records_with_a_date_and_no_time_promise_nothing() {
+    let csv = "date,model,input_tokens,output_tokens\n\
+               2026-10-20,gpt-4o,1000000,1000\n2026-10-21,gpt-4o,1000000,1000\n";
+    let answer = asked(csv, "Analyze my AI costs").await;
+    assert!(!answer.contains("R4") && !answer.contains("The rules expect"), "{answer}");
+    assert!(answer.contains("No interval can be given.") && !answer.contains("80 %"), "{answer}");
+    assert!(answer.contains("interval of the forecast"), "{answer}");
+    let budget = asked(csv, "Will we stay within $5,000 next month on AI?").await;
+    assert!(budget.contains("cannot be said from so few days"), "{budget}");
+    assert!(!budget.contains("with a probability of"), "{budget}");
+}
+
+#[tokio::test]
+async fn one_day_is_one_day_in_words() {
+    let csv = "date,model,input_tokens,output_tokens\n2026-10-20,gpt-4o,1000000,1000\n";
+    let answer = asked(csv, "Analyze my AI costs").await;
+    assert!(answer.contains("On 2026-10-20 you spent"), "{answer}");
+    assert!(answer.contains("[1](fact:total.requests) AI request."), "{answer}");
+    let what = "(LiteLLM: request_tags \"feature:…\") or map a column";
+    assert!(answer.contains(what), "neither cut nor escaped: {answer}");
+}
+
+#[tokio::test]
+async fn sums_of_a_day_cannot_be_examined_for_savings() {
+    let csv = "date,model,input_tokens,output_tokens,requests\n\
+               2026-10-20,gpt-4o,1000000,1000,50\n2026-10-21,gpt-4o,1000000,1000,40\n";
+    let answer = asked(csv, "Where can we save money on AI?").await;
+    assert!(answer.contains("Savings could not be examined: the records are sums"), "{answer}");
+    assert!(!answer.contains("None of the rules"), "{answer}");
 }
 
 /// F31, ISO-02.

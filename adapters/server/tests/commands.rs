@@ -410,6 +410,45 @@ fn a_role_is_given_to_an_account_that_exists() {
     assert!(text(&unknown.stderr).contains("admin, auditor"), "{}", text(&unknown.stderr));
 }
 
+/// What the data helper prints is what a stranger types: it must work as it stands.
+#[test]
+fn the_commands_of_the_guidance_are_those_the_import_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = [
+        (
+            "spend_logs.json",
+            r#"[{"request_id":"r1","call_type":"acompletion","spend":0.01,"prompt_tokens":10,"completion_tokens":1,
+                "startTime":"2026-10-20T10:00:00Z","model":"gpt-4o","custom_llm_provider":"openai","status":"success"}]"#,
+        ),
+        (
+            "usage.json",
+            r#"{"object":"page","data":[{"object":"bucket","start_time":1792454400,"end_time":1792540800,"results":[
+                {"object":"organization.usage.completions.result","input_tokens":10,"output_tokens":1,
+                 "num_model_requests":2,"model":"gpt-4o"}]}],"has_more":false,"next_page":null}"#,
+        ),
+        ("usage.csv", "date,model,prompt,output_tokens\n2026-10-20T10:00:00Z,gpt-4o,10,1\n"),
+        (
+            "trace.csv",
+            "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,4808,10\n",
+        ),
+    ];
+    for (name, text) in samples {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    assert!(run_in(folder.path(), &["migrate"], &[]).status.success());
+    let commands = goldenpath_agents::cost::report::commands("ada");
+    assert_eq!(commands.len(), samples.len());
+    for command in commands {
+        let mut words = command.split(' ');
+        assert_eq!(words.next(), Some("goldenpath"));
+        let arguments: Vec<&str> = words.chain(["--json"]).collect();
+        let output = run_in(folder.path(), &arguments, &[]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{command}: {error}: {output:?}"));
+        assert_eq!(report["imported"], 1, "{command}: {report}");
+    }
+}
+
 #[test]
 fn an_import_needs_to_know_whose_records_they_are() {
     let output = goldenpath(&["import", "file.csv"], &[]);

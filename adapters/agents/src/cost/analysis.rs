@@ -9,6 +9,7 @@ use super::measure::{Measurements, Missing, Scope};
 use super::prices::PriceTable;
 use super::rules::{self, Quality, Waterfall};
 use super::thresholds::Thresholds;
+use super::triage::Triage;
 
 /// Everything computed for one question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,21 @@ pub struct Analysis {
     pub quality: Quality,
     /// What limits the analysis, in words for the user.
     pub gaps: Vec<Missing>,
+    /// What the answer has to begin with: the question was not understood as a whole. `None` when it was.
+    #[serde(default)]
+    pub caution: Option<Missing>,
+}
+
+impl Analysis {
+    /// Says what of the question the analysis does not answer.
+    #[must_use]
+    pub fn of(mut self, question: &Triage) -> Self {
+        self.caution = question.missing.first().cloned();
+        self.gaps.extend(question.missing.iter().cloned());
+        let coverage = self.measurements.coverage.as_ref();
+        self.gaps.extend(coverage.and_then(|coverage| question.beyond(&coverage.value)));
+        self
+    }
 }
 
 /// How much data there are: decides the workflow (full, partial, guidance).
@@ -54,7 +70,10 @@ pub fn sufficiency(coverage: &Coverage) -> (Sufficiency, Vec<Missing>) {
     let mut gaps = Vec::new();
     let mut gap = |what: &str, why: &str| gaps.push(Missing { what: what.into(), why: why.into() });
     if coverage.days_with_data < FEW_DAYS {
-        gap("trend, unusual days, forecast", "less than a week of data; load more days");
+        gap(
+            "trend, unusual days, interval of the forecast",
+            "less than a week of data; load more days",
+        );
     }
     if coverage.with_feature == 0 {
         gap(
@@ -111,16 +130,14 @@ pub fn analyse(
     if let Some(coverage) = &measurements.coverage {
         gaps.extend(sufficiency(&coverage.value).1);
     }
-    if !scope.filters.is_empty() {
-        let why = "savings look at whole groups; ask without a filter to see them";
-        gaps.push(Missing { what: "savings".into(), why: why.into() });
-    }
     let nothing = measurements.totals.as_ref().is_some_and(|totals| totals.value.rows == 0);
     if nothing {
-        gaps.push(Missing {
-            what: format!("usage from {}", scope.period),
-            why: "there is none in these days".into(),
-        });
+        // The answer is that there is nothing: no other gap matters beside it.
+        gaps.clear();
+    } else if !scope.is_of_groups() {
+        let why = "they are found for whole models and features; ask for one of those to see them";
+        gaps.push(Missing { what: "savings".into(), why: why.into() });
     }
-    Analysis { scope, measurements, anomalies, forecast, budget: outlook, savings, quality, gaps }
+    let (budget, caution) = (outlook, None);
+    Analysis { scope, measurements, anomalies, forecast, budget, savings, quality, gaps, caution }
 }

@@ -12,7 +12,7 @@ use super::thresholds::Thresholds;
 /// Days from which on each weekday is compared with itself.
 const DAYS_FOR_WEEKDAYS: usize = 21;
 /// Days below which nothing can be called unusual.
-const MIN_DAYS: usize = 7;
+pub(super) const MIN_DAYS: usize = 7;
 /// Makes the median absolute deviation comparable with a standard deviation.
 const CONSISTENCY: f64 = 0.6745;
 

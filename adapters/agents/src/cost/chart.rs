@@ -15,12 +15,12 @@ const ORANGE: &str = "#ea7a17";
 const GREEN: &str = "#16a34a";
 const WIDTH: f64 = 720.0;
 
-/// One bar.
+/// One row of a bar chart or waterfall.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bar {
-    /// Its name.
+    /// What the amount is of; cut at 26 letters beside the bar, whole in the description.
     pub label: String,
-    /// Its length.
+    /// US dollars, zero or more; the largest bar of a chart is as long as the room allows.
     pub amount: Usd,
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use goldenpath_runtime::usage::{Evidence, Usd};
+use goldenpath_runtime::usage::{Day, Evidence, Usd};
 use serde::{Deserialize, Serialize};
 
 use super::display;
@@ -47,7 +47,8 @@ pub struct Fact {
     pub query: String,
     /// The SQL that was run.
     pub query_sql: String,
-    /// Its parameters; the tenant is shown as `<tenant>`.
+    /// Its parameters, in order; the tenant is shown as `<tenant>`, a day as its number and date:
+    /// `20748 (2026-10-22)`.
     pub params: Vec<String>,
     /// Usage rows that were read for it.
     pub rows: u64,
@@ -108,9 +109,22 @@ impl Value {
 /// The facts of one report.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct FactBook(BTreeMap<String, Fact>);
+pub struct FactBook {
+    facts: BTreeMap<String, Fact>,
+    /// What the labels end with: what the facts are restricted to.
+    #[serde(skip)]
+    only: Option<String>,
+}
+
+/// The query that looks at all records, whatever the question.
+const COVERAGE: &str = "coverage";
 
 impl FactBook {
+    /// An empty book of facts about a part of the records, in words; `None` for all of them.
+    pub fn about(only: Option<String>) -> Self {
+        Self { only, ..Self::default() }
+    }
+
     /// Records a measured fact and gives its link. The same id and value is the same fact; the same id
     /// with another value gets a number appended.
     pub fn measured(&mut self, id: &str, label: &str, value: Value, evidence: &Evidence) -> String {
@@ -128,7 +142,7 @@ impl FactBook {
         inputs: &[&str],
     ) -> String {
         let inputs: Vec<String> = inputs.iter().map(|input| slug(input)).collect();
-        let first = inputs.first().and_then(|input| self.0.get(input));
+        let first = inputs.first().and_then(|input| self.facts.get(input));
         let evidence = first.map_or_else(Evidence::default, |fact| Evidence {
             query: fact.query.clone(),
             sql: fact.query_sql.clone(),
@@ -140,38 +154,38 @@ impl FactBook {
 
     /// The fact of this id.
     pub fn get(&self, id: &str) -> Option<&Fact> {
-        self.0.get(id)
+        self.facts.get(id)
     }
 
     /// All facts, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Fact> {
-        self.0.values()
+        self.facts.values()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.facts.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.facts.is_empty()
     }
 
     /// The link to a fact that is there: `[$12.34](fact:total.cost)`.
     pub fn link(&self, id: &str) -> Option<String> {
-        self.0.get(&slug(id)).map(link)
+        self.facts.get(&slug(id)).map(link)
     }
 
     /// The queries behind the facts, by name: text, parameters, rows.
     pub fn queries(&self) -> BTreeMap<&str, &Fact> {
-        let measured = self.0.values().filter(|fact| fact.formula.is_none());
+        let measured = self.facts.values().filter(|fact| fact.formula.is_none());
         measured.map(|fact| (fact.query.as_str(), fact)).collect()
     }
 
     /// Says of every fact when it was computed.
     pub fn stamp(&mut self, computed_at: &str) {
-        for fact in self.0.values_mut() {
+        for fact in self.facts.values_mut() {
             fact.computed_at = Some(computed_at.to_owned());
         }
     }
@@ -186,15 +200,17 @@ impl FactBook {
         inputs: Vec<String>,
     ) -> String {
         let wanted = slug(id);
+        let restricted = !evidence.query.is_empty() && evidence.query != COVERAGE;
+        let only = self.only.as_ref().filter(|_| restricted);
         let mut fact = Fact {
             id: wanted.clone(),
-            label: label.to_owned(),
+            label: only.map_or_else(|| label.to_owned(), |only| format!("{label} {only}")),
             value: value.exact(),
             unit: value.unit(),
             display: value.display(),
+            params: dated(&evidence),
             query: evidence.query,
             query_sql: evidence.sql,
-            params: evidence.params,
             rows: evidence.rows,
             formula,
             inputs,
@@ -202,7 +218,7 @@ impl FactBook {
         };
         // Two names of the user's data may become the same id: the facts stay apart.
         for suffix in 2.. {
-            match self.0.get(&fact.id) {
+            match self.facts.get(&fact.id) {
                 Some(known) if known.label != fact.label || known.value != fact.value => {
                     fact.id = format!("{wanted}-{suffix}");
                 }
@@ -210,9 +226,27 @@ impl FactBook {
             }
         }
         let text = link(&fact);
-        self.0.insert(fact.id.clone(), fact);
+        self.facts.insert(fact.id.clone(), fact);
         text
     }
+}
+
+/// The parameters, days with their date: `20748 (2026-10-22)`.
+fn dated(evidence: &Evidence) -> Vec<String> {
+    let shown = |(at, param): (usize, &String)| {
+        let is_day = [" >= ", " < ", " <= "].iter().any(|is| {
+            evidence.sql.match_indices(&format!("day{is}?{at}")).any(|(found, text)| {
+                let next = evidence.sql[found + text.len()..].chars().next();
+                next.is_none_or(|next| !next.is_ascii_digit())
+            })
+        });
+        match param.parse().ok().filter(|_| is_day) {
+            Some(day) => format!("{param} ({})", Day(day)),
+            // A derived fact has taken over what is dated already.
+            None => param.clone(),
+        }
+    };
+    (1..).zip(&evidence.params).map(shown).collect()
 }
 
 fn link(fact: &Fact) -> String {
@@ -260,6 +294,35 @@ mod tests {
             "[$1.00](fact:model.a-b)"
         );
         assert_eq!(book.len(), 2);
+    }
+
+    #[test]
+    fn days_among_the_parameters_have_their_date() {
+        let sql =
+            "SELECT 1 WHERE tenant_id = ?1 AND day >= ?2 AND day < ?3 AND n < ?4 AND day >= ?12";
+        let params = ["<tenant>", "20748", "20778", "20748"].map(String::from).to_vec();
+        let evidence = Evidence { query: "q".into(), sql: sql.into(), params, rows: 7 };
+        let mut book = FactBook::default();
+        book.measured("cost", "Cost", Value::Money(Usd::from_micros(10)), &evidence);
+        book.derived("half", "Half", Value::Ratio(0.5), "cost / 2", &["cost"]);
+        let expected = ["<tenant>", "20748 (2026-10-22)", "20778 (2026-11-21)", "20748"];
+        assert_eq!(book.get("cost").unwrap().params, expected);
+        assert_eq!(book.get("half").unwrap().params, expected);
+    }
+
+    #[test]
+    fn facts_about_a_part_say_so() {
+        let mut book = FactBook::about(Some("for the team “support”".into()));
+        let money = |micros| Value::Money(Usd::from_micros(micros));
+        book.measured("cost", "Total cost", money(10), &evidence());
+        book.measured(
+            "all",
+            "Records",
+            money(10),
+            &Evidence { query: "coverage".into(), ..evidence() },
+        );
+        assert_eq!(book.get("cost").unwrap().label, "Total cost for the team “support”");
+        assert_eq!(book.get("all").unwrap().label, "Records");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A7: what the next days will cost, with an interval.
 //!
-//! Less than a week: the mean, and little confidence. From three weeks on three methods compete on the
+//! Less than a week: the mean, little confidence, and no interval, because nothing says how far off it is. From three weeks on three methods compete on the
 //! last two weeks of the data: damped Holt-Winters with a weekly season, the same weekday a week before,
 //! and the mean. The one with the smallest error wins. The interval comes from the errors it made.
 
@@ -44,33 +44,38 @@ impl Method {
     }
 }
 
-/// One day ahead.
+/// Where four of five outcomes are expected, in US dollars; `low` is at least zero, and below `high`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct ForecastDay {
-    /// The day.
-    pub day: Day,
-    /// What it will most likely cost.
-    pub expected: Usd,
-    /// 80 % interval, low end.
+pub struct Interval {
+    /// One in ten is expected below.
     pub low: Usd,
-    /// 80 % interval, high end.
+    /// One in ten is expected above.
     pub high: Usd,
 }
 
-/// A forecast.
+/// One day ahead.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ForecastDay {
+    /// The day, UTC; after the last day of the series.
+    pub day: Day,
+    /// What it will most likely cost, in US dollars; at least zero.
+    pub expected: Usd,
+    /// The 80 % interval; `None` when the forecast has none.
+    pub interval: Option<Interval>,
+}
+
+/// What the days after a series will cost, day by day and together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
     /// How it was made.
     pub method: Method,
-    /// Day by day.
+    /// Day by day, as many as were asked for; at least one.
     pub days: Vec<ForecastDay>,
-    /// All days together.
+    /// All days together, in US dollars.
     pub total: Usd,
-    /// 80 % interval of the total, low end.
-    pub low: Usd,
-    /// 80 % interval of the total, high end.
-    pub high: Usd,
-    /// Mean absolute error per day in the backtest; none without one.
+    /// The 80 % interval of the total; `None` below seven days of data, or when they all cost the same.
+    pub interval: Option<Interval>,
+    /// Mean absolute error per day in the backtest, in US dollars; `None` below 21 days of data.
     pub backtest_error: Option<Usd>,
     /// Unusual days that were replaced by usual ones before looking ahead.
     pub replaced_days: usize,
@@ -85,8 +90,8 @@ pub struct Forecast {
 pub struct BudgetOutlook {
     /// The budget for the forecast's days.
     pub budget: Usd,
-    /// The probability that they cost more.
-    pub overrun_probability: f64,
+    /// The probability that they cost more, 0 to 1; `None` when the forecast has no interval.
+    pub overrun_probability: Option<f64>,
     /// The day on which it is used up when everything goes as expected; none if it lasts.
     pub exhausted_on: Option<Day>,
 }
@@ -105,23 +110,26 @@ pub fn forecast(days: &[(Day, Usd)], anomalies: &[Anomaly], horizon: usize) -> O
         (quantile(&residuals, 0.1).unwrap_or(0.0), quantile(&residuals, 0.9).unwrap_or(0.0));
     let (below, above) = (below.min(0.0), above.max(0.0));
     let usd = |dollars: f64| Usd::from_f64(dollars.max(0.0)).unwrap_or_default();
+    let short = series.len() < WEEK;
+    let given = !short && below < above;
+    let interval = |low: f64, high: f64| given.then(|| Interval { low: usd(low), high: usd(high) });
     let forecast_days = ahead
         .iter()
         .zip(1..)
         .map(|(expected, step)| ForecastDay {
             day: last.plus(step),
             expected: usd(*expected),
-            low: usd(expected + below),
-            high: usd(expected + above),
+            interval: interval(expected + below, expected + above),
         })
         .collect();
     let total: f64 = ahead.iter().map(|expected| expected.max(0.0)).sum();
     // Errors of single days add up like independent ones; the error of the level is common to all days.
     let (h, n) = (horizon as f64, series.len() as f64);
     let widening = (h + h * h / n).sqrt();
-    let short = series.len() < WEEK;
     let mut reasons = Vec::new();
-    if series.len() < DAYS_TO_COMPETE {
+    if short {
+        reasons.push("less than a week of data: no interval can be given".into());
+    } else if series.len() < DAYS_TO_COMPETE {
         reasons.push("less than three weeks of data: weekly patterns are not visible yet".into());
     }
     if horizon > series.len() {
@@ -131,8 +139,7 @@ pub fn forecast(days: &[(Day, Usd)], anomalies: &[Anomaly], horizon: usize) -> O
         method,
         days: forecast_days,
         total: usd(total),
-        low: usd(total + below * widening),
-        high: usd(total + above * widening),
+        interval: interval(total + below * widening, total + above * widening),
         backtest_error: mean(&errors.iter().map(|error| error.abs()).collect::<Vec<_>>()).map(usd),
         replaced_days: anomalies.len(),
         confidence: if short {
@@ -150,12 +157,10 @@ impl Forecast {
     /// Whether a budget for the forecast's days will hold.
     pub fn outlook(&self, budget: Usd) -> BudgetOutlook {
         let (mean, limit) = (self.total.as_f64(), budget.as_f64());
-        let deviation = (self.high - self.low).as_f64() / (2.0 * Z80);
-        let overrun_probability = if deviation > 0.0 {
-            1.0 - normal_below((limit - mean) / deviation)
-        } else {
-            f64::from(u8::from(mean > limit))
-        };
+        let deviation = |interval: Interval| (interval.high - interval.low).as_f64() / (2.0 * Z80);
+        let deviation = self.interval.map(deviation).filter(|deviation| *deviation > 0.0);
+        let overrun_probability =
+            deviation.map(|deviation| 1.0 - normal_below((limit - mean) / deviation));
         let mut spent = Usd::ZERO;
         let exhausted = self.days.iter().find(|day| {
             spent += day.expected;
@@ -302,6 +307,25 @@ mod tests {
         assert!(super::forecast(&[], &[], 30).is_none());
     }
 
+    fn contains(interval: Interval, amount: Usd) -> bool {
+        interval.low <= amount && amount <= interval.high
+    }
+
+    #[test]
+    fn below_a_week_or_without_spread_there_is_no_interval_and_no_probability() {
+        let budget = Usd::parse("100").unwrap();
+        for (length, differs, given) in [(1, 1, false), (6, 1, false), (7, 1, true), (28, 0, false)]
+        {
+            let series = days(length, |at| 10.0 + (at % 2 * differs) as f64);
+            let forecast = forecast(&series, &[], 30).unwrap();
+            assert_eq!(forecast.interval.is_some(), given, "{length} days");
+            assert!(forecast.days.iter().all(|day| day.interval.is_some() == given));
+            let outlook = forecast.outlook(budget);
+            assert_eq!(outlook.overrun_probability.is_some(), given, "{length} days");
+            assert!(outlook.exhausted_on.is_some(), "the run rate says when");
+        }
+    }
+
     #[test]
     fn a_weekly_pattern_is_recognised() {
         let pattern = |at: usize| if at % 7 >= 5 { 10.0 } else { 40.0 + (at % 3) as f64 };
@@ -310,9 +334,9 @@ mod tests {
         for (step, day) in forecast.days.iter().enumerate() {
             let error = (day.expected.as_f64() - pattern(42 + step)).abs();
             assert!(error < 4.0, "{step}: {day:?}");
-            assert!(day.low <= day.expected && day.expected <= day.high);
+            assert!(contains(day.interval.unwrap(), day.expected));
         }
-        assert!(forecast.low <= forecast.total && forecast.total <= forecast.high);
+        assert!(contains(forecast.interval.unwrap(), forecast.total));
     }
 
     #[test]
@@ -354,7 +378,10 @@ mod tests {
             let forecast = forecast(&days(42, |at| values[at]), &[], 14).unwrap();
             for (day, actual) in forecast.days.iter().zip(&values[42..]) {
                 all += 1;
-                inside += usize::from((day.low.as_f64()..=day.high.as_f64()).contains(actual));
+                inside += usize::from({
+                    let interval = day.interval.unwrap();
+                    (interval.low.as_f64()..=interval.high.as_f64()).contains(actual)
+                });
             }
         }
         let share = inside as f64 / all as f64;
@@ -365,9 +392,9 @@ mod tests {
     fn a_budget_is_exhausted_on_the_day_it_is() {
         let forecast = forecast(&days(28, |at| 10.0 + (at % 2) as f64), &[], 30).unwrap();
         let tight = forecast.outlook(Usd::parse("100").unwrap());
-        assert!(tight.overrun_probability > 0.99);
+        assert!(tight.overrun_probability.unwrap() > 0.99);
         assert_eq!(tight.exhausted_on.map(|day| day.0 - 28), Some(9));
         let wide = forecast.outlook(Usd::parse("1000").unwrap());
-        assert!(wide.overrun_probability < 0.01 && wide.exhausted_on.is_none());
+        assert!(wide.overrun_probability.unwrap() < 0.01 && wide.exhausted_on.is_none());
     }
 }

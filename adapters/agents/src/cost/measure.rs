@@ -3,14 +3,16 @@
 
 use core::fmt;
 
-use futures_util::future::{join, join4};
+use futures_util::future::{join, join4, try_join_all};
 use goldenpath_runtime::usage::{
-    Answer, Cell, Coverage, Day, Dimension, Filter, Grain, LeverGroup, LeverLimits, Metric, Period,
-    Query, Table, Tenant, UsageError, UsageStore, Usd,
+    Answer, Cell, Condition, Coverage, Day, Dimension, Filter, Grain, LeverGroup, LeverLimits,
+    Metric, Period, Query, Table, Tenant, UsageError, UsageStore, Usd,
 };
 use serde::{Deserialize, Serialize};
 
+use super::display;
 use super::thresholds::Thresholds;
+use super::triage::{NAMED, Vocabulary};
 
 /// What an analysis looks at.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -35,8 +37,72 @@ impl Scope {
         Some(Period::of_days(first.max(earliest), last))
     }
 
+    /// Whether its filters leave or take whole groups of the savings rules: those of one provider, model
+    /// and feature. A part of a group cannot be examined.
+    pub fn is_of_groups(&self) -> bool {
+        let whole = |filter: &Filter| {
+            matches!(filter.dimension, Dimension::Feature | Dimension::Model | Dimension::Provider)
+        };
+        self.filters.iter().all(whole)
+    }
+
+    /// Its filters inside a sentence: `for the team “support” without the model “gpt-4o”`; `None` when
+    /// it covers everything.
+    pub fn only(&self) -> Option<String> {
+        let (with, without): (Vec<&Filter>, Vec<&Filter>) = self
+            .filters
+            .iter()
+            .partition(|filter| matches!(filter.condition, Condition::In(_) | Condition::Present));
+        let all = |filters: Vec<&Filter>| {
+            display::list(&filters.into_iter().map(restriction).collect::<Vec<_>>())
+        };
+        let with = (!with.is_empty()).then(|| format!("for {}", all(with)));
+        let without = (!without.is_empty()).then(|| format!("without {}", all(without)));
+        let parts: Vec<String> = with.into_iter().chain(without).collect();
+        (!parts.is_empty()).then(|| parts.join(" "))
+    }
+
     fn previous(&self) -> Self {
         Self { period: self.period.previous(), filters: self.filters.clone() }
+    }
+}
+
+/// Names a sentence lists before "others".
+const NAMES_TOLD: usize = 6;
+
+/// Whether a filter leaves a group of the savings rules.
+fn leaves(filter: &Filter, group: &LeverGroup) -> bool {
+    let value = match filter.dimension {
+        Dimension::Feature => &group.feature,
+        Dimension::Model => &group.model,
+        Dimension::Provider => &group.provider,
+        _ => return false,
+    };
+    match &filter.condition {
+        Condition::In(values) => value.as_ref().is_some_and(|value| values.contains(value)),
+        Condition::Missing => value.is_none(),
+        Condition::NotIn(values) => !value.as_ref().is_some_and(|value| values.contains(value)),
+        Condition::Present => value.is_some(),
+    }
+}
+
+/// A dimension inside a sentence: "team", "API key".
+pub fn noun(dimension: Dimension) -> String {
+    let title = dimension.title();
+    if title.starts_with("API") { title.to_owned() } else { title.to_lowercase() }
+}
+
+/// One filter in words.
+fn restriction(filter: &Filter) -> String {
+    let title = noun(filter.dimension);
+    match &filter.condition {
+        Condition::In(values) | Condition::NotIn(values) => {
+            let quoted = values.iter().take(NAMES_TOLD).map(|value| format!("“{value}”"));
+            let others = (values.len() > NAMES_TOLD).then(|| String::from("others"));
+            let names = display::list(&quoted.chain(others).collect::<Vec<_>>());
+            format!("the {title}{} {names}", if values.len() == 1 { "" } else { "s" })
+        }
+        Condition::Missing | Condition::Present => format!("any {title}"),
     }
 }
 
@@ -256,6 +322,27 @@ pub async fn breakdown(
     Ok(Answer { value, evidence: answer.evidence })
 }
 
+/// The names in all records of a tenant: what a question may mean.
+///
+/// # Errors
+/// Those of the store.
+pub async fn names(store: &dyn UsageStore, tenant: &Tenant) -> Result<Vocabulary, UsageError> {
+    let Some((first, last)) = store.coverage(tenant).await?.value.days else {
+        return Ok(Vocabulary::default());
+    };
+    let period = Period::of_days(first, last);
+    let names = NAMED.map(|dimension| async move {
+        let id = format!("names-{}", dimension.title().to_lowercase().replace(' ', "-"));
+        let query = Query::of(id, period, &[Metric::Requests]).by(&[dimension]);
+        let answer = store.query(tenant, &query).await?;
+        let names =
+            answer.value.rows.iter().filter_map(|row| row.first()?.text().map(str::to_owned));
+        Ok::<_, UsageError>((dimension, names.collect::<Vec<_>>()))
+    });
+    let all = try_join_all(names).await?;
+    Ok(all.into_iter().fold(Vocabulary::default(), |all, (by, names)| all.with(by, names)))
+}
+
 /// Cost by day, model and feature.
 pub async fn daily(
     store: &dyn UsageStore,
@@ -284,14 +371,16 @@ pub async fn daily(
     Ok(Answer { value, evidence: answer.evidence })
 }
 
-/// What the rules need. It looks at whole groups: filters do not apply.
+/// What the rules need, of the groups the filters leave; see [`Scope::is_of_groups`].
 pub async fn levers(
     store: &dyn UsageStore,
     tenant: &Tenant,
     scope: &Scope,
     limits: &LeverLimits,
 ) -> Result<Answer<Vec<LeverGroup>>, UsageError> {
-    store.levers(tenant, scope.period, limits).await
+    let mut answer = store.levers(tenant, scope.period, limits).await?;
+    answer.value.retain(|group| scope.filters.iter().all(|filter| leaves(filter, group)));
+    Ok(answer)
 }
 
 /// Measures everything, in parallel; what fails is named in [`Measurements::missing`].
@@ -327,7 +416,7 @@ pub async fn everything(
         let kept = measurements.keep(what, breakdown);
         measurements.breakdowns.extend(kept);
     }
-    if scope.filters.is_empty() {
+    if scope.is_of_groups() {
         measurements.levers = measurements.keep("savings", levers);
     }
     measurements

@@ -10,7 +10,7 @@ mod sections;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Flaw, check};
-pub use guidance::{capabilities, fallback, guidance};
+pub use guidance::{capabilities, commands, fallback, guidance};
 
 use super::analysis::Analysis;
 use super::facts::FactBook;

@@ -311,7 +311,7 @@ fn retries(group: &LeverGroup, thresholds: &Thresholds) -> Option<Effect> {
         part: WHOLE,
         candidate: None,
         trigger: Trigger::of(
-            "{} attempts were paid and then repeated",
+            "attempts that were paid and then repeated: {}",
             &[("attempts that a retry replaced", number(group.superseded.rows))],
         ),
         confidence: Confidence::High,
@@ -331,7 +331,7 @@ fn errors(group: &LeverGroup, thresholds: &Thresholds) -> Option<Effect> {
         part: WHOLE,
         candidate: None,
         trigger: Trigger::of(
-            "{} failed requests were paid, {} answers were cut",
+            "failed requests that were paid: {}; answers that were cut: {}",
             &[("failed requests", number(group.failed.rows)), ("cut answers", number(cut.rows))],
         ),
         confidence: Confidence::High,
@@ -422,7 +422,8 @@ fn batch(
     let unattended = lengths.attended * 10 <= lengths.rows;
     let night = lengths.night * 100 > thresholds.batch_night_percent * lengths.rows;
     let bursty = burstiness(group) > thresholds.batch_burstiness;
-    let looks_like_a_job = unattended && night && bursty;
+    let enough = lengths.rows >= thresholds.batch_min_requests;
+    let looks_like_a_job = enough && unattended && night && bursty;
     if !flagged && !looks_like_a_job {
         return None;
     }

@@ -56,6 +56,8 @@ pub struct Thresholds {
     /// R1: part of the price difference that is saved when requests are routed by difficulty
     /// (RouteLLM reports 35 to 85 % at 95 % of the quality).
     pub right_size_shares: Shares,
+    /// R4: requests a group needs before their pattern says anything.
+    pub batch_min_requests: i64,
     /// R4: percentage of requests in the night that suggests nobody waits.
     pub batch_night_percent: i64,
     /// R4: coefficient of variation of the hourly requests that suggests jobs.
@@ -102,6 +104,7 @@ impl Default for Thresholds {
             right_size_output_p95: 200,
             right_size_input_p95: 2000,
             right_size_shares: Shares::of(35, 60, 85),
+            batch_min_requests: 100,
             batch_night_percent: 50,
             batch_burstiness: 2.0,
             batch_flagged_shares: Shares::of(80, 100, 100),

@@ -6,6 +6,10 @@
 
 mod amounts;
 mod lexicon;
+mod names;
+#[cfg(test)]
+mod namings;
+mod ordinary;
 mod periods;
 #[cfg(test)]
 mod phrasings;
@@ -16,10 +20,12 @@ use std::collections::BTreeMap;
 use goldenpath_runtime::usage::{Condition, Coverage, Day, Dimension, Filter, Period, Usd};
 use serde::{Deserialize, Serialize};
 
-use super::measure::Scope;
+use super::measure::{Missing, Scope};
 use super::report::Section;
 use super::thresholds::Thresholds;
 use words::Words;
+
+pub use names::{NAMED, Vocabulary};
 
 /// What a question asks for.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -69,6 +75,18 @@ pub enum Format {
     Markdown,
 }
 
+impl Format {
+    /// As said to people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Csv => "CSV",
+            Self::Html => "HTML",
+            Self::Json => "JSON",
+            Self::Markdown => "Markdown",
+        }
+    }
+}
+
 /// The values found in a question.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Slots {
@@ -99,15 +117,22 @@ pub struct Triage {
     pub confidence: u8,
     /// The phrases that decided.
     pub matched: Vec<String>,
+    /// What was said and could not be understood, for the report's list of what is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
 }
 
 /// The longest question that is looked at, in words.
 const MAX_WORDS: usize = 400;
 
-/// Reads a question asked on a day.
-pub fn triage(question: &str, today: Day) -> Triage {
-    let words = Words::of(question, MAX_WORDS);
-    let slots = slots(&words, today);
+/// Reads a question asked on a day by somebody whose records have these names.
+pub fn triage(question: &str, today: Day, vocabulary: &Vocabulary) -> Triage {
+    let said = Words::of(question, MAX_WORDS);
+    let names = names::read(&said, vocabulary);
+    // What is a name does not mean anything else: the team "growth" asks for no trend.
+    let words = said.without(&names.taken);
+    let slots = slots(&words, names.filters, today);
+    let missing = names.missing;
     let mut points: BTreeMap<Intent, u32> = BTreeMap::new();
     let mut matched = Vec::new();
     for (intent, weight, phrase) in lexicon::PHRASES {
@@ -116,7 +141,7 @@ pub fn triage(question: &str, today: Day) -> Triage {
             *points.entry(*intent).or_default() += weight;
         }
     }
-    let topical = lexicon::TOPIC.iter().filter(|phrase| words.contains(phrase)).count();
+    let topical = lexicon::TOPIC.iter().filter(|phrase| said.contains(phrase)).count();
     let topical =
         topical + usize::from(!slots.filters.is_empty()) + usize::from(slots.budget.is_some());
     let about_data = words.contains_any(lexicon::DATA_TOPIC);
@@ -142,8 +167,13 @@ pub fn triage(question: &str, today: Day) -> Triage {
         .rev()
         .max_by_key(|(_, sum)| *sum);
     let foreign = words.contains_any(lexicon::FOREIGN);
-    let unknown =
-        |matched| Triage { intent: Intent::Unknown, slots: slots.clone(), confidence: 0, matched };
+    let unknown = |matched| Triage {
+        intent: Intent::Unknown,
+        slots: slots.clone(),
+        confidence: 0,
+        matched,
+        missing: Vec::new(),
+    };
     let Some((intent, sum)) = best else { return unknown(matched) };
     let needs_topic = !matches!(intent, Intent::Capabilities | Intent::Data | Intent::Import);
     let off_topic = if needs_topic {
@@ -158,16 +188,30 @@ pub fn triage(question: &str, today: Day) -> Triage {
     let share = sum * 100 / (sum + others / 2).max(1);
     let strength = (40 + sum * 12 + topical as u32 * 6).min(100);
     let confidence = u8::try_from(share.min(strength)).unwrap_or(100);
-    Triage { intent, slots, confidence, matched }
+    Triage { intent, slots, confidence, matched, missing }
 }
 
-fn slots(words: &Words, today: Day) -> Slots {
+/// Whether a question has words that may be names: then it is worth asking which names there are.
+pub fn may_name(question: &str) -> bool {
+    let words = Words::of(question, MAX_WORDS);
+    words.iter().any(|word| {
+        ordinary::is_new(word)
+            || lexicon::noun(word).is_some()
+            || ordinary::EXCLUDING.contains(&word)
+    })
+}
+
+fn slots(words: &Words, filters: Vec<Filter>, today: Day) -> Slots {
     let (period, horizon_days) = periods::read(words, today);
+    let named = filters
+        .iter()
+        .find(|filter| matches!(&filter.condition, Condition::In(all) if all.len() > 1));
     Slots {
         period,
         horizon_days,
-        dimension: lexicon::dimension(words),
-        filters: filters(words),
+        // Who names several of a kind wants them side by side.
+        dimension: lexicon::dimension(words).or(named.map(|filter| filter.dimension)),
+        filters,
         budget: amounts::budget(words),
         format: lexicon::FORMATS
             .iter()
@@ -175,29 +219,6 @@ fn slots(words: &Words, today: Day) -> Slots {
             .map(|(_, format)| *format),
         top: amounts::top(words),
     }
-}
-
-fn filters(words: &Words) -> Vec<Filter> {
-    let mut filters = Vec::new();
-    let mut only = |dimension, values: Vec<String>| {
-        if !values.is_empty() {
-            filters.push(Filter { dimension, condition: Condition::In(values) });
-        }
-    };
-    only(
-        Dimension::Model,
-        words.iter().filter(|word| lexicon::is_model(word)).map(str::to_owned).collect(),
-    );
-    let providers = words.iter().filter(|word| lexicon::PROVIDERS.contains(word));
-    only(Dimension::Provider, providers.map(str::to_owned).collect());
-    for (noun, dimension) in [
-        ("team", Dimension::Team),
-        ("feature", Dimension::Feature),
-        ("project", Dimension::Project),
-    ] {
-        only(dimension, words.named(noun).into_iter().collect());
-    }
-    filters
 }
 
 impl Triage {
@@ -210,6 +231,10 @@ impl Triage {
             | Intent::Data
             | Intent::Import
             | Intent::Unknown => Vec::new(),
+            // Of a few days the breakdown says more than the line.
+            Intent::Anomalies | Intent::Trend if self.is_short() || self.compares() => {
+                vec![S::Totals, S::Trend, S::Breakdowns, S::Anomalies]
+            }
             Intent::Anomalies => vec![S::Totals, S::Trend, S::Anomalies],
             Intent::Breakdown => vec![S::Totals, S::Breakdowns, S::Quality],
             Intent::Budget | Intent::Forecast => vec![S::Totals, S::Trend, S::Forecast],
@@ -221,11 +246,39 @@ impl Triage {
         }
     }
 
-    /// What to look at: the period and filters of the question, else the last days with data. `None`
-    /// when the question names no period and there are no data.
+    fn is_short(&self) -> bool {
+        self.slots.period.is_some_and(|period| period.days() < 7)
+    }
+
+    fn compares(&self) -> bool {
+        self.slots
+            .filters
+            .iter()
+            .any(|filter| matches!(&filter.condition, Condition::In(all) if all.len() > 1))
+    }
+
+    /// What to look at: the period and filters of the question, else the last days with data. A period
+    /// that reaches beyond the data on a side ends with them. `None` when the question names no period
+    /// and there are no data.
     pub fn scope(&self, coverage: &Coverage, thresholds: &Thresholds) -> Option<Scope> {
-        let period = self.slots.period.or_else(|| Scope::default_period(coverage, thresholds))?;
+        let asked = self.slots.period.or_else(|| Scope::default_period(coverage, thresholds))?;
+        let period = match coverage.days {
+            Some((first, last)) if asked.from <= last && first < asked.until => {
+                Period::of_days(asked.from.max(first), asked.last().min(last))
+            }
+            _ => asked,
+        };
         Some(Scope { period, filters: self.slots.filters.clone() })
+    }
+
+    /// What the question asks for beyond the first day with records, when the answer begins there.
+    pub fn beyond(&self, coverage: &Coverage) -> Option<Missing> {
+        let (asked, (first, last)) = (self.slots.period?, coverage.days?);
+        let said = asked.from > periods::BEGINNING && asked.from < first && first < asked.until;
+        said.then(|| Missing {
+            what: format!("days before {first}"),
+            why: format!("there are no records of them; yours reach from {first} to {last}"),
+        })
     }
 
     /// The thresholds with what the question says about them: how many groups, how far ahead.

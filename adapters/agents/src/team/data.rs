@@ -4,16 +4,17 @@ use super::triage::Understood;
 use super::workflow::{DATA, TRIAGE};
 use crate::cost::analysis::Sufficiency;
 use crate::cost::display;
-use crate::cost::measure::{Missing, Scope};
+use crate::cost::measure::{self, Missing, Scope};
 use crate::tools::{
-    UsageAnomalies, UsageBreakdown, UsageDaily, UsageForecast, UsageLevers, UsagePrevious,
+    Groups, UsageAnomalies, UsageBreakdown, UsageDaily, UsageForecast, UsageLevers, UsagePrevious,
     UsageTotals, UsageUnitCosts, Wanted, breakdowns_of,
 };
 use futures_util::future::BoxFuture;
-use goldenpath_core::wire::ErrorInfo;
+use goldenpath_core::wire::{ErrorCode, ErrorInfo, Json};
 use goldenpath_runtime::agent::{
-    Agent, AgentError, Cx, Finish, Inputs, Task, join, join_all, join3,
+    Agent, AgentError, Cx, Finish, Inputs, Task, Tool, join, join_all, join3,
 };
+use goldenpath_runtime::usage::Dimension;
 use serde::{Deserialize, Serialize};
 
 /// Measures.
@@ -61,11 +62,9 @@ impl Agent for Data {
             let understood = understood.ok_or_else(nothing)?;
             let scope = understood.scope.clone().ok_or_else(nothing)?;
             let period = scope.period;
-            let filters = match scope.filters.len() {
-                0 => String::new(),
-                filters => format!(", {filters} filters"),
-            };
-            cx.think(format!("Measuring {period} ({} days{filters}).", period.days())).await;
+            let only = scope.only().map(|only| format!(", {only}")).unwrap_or_default();
+            let days = display::counted(period.days().into(), "day");
+            cx.think(format!("Measuring {period} ({days}){only}.")).await;
             let (collected, read) = measure(&cx, &understood, scope).await;
             if collected.measured.is_empty() {
                 let why = collected.missing.first().map(|missing| missing.why.clone());
@@ -83,12 +82,10 @@ impl Agent for Data {
 async fn measure(cx: &Cx, understood: &Understood, scope: Scope) -> (Collected, String) {
     let of = || Wanted::of(scope.clone());
     let dimensions = breakdowns_of(Some(&understood.reading));
-    let breakdowns = join_all(
-        dimensions.iter().map(|by| cx.tool::<UsageBreakdown>(Wanted { by: Some(*by), ..of() })),
-    );
+    let breakdowns =
+        join_all(dimensions.iter().map(|by| split(cx, *by, Wanted { by: Some(*by), ..of() })));
     // With partial data no optimization step follows, but what the rules need may be there.
-    let rules =
-        understood.inventory.sufficiency == Sufficiency::Partial && scope.filters.is_empty();
+    let rules = understood.inventory.sufficiency == Sufficiency::Partial && scope.is_of_groups();
     let levers = async { if rules { Some(cx.tool::<UsageLevers>(of()).await) } else { None } };
     let sums = join3(
         cx.tool::<UsageTotals>(of()),
@@ -107,7 +104,7 @@ async fn measure(cx: &Cx, understood: &Understood, scope: Scope) -> (Collected, 
         let name = format!("by-{}", what.replace(' ', "-"));
         if let Some(breakdown) = all.keep(&name, &format!("cost by {what}"), breakdown) {
             let groups_of = breakdown.measured.groups;
-            groups.push(format!("{groups_of} {what}{}", if groups_of == 1 { "" } else { "s" }));
+            groups.push(display::counted(i64::try_from(groups_of).unwrap_or(i64::MAX), &what));
         }
     }
     if let Some(levers) = levers {
@@ -117,17 +114,29 @@ async fn measure(cx: &Cx, understood: &Understood, scope: Scope) -> (Collected, 
         Some(totals) => {
             let sums = totals.value;
             format!(
-                "Read {} usage rows, {} days, {}: {} for {} requests.",
-                display::count(sums.rows),
-                sums.days,
+                "Read {}, {}, {}: {} for {}{}.",
+                display::counted(sums.rows, "usage row"),
+                display::counted(sums.days, "day"),
                 groups.join(", "),
                 sums.cost.display(),
-                display::count(sums.requests),
+                display::counted(sums.requests, "request"),
+                scope.only().map(|only| format!(", {only}")).unwrap_or_default(),
             )
         }
         None => format!("The totals are missing; measured: {}.", all.measured.join(", ")),
     };
     (all, read)
+}
+
+/// One breakdown, under a title that says by what.
+async fn split(cx: &Cx, by: Dimension, wanted: Wanted) -> Result<Groups, ErrorInfo> {
+    let title = format!("Split the cost by {}", measure::noun(by));
+    let shapeless = |error: serde_json::Error| {
+        ErrorInfo::new(ErrorCode::ToolFailed, format!("{}: {error}", UsageBreakdown::NAME))
+    };
+    let args = Json::encode(&wanted).map_err(shapeless)?;
+    let (name, policy) = (UsageBreakdown::NAME, UsageBreakdown::policy());
+    cx.tool_named(name, &title, args, policy).await?.decode().map_err(shapeless)
 }
 
 /// What follows from the measurements. A failure here costs a thought, not the report, which computes
@@ -152,7 +161,8 @@ async fn look_closer(cx: &Cx, collected: &Collected) {
         words.push(format!("{} {}", unit.cost.display(), unit.what));
     }
     if let Some(unusual) = &unusual {
-        words.push(format!("{} unusual of {} days", unusual.findings.len(), unusual.from));
+        let days = display::counted(i64::try_from(unusual.from).unwrap_or(i64::MAX), "day");
+        words.push(format!("{} unusual of {days}", unusual.findings.len()));
     }
     if let Some(ahead) = ahead.as_ref().and_then(|ahead| ahead.findings.first()) {
         words.push(format!("{} expected for the {}", ahead.cost.display(), ahead.what));

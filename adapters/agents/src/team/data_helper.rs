@@ -24,15 +24,20 @@ impl Agent for DataHelper {
             let inventory = &inspection.inventory;
             let rows = i64::try_from(inventory.coverage.value.rows).unwrap_or(i64::MAX);
             let mut words = format!(
-                "{} usage records from {} imports.",
-                display::count(rows),
-                inspection.imports.len()
+                "{} from {}.",
+                display::counted(rows, "usage record"),
+                display::counted(
+                    i64::try_from(inspection.imports.len()).unwrap_or(i64::MAX),
+                    "import"
+                ),
             );
             for gap in &inventory.gaps {
                 words.push_str(&format!(" Missing for {}: {}.", gap.what, gap.why));
             }
             if let Some(command) = inspection.commands.first() {
-                words.push_str(&format!(" A first step: {command}"));
+                words.push_str(&format!(
+                    " A first step: press “Usage data” in the page, or at the machine: {command}"
+                ));
             }
             cx.think(words.clone()).await;
             Ok(Finish::with(&inspection, words)?)

@@ -24,17 +24,17 @@ impl Agent for Optimization {
             let collected: Option<Collected> = Inputs::of(&task)?.get(DATA)?;
             let collected =
                 collected.ok_or_else(|| AgentError::new("there are no measurements"))?;
-            if !collected.scope.filters.is_empty() {
-                let words = "The rules look at whole groups; the question asks for a part of them.";
+            if !collected.scope.is_of_groups() {
+                let words = "The rules look at whole models and features; the question asks for a part of them.";
                 cx.think(words).await;
                 return Ok(Finish::with(&Vec::<String>::new(), words)?);
             }
             let of = || Wanted::of(collected.scope.clone());
             let levers = cx.tool::<UsageLevers>(of()).await?;
             cx.think(format!(
-                "Trying the rules on {} groups of {} rows that cost {}.",
-                levers.groups,
-                display::count(i64::try_from(levers.rows).unwrap_or(i64::MAX)),
+                "Trying the rules on {} of {} that cost {}.",
+                counted(levers.groups, "group"),
+                counted(levers.rows, "row"),
                 levers.cost.display(),
             ))
             .await;
@@ -45,11 +45,15 @@ impl Agent for Optimization {
                 .map(|(rule, monthly)| format!("{} {}", rule.id(), monthly.display()))
                 .collect();
             let words = if rules.is_empty() {
-                format!("None of the rules applies to {} groups.", savings.groups)
+                format!("None of the rules applies to {}.", counted(savings.groups, "group"))
             } else {
                 format!(
-                    "{} rules apply: {} a month; together, one after another, {} of {}.",
-                    rules.len(),
+                    "{}: {} a month; together, one after another, {} of {}.",
+                    if rules.len() == 1 {
+                        "1 rule applies".into()
+                    } else {
+                        format!("{} rules apply", rules.len())
+                    },
                     rules.join(", "),
                     savings.monthly.expected.display(),
                     savings.spend.display(),
@@ -59,4 +63,8 @@ impl Agent for Optimization {
             Ok(Finish::with(&vec![levers.name], words)?)
         })
     }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    display::counted(i64::try_from(count).unwrap_or(i64::MAX), noun)
 }

@@ -3,6 +3,7 @@
 use super::data::Collected;
 use super::triage::Understood;
 use super::workflow::{DATA, OPTIMIZATION, REPORT, TRIAGE};
+use crate::cost::display;
 use crate::cost::measure::Missing;
 use crate::cost::triage::Intent;
 use crate::tools::{Ask, ComposeReport, Inspection, Kind};
@@ -52,19 +53,22 @@ impl Agent for Report {
             cx.think(if degraded {
                 format!("Writing with what there is; {}.", troubles.join("; "))
             } else {
-                format!("Writing the answer from {} measurements.", measured.len())
+                let measured = i64::try_from(measured.len()).unwrap_or(i64::MAX);
+                format!("Writing the answer from {}.", display::counted(measured, "measurement"))
             })
             .await;
             let triage = understood.map(|understood| understood.reading);
             let question = task.text.clone();
             let ask = Ask { question, triage, kind, measured, missing };
             let composed = cx.tool::<ComposeReport>(ask).await?;
-            let checked = if composed.flaws.is_empty() {
-                format!("{} numbers, each with its source.", composed.facts)
-            } else {
-                format!("{} flaws were found in the text.", composed.flaws.len())
+            let checked = match (composed.flaws.len(), composed.facts) {
+                (0, 0) => String::new(),
+                (0, 1) => " One number, with its source.".into(),
+                (0, facts) => format!(" {facts} numbers, each with its source."),
+                (1, _) => " One flaw was found in the text.".into(),
+                (flaws, _) => format!(" {flaws} flaws were found in the text."),
             };
-            cx.think(format!("{} {checked}", composed.headline)).await;
+            cx.think(format!("{}{checked}", composed.headline)).await;
             let written = Written {
                 headline: composed.headline.clone(),
                 facts: composed.facts,

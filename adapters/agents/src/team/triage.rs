@@ -9,7 +9,7 @@ use crate::cost::triage::{Intent, Triage as Reading};
 use crate::tools::{ClassifyQuestion, DataInventory, Inventory, Nothing, Question};
 use futures_util::future::BoxFuture;
 use goldenpath_runtime::agent::{Agent, AgentError, Cx, Finish, Route, Task, join};
-use goldenpath_runtime::usage::Coverage;
+use goldenpath_runtime::usage::{Coverage, Day, Period};
 use serde::{Deserialize, Serialize};
 
 /// The first agent of every run.
@@ -73,19 +73,33 @@ fn understood(reading: &Reading) -> String {
             return "The question is not recognised as one about AI costs.".into();
         }
     };
-    format!("Understood as a question about {asked} (confidence {} %).", reading.confidence)
+    let only = only(reading).map(|only| format!(", {only}")).unwrap_or_default();
+    let mut words = format!(
+        "Understood as a question about {asked}{only} (confidence {} %).",
+        reading.confidence
+    );
+    for missing in &reading.missing {
+        words.push_str(&format!(" {missing}."));
+    }
+    words
+}
+
+/// The filters of a question in words.
+fn only(reading: &Reading) -> Option<String> {
+    let period = Period::of_days(Day(0), Day(0));
+    Scope { period, filters: reading.slots.filters.clone() }.only()
 }
 
 fn found(coverage: &Coverage) -> String {
-    let count = |count: u64| display::count(i64::try_from(count).unwrap_or(i64::MAX));
+    let count = |count: u64, noun| display::counted(i64::try_from(count).unwrap_or(i64::MAX), noun);
     match coverage.days {
         None => "There are no usage records.".into(),
         Some((first, last)) => format!(
-            "There are {} usage records of {} days from {first} to {last}, from {} source{}.",
-            count(coverage.rows),
-            count(coverage.days_with_data),
-            coverage.sources.len(),
-            if coverage.sources.len() == 1 { "" } else { "s" },
+            "There are {} of {} {}, from {}.",
+            count(coverage.rows, "usage record"),
+            count(coverage.days_with_data, "day"),
+            display::days(Period::of_days(first, last)),
+            count(coverage.sources.len() as u64, "source"),
         ),
     }
 }

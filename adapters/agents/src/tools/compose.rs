@@ -111,11 +111,12 @@ impl Tool for ComposeReport {
 
 impl ComposeReport {
     async fn write(&self, cx: &ToolCx, args: Ask) -> Result<Report, ToolError> {
+        let user = cx.user().user_id().as_str();
         match args.kind {
             Kind::Capabilities => Ok(report::capabilities(&args.question)),
-            Kind::Data { inventory } => Ok(data::inventory(&inventory)),
+            Kind::Data { inventory } => Ok(data::inventory(&inventory, user)),
             Kind::Fallback { what } => Ok(report::fallback(&what)),
-            Kind::Guidance => Ok(report::guidance(self.0.demo)),
+            Kind::Guidance => Ok(report::guidance(self.0.demo, user)),
             Kind::Analysis { scope } => {
                 let measured = &args.measured;
                 let measurements = collect(cx.shelf(), measured, args.missing, &args.triage);
@@ -127,6 +128,10 @@ impl ComposeReport {
                 let wanted = args.triage.as_ref().map(Triage::sections).unwrap_or_default();
                 let measurements = measurements.await?;
                 let analysis = analyse(measurements, scope, today(cx), budget, prices, thresholds);
+                let analysis = match &args.triage {
+                    Some(triage) => analysis.of(triage),
+                    None => analysis,
+                };
                 Ok(report::write(&analysis, &wanted, thresholds))
             }
         }
@@ -165,7 +170,7 @@ async fn collect(
     }
     let format = triage.as_ref().and_then(|triage| triage.slots.format);
     if let Some(format) = format.filter(|format| *format != Format::Markdown) {
-        let what = format!("the answer as {format:?}");
+        let what = format!("the answer as {}", format.words());
         let why = "answers are written as text with tables; the facts can be downloaded as JSON";
         all.missing.push(Missing { what, why: why.into() });
     }

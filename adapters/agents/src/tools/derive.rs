@@ -1,6 +1,7 @@
 //! What follows from measurements on the shelf, without another query.
 
 use super::{Instruments, Wanted, take, today};
+use crate::cost::forecast::Interval;
 use crate::cost::measure::{DayShare, Measurements, Totals};
 use crate::cost::rules::{self, Rule, Saving};
 use crate::cost::{anomaly, forecast};
@@ -101,13 +102,21 @@ impl Tool for UsageForecast {
         let anomalies = anomaly::find(&days, &shares, thresholds);
         let ahead = forecast::forecast(&days, &anomalies, thresholds.forecast_days);
         let findings = ahead.iter().flat_map(|ahead| {
-            let sum = |of: fn(&forecast::ForecastDay) -> Usd| ahead.days.iter().map(of).sum();
-            let words = format!("next {} days, {}", ahead.days.len(), ahead.method.words());
-            [
-                Finding::of(words, sum(|day| day.expected)),
-                Finding::of("the same, low end of each day", sum(|day| day.low)),
-                Finding::of("the same, high end of each day", sum(|day| day.high)),
-            ]
+            let next = match ahead.days.len() {
+                1 => String::from("next day"),
+                days => format!("next {days} days"),
+            };
+            let words = format!("{next}, {}", ahead.method.words());
+            let end = |of: fn(Interval) -> Usd| -> Option<Usd> {
+                ahead.days.iter().map(|day| day.interval.map(of)).sum()
+            };
+            let low = end(|interval| interval.low);
+            let high = end(|interval| interval.high);
+            let ends = [("low", low), ("high", high)].into_iter().filter_map(|(end, sum)| {
+                Some(Finding::of(format!("the same, {end} end of each day"), sum?))
+            });
+            let expected = ahead.days.iter().map(|day| day.expected).sum();
+            core::iter::once(Finding::of(words, expected)).chain(ends).collect::<Vec<_>>()
         });
         Ok(Derived { from: days.len() as u64, findings: findings.collect() })
     }

@@ -2,14 +2,16 @@
 
 use super::{Instruments, Nothing, refused, shelve, tenant, today};
 use crate::cost::analysis::{Sufficiency, sufficiency};
-use crate::cost::measure::Missing;
-use crate::cost::triage::{Triage, triage};
+use crate::cost::display;
+use crate::cost::measure::{self, Missing};
+use crate::cost::report::commands;
+use crate::cost::triage::{Triage, Vocabulary, may_name, triage};
 use goldenpath_runtime::agent::{Tool, ToolCx, ToolError};
 use goldenpath_runtime::usage::{Answer, Coverage};
 use serde::{Deserialize, Serialize};
 
-/// Reads what a question asks for, by a grammar and not by guessing.
-pub struct ClassifyQuestion;
+/// Reads what a question asks for, by a grammar and the names in the user's records, not by guessing.
+pub struct ClassifyQuestion(pub(super) Instruments);
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +27,23 @@ impl Tool for ClassifyQuestion {
     const TITLE: &'static str = "Read the question";
 
     async fn call(&self, cx: ToolCx, args: Question) -> Result<Triage, ToolError> {
-        Ok(triage(&args.question, today(&cx)))
+        let question = args.question.as_str();
+        if !may_name(question) {
+            return Ok(triage(question, today(&cx), &Vocabulary::default()));
+        }
+        match measure::names(&*self.0.usage, &tenant(&cx)).await {
+            Ok(names) => Ok(triage(question, today(&cx), &names)),
+            Err(error) => {
+                tracing::warn!(%error, "the names in a question could not be looked up");
+                let mut read = triage(question, today(&cx), &Vocabulary::default());
+                read.missing.push(Missing {
+                    what: "the names in your question".into(),
+                    why: "they could not be looked up in your records; this covers everything"
+                        .into(),
+                });
+                Ok(read)
+            }
+        }
     }
 }
 
@@ -84,20 +102,17 @@ impl Tool for InspectData {
         let imports = self.0.usage.imports(&tenant).await.map_err(refused)?;
         let commands = match sufficiency {
             Sufficiency::Sufficient => Vec::new(),
-            Sufficiency::Partial => vec![
-                "goldenpath import FILE --dry-run".into(),
-                "goldenpath import usage.csv --map ts=date,feature=product,team=owner".into(),
-            ],
-            Sufficiency::None => vec![
-                "goldenpath import spend_logs.json".into(),
-                "goldenpath import usage.json".into(),
-                "goldenpath import usage.csv --map ts=date,input_tokens=prompt".into(),
-            ],
+            Sufficiency::Partial | Sufficiency::None => {
+                commands(cx.user().user_id().as_str()).into()
+            }
         };
         let imports = imports.iter().take(10).map(|import| {
             format!(
-                "{} ({}): {} rows, {} known before",
-                import.name, import.source, import.rows, import.duplicates
+                "{} ({}): {}, {} known before",
+                import.name,
+                import.source,
+                display::counted(i64::try_from(import.rows).unwrap_or(i64::MAX), "row"),
+                import.duplicates
             )
         });
         let imports = imports.collect();

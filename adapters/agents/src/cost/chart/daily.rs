@@ -4,7 +4,7 @@ use goldenpath_runtime::usage::{Day, Usd};
 
 use super::{BLUE, ORANGE, Svg, WIDTH, ticks};
 use crate::cost::anomaly::Anomaly;
-use crate::cost::forecast::Forecast;
+use crate::cost::forecast::{Forecast, Interval};
 
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 78.0;
@@ -22,8 +22,9 @@ pub fn daily(
     let ahead = forecast.map(|forecast| forecast.days.as_slice()).unwrap_or_default();
     let peak =
         |amounts: &mut dyn Iterator<Item = Usd>| amounts.map(Usd::as_f64).fold(0.0, f64::max);
-    let most = peak(&mut days.iter().map(|(_, cost)| *cost))
-        .max(peak(&mut ahead.iter().map(|day| day.high)));
+    let most = peak(&mut days.iter().map(|(_, cost)| *cost)).max(peak(
+        &mut ahead.iter().map(|day| day.interval.map_or(day.expected, |interval| interval.high)),
+    ));
     let ticks = ticks(most);
     let top = ticks.last().copied().unwrap_or(1.0);
     let first = days.first().map_or(0, |(day, _)| day.0);
@@ -36,6 +37,7 @@ pub fn daily(
     let x = |day: Day| LEFT + f64::from(day.0 - first) / span * (RIGHT - LEFT);
     let y = |amount: Usd| BOTTOM - amount.as_f64() / top * (BOTTOM - TOP);
 
+    let has_interval = ahead.iter().any(|day| day.interval.is_some());
     let mut svg = Svg::new(title, &describe(days, anomalies, forecast), HEIGHT);
     for tick in &ticks {
         let height = BOTTOM - tick / top * (BOTTOM - TOP);
@@ -50,10 +52,13 @@ pub fn daily(
     }
     if let Some((from, cost)) = days.last().filter(|_| !ahead.is_empty()) {
         let start = (x(*from), y(*cost));
-        let upper = ahead.iter().map(|day| (x(day.day), y(day.high)));
-        let lower = ahead.iter().rev().map(|day| (x(day.day), y(day.low)));
+        let intervals = || ahead.iter().filter_map(|day| Some((x(day.day), day.interval?)));
+        let upper = intervals().map(|(x, interval)| (x, y(interval.high)));
+        let lower = intervals().rev().map(|(x, interval)| (x, y(interval.low)));
         let band: Vec<(f64, f64)> = core::iter::once(start).chain(upper).chain(lower).collect();
-        svg.area(&band, ORANGE);
+        if has_interval {
+            svg.area(&band, ORANGE);
+        }
         let line = ahead.iter().map(|day| (x(day.day), y(day.expected)));
         let line: Vec<(f64, f64)> = core::iter::once(start).chain(line).collect();
         svg.path(&line, ORANGE, true);
@@ -72,12 +77,13 @@ pub fn daily(
         );
         svg.dot((x(anomaly.day), y(anomaly.cost)), ORANGE, &told);
     }
-    svg.text(
-        LEFT,
-        HEIGHT - 6.0,
-        "start",
-        "— cost per day   - - forecast with its 80 % interval   ● unusual day",
-    );
+    let ahead = match (ahead.is_empty(), has_interval) {
+        (true, _) => "",
+        (false, false) => "   - - forecast",
+        (false, true) => "   - - forecast with its 80 % interval",
+    };
+    let legend = format!("— cost per day{ahead}   ● unusual day");
+    svg.text(LEFT, HEIGHT - 6.0, "start", &legend);
     svg.finish()
 }
 
@@ -98,12 +104,10 @@ fn describe(days: &[(Day, Usd)], anomalies: &[Anomaly], forecast: Option<&Foreca
         text.push_str(&format!("; unusual on {}: {}", anomaly.day, anomaly.cost.display()));
     }
     if let Some(forecast) = forecast {
-        text.push_str(&format!(
-            "; forecast {} in total, between {} and {}",
-            forecast.total.display(),
-            forecast.low.display(),
-            forecast.high.display()
-        ));
+        text.push_str(&format!("; forecast {} in total", forecast.total.display()));
+        if let Some(Interval { low, high }) = forecast.interval {
+            text.push_str(&format!(", between {} and {}", low.display(), high.display()));
+        }
     }
     text
 }

@@ -2,23 +2,41 @@
 
 use super::{Report, ReportKind};
 use crate::cost::facts::FactBook;
-use crate::cost::markdown::{code, name};
+use crate::cost::markdown::{code, name, prose};
 
-/// No data: what to load and how, with the exact commands.
-pub fn guidance(demo_available: bool) -> Report {
+/// The commands that import the files of [`guidance`] for a user, in its order.
+///
+/// An id that a shell would not take as one word is shown as `ID`.
+pub fn commands(user: &str) -> [String; 4] {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.@:+".contains(letter);
+    let user = if !user.is_empty() && user.chars().all(plain) { user } else { "ID" };
+    [
+        "spend_logs.json",
+        "usage.json",
+        "usage.csv --map ts=date,input_tokens=prompt",
+        "trace.csv --model gpt-4o",
+    ]
+    .map(|file| format!("goldenpath import {file} --user {user}"))
+}
+
+/// No data: what to load and how, with the exact commands for this user.
+pub fn guidance(demo_available: bool, user: &str) -> Report {
     let demo = if demo_available {
         "\nOr look around first: in demo mode a chat starts with synthetic data.\n"
     } else {
         ""
     };
+    let [litellm, openai, csv, trace] = commands(user).map(|command| code(&command));
     let markdown = format!(
         "# No usage data yet\n\n\
-         I can analyse your AI spending as soon as there are usage records. Choose what you have:\n\n\
-         | You use | Get the file | Load it |\n| --- | --- | --- |\n\
-         | LiteLLM proxy | `GET /spend/logs` with an admin key, or a dump of `LiteLLM_SpendLogs` as JSON | `goldenpath import spend_logs.json` |\n\
-         | OpenAI directly | `GET /v1/organization/usage/completions`, grouped by model, with an admin key | `goldenpath import usage.json` |\n\
-         | Another gateway, or a dashboard | any CSV with a time, a model and token counts | `goldenpath import usage.csv --map ts=date,input_tokens=prompt` |\n\
-         | Just trying | the Azure LLM inference trace | `goldenpath import trace.csv --model gpt-4o` |\n\n\
+         I can analyse your AI spending as soon as there are usage records.\n\n\
+         In the page: press **Usage data** and choose a file; no command is needed. At the machine of the server, \
+         the commands below do the same. Choose what you have:\n\n\
+         | You use | Get the file | Load it at the machine |\n| --- | --- | --- |\n\
+         | LiteLLM proxy | `GET /spend/logs` with an admin key, or a dump of `LiteLLM_SpendLogs` as JSON | {litellm} |\n\
+         | OpenAI directly | `GET /v1/organization/usage/completions`, grouped by model, with an admin key | {openai} |\n\
+         | Another gateway, or a dashboard | any CSV with a time, a model and token counts | {csv} |\n\
+         | Just trying | the Azure LLM inference trace | {trace} |\n\n\
          - Add `--dry-run` to see the counts without storing anything.\n\
          - A file with broken lines is refused as a whole, naming line and reason; `--skip-bad` imports the rest.\n\
          - Importing the same file again changes nothing.\n\
@@ -76,7 +94,7 @@ pub fn fallback(what: &str) -> Report {
          - Ask again in a moment.\n\
          - Ask for less: a shorter period, or one part such as {}.\n\
          - If it keeps failing, tell the operator the id of this run.\n",
-        name(what),
+        prose(what),
         code("What did we spend last week?"),
     );
     simple(ReportKind::Fallback, "The analysis could not be finished.", markdown)
@@ -100,8 +118,8 @@ mod tests {
     #[test]
     fn reports_without_an_analysis_have_no_flaw() {
         for report in [
-            guidance(true),
-            guidance(false),
+            guidance(true, "ada"),
+            guidance(false, "demo-user-1763740800000-1"),
             capabilities("What's the weather?"),
             capabilities(""),
             fallback("The store is away."),
@@ -120,6 +138,9 @@ mod tests {
 
     #[test]
     fn guidance_names_the_exact_commands() {
-        insta::assert_snapshot!(guidance(true).markdown);
+        insta::assert_snapshot!(guidance(true, "ada").markdown);
+        for hostile in ["a b", "x; rm -rf", "`|", ""] {
+            assert!(commands(hostile)[0].ends_with("--user ID"), "{hostile}");
+        }
     }
 }

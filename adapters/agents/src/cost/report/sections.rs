@@ -10,8 +10,9 @@ use goldenpath_runtime::usage::{Answer, Evidence, Usd};
 use super::{Artifact, Report, ReportKind, Section};
 use crate::cost::analysis::Analysis;
 use crate::cost::chart;
+use crate::cost::display;
 use crate::cost::facts::{FactBook, Unit, Value};
-use crate::cost::markdown::{code, name, table};
+use crate::cost::markdown::{code, prose, table, unescaped};
 use crate::cost::measure::Totals;
 use crate::cost::thresholds::Thresholds;
 
@@ -33,7 +34,7 @@ impl<'a> Writer<'a> {
         Self {
             analysis,
             thresholds,
-            facts: FactBook::default(),
+            facts: FactBook::about(analysis.scope.only()),
             artifacts: Vec::new(),
             body: String::new(),
             next_steps: Vec::new(),
@@ -41,6 +42,9 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn section(&mut self, section: Section) {
+        if self.is_empty() {
+            return;
+        }
         match section {
             Section::Anomalies => self.anomalies(),
             Section::Breakdowns => self.breakdowns(),
@@ -60,8 +64,8 @@ impl<'a> Writer<'a> {
         self.gaps();
         self.steps();
         self.queries();
-        let kind =
-            if self.analysis.gaps.is_empty() { ReportKind::Full } else { ReportKind::Partial };
+        let whole = self.analysis.gaps.is_empty() && !self.is_empty();
+        let kind = if whole { ReportKind::Full } else { ReportKind::Partial };
         let mut markdown = format!("# AI cost report\n\n{linked}\n{}", self.body);
         while markdown.contains("\n\n\n") {
             markdown = markdown.replace("\n\n\n", "\n\n");
@@ -115,31 +119,68 @@ impl<'a> Writer<'a> {
 
     /// The answer in a sentence: plain, and with links.
     fn headline(&mut self) -> (String, String) {
+        let linked = self.caution() + &self.answer();
+        (plain(&linked), linked)
+    }
+
+    /// What was not understood comes before any number.
+    fn caution(&self) -> String {
+        let caution = self.analysis.caution.as_ref();
+        caution.map(|caution| format!("{}. ", prose(&caution.to_string()))).unwrap_or_default()
+    }
+
+    /// Whether there is nothing to write about.
+    fn is_empty(&self) -> bool {
+        self.measured_totals().is_some_and(|totals| totals.value.rows == 0)
+    }
+
+    /// The one sentence about a period or a part without records.
+    fn nothing(&self) -> String {
+        let scope = &self.analysis.scope;
+        let days = display::days(scope.period);
+        let coverage = self.analysis.measurements.coverage.as_ref();
+        match coverage.and_then(|coverage| coverage.value.days) {
+            Some((first, last)) if scope.period.last() < first => {
+                format!("There are no records before {first}; yours reach from {first} to {last}.")
+            }
+            Some((first, last)) if last < scope.period.from => {
+                format!("There are no records after {last}; yours reach from {first} to {last}.")
+            }
+            _ => match scope.only() {
+                Some(only) => format!("There are no records {} {days}.", prose(&only)),
+                None => format!("There are no records {days}."),
+            },
+        }
+    }
+
+    fn answer(&mut self) -> String {
         let analysis = self.analysis;
-        let period = analysis.scope.period;
+        if self.is_empty() {
+            return self.nothing();
+        }
+        let days = display::days(analysis.scope.period);
+        let when = match analysis.scope.only() {
+            Some(only) => display::sentence(&format!("{}, {days}", prose(&only))),
+            None => display::sentence(&days),
+        };
         let Some(answer) = self.measured_totals() else {
-            let text = format!("The spend from {period} could not be measured.");
-            return (text.clone(), text);
+            return format!("{when}: the spend could not be measured.");
         };
         let (totals, evidence) = (answer.value, &answer.evidence);
         let cost = self.money("total.cost", "Total cost", totals.cost, evidence);
         let requests =
             self.count("total.requests", "Requests", totals.requests, Unit::Requests, evidence);
         let floor = if totals.unpriced > 0 { "at least " } else { "" };
-        let mut linked = format!("From {period} you spent {floor}{cost} on {requests} AI requests");
+        let noun = if totals.requests == 1 { "request" } else { "requests" };
+        let mut linked = format!("{when} you spent {floor}{cost} on {requests} AI {noun}");
         if let Some(change) = self.change() {
             linked.push_str(&format!(", {change} against the period before"));
         }
         linked.push('.');
-        if let Some(savings) =
-            analysis.savings.as_ref().filter(|savings| !savings.total.expected.is_zero())
-        {
-            let monthly = savings.total.monthly(savings.window_days).expected;
-            let (id, label) = ("savings.total.expected", "Expected saving per month, all levers");
-            let link = self.savings_fact(id, label, savings::ALL_LEVERS, monthly);
+        if let Some(link) = self.sure_savings() {
             linked.push_str(&format!(" The rules expect savings of {link} a month."));
         }
-        (plain(&linked), linked)
+        linked
     }
 
     /// A1: the change against the period before, when that has data.
@@ -228,7 +269,7 @@ impl<'a> Writer<'a> {
             chart::daily("Daily cost", &days, &analysis.anomalies, analysis.forecast.as_ref());
         self.chart("daily.svg", "Daily cost", svg);
         let highest = days.iter().max_by_key(|(day, cost)| (*cost, core::cmp::Reverse(*day)));
-        if let Some((day, cost)) = highest {
+        if let Some((day, cost)) = highest.filter(|_| days.len() > 1) {
             let top = self.money(
                 "daily.highest",
                 "Cost of the most expensive day",
@@ -363,7 +404,7 @@ impl<'a> Writer<'a> {
             .analysis
             .gaps
             .iter()
-            .map(|gap| format!("- **{}**: {}", gap.what, name(&gap.why)))
+            .map(|gap| format!("- **{}**: {}", prose(&gap.what), prose(&gap.why)))
             .collect();
         self.paragraph(&gaps.join("\n"));
     }
@@ -373,9 +414,10 @@ impl<'a> Writer<'a> {
         let mut steps = core::mem::take(&mut self.next_steps);
         steps.truncate(5);
         if steps.is_empty() {
-            steps.push(
-                "Import newer usage as it comes (`goldenpath import FILE`) and ask again.".into(),
-            );
+            let newer =
+                "Import newer usage as it comes (**Usage data** in the page) and ask again.";
+            let other = "Ask about days with records, or import more (**Usage data** in the page).";
+            steps.push(if self.is_empty() { other } else { newer }.into());
         }
         let list: Vec<String> = steps.iter().map(|step| format!("- {step}")).collect();
         self.paragraph(&list.join("\n"));
@@ -384,6 +426,9 @@ impl<'a> Writer<'a> {
     /// How to check: the queries by name.
     fn queries(&mut self) {
         let queries: Vec<String> = self.facts.queries().keys().map(|query| code(query)).collect();
+        if queries.is_empty() {
+            return;
+        }
         self.heading("Where the numbers come from");
         let text = format!(
             "Every number above opens its fact: the query, its parameters, and the records read. Queries: {}.",
@@ -405,5 +450,5 @@ fn plain(text: &str) -> String {
             None => out.push_str(part),
         }
     }
-    out
+    unescaped(&out)
 }

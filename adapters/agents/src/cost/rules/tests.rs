@@ -166,6 +166,7 @@ fn r4_work_nobody_waits_for() {
     let guessed = saving(with(job), Rule::R4).unwrap();
     assert_eq!((guessed.alone.expected, guessed.confidence), (usd(25), Confidence::Low));
     for not in [
+        |group: &mut LeverGroup| (group.lengths.rows, group.lengths.night) = (99, 99),
         |group: &mut LeverGroup| group.lengths.attended = 101,
         |group: &mut LeverGroup| group.lengths.night = 500,
         |group: &mut LeverGroup| group.lengths.hourly_squares = 2000,
@@ -191,7 +192,9 @@ fn levers_work_on_what_the_ones_before_have_left() {
     let small = usd(80).scaled(94, 100).scaled(60, 100);
     assert_eq!(of(Rule::R1).in_sequence.expected, small);
     assert_eq!(of(Rule::R4).in_sequence.expected, (usd(80) - small).scaled(1, 2));
-    assert_eq!(of(Rule::R4).alone.expected, usd(40));
+    // Alone it is applied to all that was spent, the retries included.
+    assert_eq!(of(Rule::R4).alone.expected, usd(50));
+    assert_eq!(of(Rule::R1).alone.expected, usd(94).scaled(60, 100));
     let last = waterfall.steps.last().unwrap();
     assert_eq!(last.remaining, waterfall.remaining());
 }

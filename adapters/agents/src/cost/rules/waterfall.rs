@@ -45,6 +45,12 @@ impl Waterfall {
         self.spend - self.total.expected
     }
 
+    /// The expected saving over the window of the levers that are more than an indication.
+    pub fn sure(&self) -> Usd {
+        let sure = self.recommendations.iter().filter(|found| found.confidence > Confidence::Low);
+        sure.map(|found| found.in_sequence.expected).sum()
+    }
+
     /// The recommendations, the most worthwhile first.
     pub fn ranked(&self) -> Vec<&Recommendation> {
         let mut ranked: Vec<&Recommendation> = self.recommendations.iter().collect();
@@ -70,7 +76,7 @@ pub(super) fn build(
         let mut left = Left::of(group, thresholds);
         for rule in Rule::ALL {
             let Some(effect) = rate(group, rule) else { continue };
-            let alone = Left::of(group, thresholds).take(rule, &effect);
+            let alone = Left::whole(group, thresholds).take(rule, &effect);
             let in_sequence = left.take(rule, &effect);
             if alone.high.is_zero() {
                 continue;
@@ -199,6 +205,16 @@ impl Left {
             wasted: [group.failed.cost + cut; 3],
             excess: [group.kept.excess_output_cost.min(kept); 3],
             kept: [kept; 3],
+        }
+    }
+
+    /// The group before any lever: a price applies to what is wasted as well.
+    fn whole(group: &LeverGroup, thresholds: &Thresholds) -> Self {
+        let cost = group.all.cost;
+        Self {
+            excess: [group.all.excess_output_cost.min(cost); 3],
+            kept: [cost; 3],
+            ..Self::of(group, thresholds)
         }
     }
 

@@ -412,8 +412,9 @@ pub(super) const FORMATS: &[(&str, Format)] = &[
     ("in markdown", Format::Markdown),
 ];
 
-/// Providers as the price table calls them.
-pub(super) const PROVIDERS: &[&str] = &["anthropic", "azure", "google", "mistral", "openai"];
+/// Makers and families of models: names, if the user's records have them.
+const VENDORS: &[&str] =
+    &["anthropic", "azure", "claude*", "gemini*", "google", "gpt*", "llama*", "mistral*", "openai"];
 
 const DIMENSIONS: &[(&str, Dimension)] = &[
     ("api key", Dimension::ApiKey),
@@ -457,24 +458,35 @@ pub(super) fn dimension(words: &Words) -> Option<Dimension> {
     places.min_by_key(|(at, _)| *at).map(|(_, dimension)| dimension)
 }
 
-/// Whether a word names a model: a family and a number.
-pub(super) fn is_model(word: &str) -> bool {
-    const FAMILIES: &[&str] = &[
-        "claude-",
-        "command-",
-        "deepseek-",
-        "gemini-",
-        "gpt-",
-        "grok-",
-        "llama-",
-        "mistral-",
-        "o1-",
-        "o3-",
-        "o4-",
-        "qwen",
-        "text-embedding-",
-    ];
-    matches!(word, "o1" | "o3" | "o3-pro")
-        || (FAMILIES.iter().any(|family| word.starts_with(family)) && word.len() > 5)
-        || (word.starts_with("gpt-") && word.len() == 5)
+/// The dimension a single word means: "teams" are teams.
+pub(super) fn noun(word: &str) -> Option<Dimension> {
+    DIMENSIONS.iter().find(|(phrase, _)| *phrase == word).map(|(_, dimension)| *dimension)
+}
+
+/// Whether a word asks for groups.
+pub(super) fn is_grouping(word: &str) -> bool {
+    GROUPING.iter().any(|phrase| is(word, phrase))
+}
+
+/// Whether a word stands for a maker or family of models.
+pub(super) fn is_vendor(word: &str) -> bool {
+    VENDORS.iter().any(|phrase| is(word, phrase))
+}
+
+/// Whether a word is one of this grammar.
+pub(super) fn knows(word: &str) -> bool {
+    let phrases = PHRASES.iter().map(|(_, _, phrase)| *phrase);
+    let formats = FORMATS.iter().map(|(phrase, _)| *phrase);
+    let nouns = DIMENSIONS.iter().map(|(phrase, _)| *phrase);
+    let lists = [TOPIC, DATA_TOPIC, GROUPING, LIMITING].into_iter().flatten().copied();
+    let mut all = phrases.chain(formats).chain(nouns).chain(lists);
+    all.any(|phrase| phrase.split(' ').any(|known| is(word, known)))
+}
+
+/// Whether a word is the one of a pattern, or begins like it when the pattern ends in `*`.
+fn is(word: &str, pattern: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => word.starts_with(beginning),
+        None => word == pattern,
+    }
 }

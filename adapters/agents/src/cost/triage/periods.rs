@@ -20,6 +20,53 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
+const WEEKDAYS: [&str; 7] =
+    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// Where "until November 12" begins: before any record.
+pub(super) const BEGINNING: Day = Day(0);
+
+/// Whether a word is part of a period: a unit, a month, a day of the week.
+pub(super) fn is_time(word: &str) -> bool {
+    const UNITS: &[&str] = &[
+        "current",
+        "day",
+        "days",
+        "fortnight",
+        "month",
+        "months",
+        "mtd",
+        "qtd",
+        "quarter",
+        "quarters",
+        "today",
+        "tomorrow",
+        "trailing",
+        "upcoming",
+        "coming",
+        "yesterday",
+        "ytd",
+        "q1",
+        "q2",
+        "q3",
+        "q4",
+    ];
+    UNITS.contains(&word)
+        || month(word).is_some()
+        || WEEKDAYS.contains(&word)
+        || month_number(word).is_some()
+}
+
+/// January is 1. Short forms have three letters, September four as well.
+fn month(word: &str) -> Option<u32> {
+    let is = |name: &str| {
+        word == name
+            || (word.len() == 3 && name.starts_with(word))
+            || (word == "sept" && name == "september")
+    };
+    (1..).zip(MONTHS).find(|(_, name)| is(name)).map(|(month, _)| month)
+}
+
 /// The period behind today and the days ahead a question names.
 pub(super) fn read(words: &Words, today: Day) -> (Option<Period>, Option<u32>) {
     (past(words, today), ahead(words, today))
@@ -57,7 +104,7 @@ fn past(words: &Words, today: Day) -> Option<Period> {
             return Some(Period::of_days(first, today));
         }
     }
-    named(words, today)
+    named(words, today).or_else(|| weekday(words, today))
 }
 
 /// "last 14 days", "past two weeks", "last month", "previous quarter".
@@ -112,26 +159,99 @@ fn counted(words: &Words, at: usize, lead: &str, today: Day) -> Option<Period> {
     }
 }
 
-/// ISO dates: one is a day (or since it), two are a range; `2026-10` is a month.
+/// Days: one is a day (or since it, until it), two are a range; `2026-10` is a month.
 fn dates(words: &Words, today: Day) -> Option<Period> {
-    let found: Vec<(usize, Day)> = words
-        .iter()
-        .enumerate()
-        .filter_map(|(at, word)| Day::parse(word).map(|day| (at, day)))
-        .collect();
+    let found = days(words, today);
     match found.as_slice() {
         [] => words.iter().find_map(month_number),
         [(at, day)] => {
-            let before = at.checked_sub(1).and_then(|at| words.get(at));
-            let open = matches!(before, Some("after" | "from" | "since"));
-            Some(if open {
-                Period::of_days(*day, (*day).max(today))
-            } else {
-                Period::of_days(*day, *day)
+            let before = |steps: usize| at.checked_sub(steps).and_then(|at| words.get(at));
+            let lead = if before(1) == Some("the") { before(2) } else { before(1) };
+            Some(match lead {
+                Some("after") => Period::of_days(day.plus(1), day.plus(1).max(today)),
+                Some("from" | "since") => Period::of_days(*day, (*day).max(today)),
+                Some("before") => Period { from: BEGINNING, until: *day },
+                Some("till" | "until" | "through") => Period::of_days(BEGINNING, *day),
+                Some("to") if before(2) == Some("up") => Period::of_days(BEGINNING, *day),
+                _ => Period::of_days(*day, *day),
             })
         }
         [(_, one), (_, other), ..] => Some(Period::of_days(*one.min(other), *one.max(other))),
     }
+}
+
+/// Every day of the calendar a question names, with the place of its first word: `2026-11-12`,
+/// "November 12", "12th of November 2025", "November 3 to 9".
+fn days(words: &Words, today: Day) -> Vec<(usize, Day)> {
+    let mut found = Vec::new();
+    for (at, word) in words.iter().enumerate() {
+        if let Some(day) = Day::parse(word) {
+            found.push((at, day));
+            continue;
+        }
+        let Some(month) = month(word) else { continue };
+        let number = |at: Option<usize>| at.and_then(|at| words.get(at)).and_then(of_month);
+        let is = |at: Option<usize>, wanted: &[&str]| {
+            at.and_then(|at| words.get(at)).is_some_and(|word| wanted.contains(&word))
+        };
+        let to = ["-", "and", "through", "till", "to", "until"];
+        // After the month: "November 12", "November 3 to 9", "November 3-9".
+        let (mut numbers, mut end, mut begin) = (Vec::new(), at + 1, at);
+        if let Some((first, last)) = words.get(at + 1).and_then(|word| word.split_once(['-', '–']))
+        {
+            numbers = [first, last].into_iter().filter_map(of_month).collect();
+            end = at + 2;
+        } else if let Some(first) = number(Some(at + 1)) {
+            numbers.push(first);
+            end = at + 2;
+            if is(Some(at + 2), &to)
+                && words.get(at + 4).is_none_or(|next| self::month(next).is_none())
+            {
+                let last = number(Some(at + 3));
+                end = if last.is_some() { at + 4 } else { end };
+                numbers.extend(last);
+            }
+        } else {
+            // Before it: "12 November", "the 12th of November", "3 to 9 November".
+            let at = if is(at.checked_sub(1), &["of"]) { at - 1 } else { at };
+            if let Some(last) = number(at.checked_sub(1)) {
+                begin = at - 1;
+                let joint = at.checked_sub(2).filter(|at| is(Some(*at), &to));
+                if let Some(first) = joint.and_then(|_| number(at.checked_sub(3))) {
+                    begin = at - 3;
+                    numbers.push(first);
+                }
+                numbers.push(last);
+            }
+        }
+        let year = words.get(end).and_then(year);
+        for number in numbers {
+            let this_year = today.date().0;
+            let latest = Day::of_date(this_year, month, number).filter(|day| *day <= today);
+            let year = year.unwrap_or(if latest.is_some() { this_year } else { this_year - 1 });
+            found.extend(Day::of_date(year, month, number).map(|day| (begin, day)));
+        }
+    }
+    found
+}
+
+/// The day of a month in digits: `12`, `12th`.
+fn of_month(word: &str) -> Option<u32> {
+    let digits = word.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let ordinal = matches!(&word[digits.len()..], "" | "st" | "nd" | "rd" | "th");
+    digits.parse().ok().filter(|number| ordinal && (1..=31).contains(number))
+}
+
+/// "on Tuesday", "last Friday": the latest one behind us.
+fn weekday(words: &Words, today: Day) -> Option<Period> {
+    let place =
+        |(at, word): (usize, &str)| Some((at, WEEKDAYS.iter().position(|day| *day == word)?));
+    let (at, wanted) = words.iter().enumerate().find_map(place)?;
+    let before = at.checked_sub(1).and_then(|at| words.get(at)).unwrap_or("");
+    let back = (today.weekday() as i32 - wanted as i32).rem_euclid(7);
+    let back = if back == 0 && before == "last" { 7 } else { back };
+    let day = today.plus(-back);
+    Some(Period::of_days(day, if before == "since" { today } else { day }))
 }
 
 fn month_number(word: &str) -> Option<Period> {
@@ -147,16 +267,14 @@ fn named(words: &Words, today: Day) -> Option<Period> {
     for (at, word) in words.iter().enumerate() {
         let year_after = words.get(at + 1).and_then(year);
         let before = at.checked_sub(1).and_then(|at| words.get(at)).unwrap_or("");
-        let month = (1..)
-            .zip(MONTHS)
-            .find(|(_, name)| word == *name || (word.len() == 3 && name.starts_with(word)));
+        let month = month(word);
         // "may" is a verb more often than a month.
         let month = month.filter(|_| {
             word != "may"
                 || year_after.is_some()
                 || matches!(before, "during" | "for" | "in" | "of" | "since")
         });
-        if let Some((month, _)) = month {
+        if let Some(month) = month {
             let latest = || {
                 Day::of_date(this_year, month, 1)
                     .filter(|first| *first <= today)

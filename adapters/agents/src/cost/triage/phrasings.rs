@@ -4,17 +4,17 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TODAY: &str = "2026-11-21";
+pub(super) const TODAY: &str = "2026-11-21";
 
 fn ask(question: &str) -> Triage {
-    triage(question, Day::parse(TODAY).unwrap())
+    triage(question, Day::parse(TODAY).unwrap(), &Vocabulary::default())
 }
 
 fn period(from: &str, last: &str) -> Option<Period> {
     Some(Period::of_days(Day::parse(from).unwrap(), Day::parse(last).unwrap()))
 }
 
-const PHRASINGS: &[(Intent, &[&str])] = &[
+pub(super) const PHRASINGS: &[(Intent, &[&str])] = &[
     (
         Intent::Analyze,
         &[
@@ -330,6 +330,22 @@ fn periods_are_read_in_every_way_they_are_said() {
         ("in 2026-10", period("2026-10-01", "2026-10-31")),
         ("on 2026-11-12", period("2026-11-12", "2026-11-12")),
         ("since 2026-11-01", period("2026-11-01", TODAY)),
+        ("on November 12", period("2026-11-12", "2026-11-12")),
+        ("on Nov 12th", period("2026-11-12", "2026-11-12")),
+        ("on the 12th of November", period("2026-11-12", "2026-11-12")),
+        ("on 12 November 2025", period("2025-11-12", "2025-11-12")),
+        ("on November 12, 2025", period("2025-11-12", "2025-11-12")),
+        ("on December 24", period("2025-12-24", "2025-12-24")),
+        ("since November 12", period("2026-11-12", TODAY)),
+        ("from November 3 to November 9", period("2026-11-03", "2026-11-09")),
+        ("November 3 to 9", period("2026-11-03", "2026-11-09")),
+        ("November 3-9", period("2026-11-03", "2026-11-09")),
+        ("from 3 to 9 November", period("2026-11-03", "2026-11-09")),
+        ("until October 3", period("1970-01-01", "2026-10-03")),
+        ("before the 3rd of October", period("1970-01-01", "2026-10-02")),
+        ("on Tuesday", period("2026-11-17", "2026-11-17")),
+        ("since Monday", period("2026-11-16", TODAY)),
+        ("last Saturday", period("2026-11-14", "2026-11-14")),
         ("from 2026-10-01 to 2026-10-15", period("2026-10-01", "2026-10-15")),
         ("between 2026-10-15 and 2026-10-01", period("2026-10-01", "2026-10-15")),
         ("", None),
@@ -382,20 +398,30 @@ fn dimensions_filters_formats_and_counts_are_read() {
         (slots.dimension, slots.top, slots.format),
         (Some(Dimension::Feature), Some(5), Some(Format::Json))
     );
-    let values = |dimension| {
-        let filter = slots.filters.iter().find(|filter| filter.dimension == dimension)?;
-        if let Condition::In(values) = &filter.condition { Some(values.join(" ")) } else { None }
-    };
-    assert_eq!(values(Dimension::Model).as_deref(), Some("gpt-4o claude-sonnet-4-6"));
-    assert_eq!(values(Dimension::Provider).as_deref(), Some("openai"));
-    assert_eq!(values(Dimension::Team).as_deref(), Some("platform"));
-    let team = ask("how much did AI cost for the support team last week").slots.filters;
-    assert_eq!(
-        team,
-        [Filter { dimension: Dimension::Team, condition: Condition::In(vec!["support".into()]) }]
-    );
-    assert_eq!(ask("AI cost by team").slots.filters, []);
     assert_eq!(ask("the three most expensive models").slots.top, Some(3));
+}
+
+#[test]
+fn a_period_ends_with_the_data() {
+    let day = |text| Day::parse(text).unwrap();
+    let days = Some((day("2026-09-22"), day("2026-11-20")));
+    let coverage = Coverage { rows: 1, days, ..Coverage::default() };
+    let covered = |question: &str| {
+        let read = ask(question);
+        let scope = read.scope(&coverage, &Thresholds::default()).unwrap();
+        (scope.period, read.beyond(&coverage).is_some())
+    };
+    let of = |from, last| Period::of_days(day(from), day(last));
+    for (said, expected, beyond) in [
+        ("this month", of("2026-11-01", "2026-11-20"), false),
+        ("in November", of("2026-11-01", "2026-11-20"), false),
+        ("this year", of("2026-09-22", "2026-11-20"), true),
+        ("until October 3", of("2026-09-22", "2026-10-03"), false),
+        ("in January 2020", of("2020-01-01", "2020-01-31"), false),
+        ("in December 2026", of("2026-12-01", "2026-12-31"), false),
+    ] {
+        assert_eq!(covered(&format!("AI costs {said}")), (expected, beyond), "{said}");
+    }
 }
 
 #[test]

@@ -51,81 +51,11 @@ impl Words {
         Some(at + pattern.len())
     }
 
-    /// The name in "for team NAME" or "for the NAME team".
-    pub(super) fn named(&self, noun: &str) -> Option<String> {
-        let leads = |word: &str| matches!(word, "for" | "from" | "in" | "of" | "on");
-        for (at, word) in self.iter().enumerate() {
-            if word != noun {
-                continue;
-            }
-            let before = |steps: usize| at.checked_sub(steps).and_then(|at| self.get(at));
-            let after = self.get(at + 1).filter(|word| is_name(word));
-            let article = |steps: usize| matches!(before(steps), Some("our" | "the"));
-            let led = before(1).is_some_and(leads) || (article(1) && before(2).is_some_and(leads));
-            if let (true, Some(name)) = (led, after) {
-                return Some(name.to_owned());
-            }
-            let name = before(1).filter(|word| is_name(word));
-            if let (true, Some(name)) = (article(2) && before(3).is_some_and(leads), name) {
-                return Some(name.to_owned());
-            }
-        }
-        None
+    /// The same words without those at some places; nothing stands next to what was taken out.
+    pub(super) fn without(&self, taken: &[bool]) -> Self {
+        let keep = |(at, word): (usize, &String)| {
+            if taken.get(at).copied().unwrap_or(false) { String::new() } else { word.clone() }
+        };
+        Self(self.0.iter().enumerate().map(keep).collect())
     }
-}
-
-/// Whether a word can be the name of a team or feature, not a part of the sentence.
-fn is_name(word: &str) -> bool {
-    const COMMON: &[&str] = &[
-        "a",
-        "and",
-        "are",
-        "biggest",
-        "by",
-        "cost",
-        "costs",
-        "did",
-        "does",
-        "during",
-        "each",
-        "every",
-        "for",
-        "from",
-        "had",
-        "has",
-        "highest",
-        "in",
-        "is",
-        "last",
-        "most",
-        "next",
-        "of",
-        "on",
-        "or",
-        "our",
-        "over",
-        "past",
-        "per",
-        "previous",
-        "since",
-        "spend",
-        "spending",
-        "spends",
-        "spent",
-        "than",
-        "that",
-        "the",
-        "this",
-        "to",
-        "today",
-        "top",
-        "uses",
-        "usage",
-        "was",
-        "were",
-        "which",
-        "with",
-        "yesterday",
-    ];
-    !COMMON.contains(&word)
 }

@@ -1,13 +1,13 @@
 //! The answer to "What data do you have?".
 
 use crate::cost::facts::{FactBook, Unit, Value};
-use crate::cost::markdown::{code, name, table};
-use crate::cost::report::{Report, ReportKind};
+use crate::cost::markdown::{code, name, prose, table};
+use crate::cost::report::{Report, ReportKind, commands};
 use crate::tools::look::Inventory;
 use goldenpath_runtime::usage::Evidence;
 
 /// What data there are, each number with its query.
-pub(super) fn inventory(inventory: &Inventory) -> Report {
+pub(super) fn inventory(inventory: &Inventory, user: &str) -> Report {
     let coverage = &inventory.coverage.value;
     let evidence = &inventory.coverage.evidence;
     let mut facts = FactBook::default();
@@ -21,7 +21,7 @@ pub(super) fn inventory(inventory: &Inventory) -> Report {
     let span = coverage.days.map(|(first, last)| format!(" from {first} to {last}"));
     let span = span.unwrap_or_default();
     let mut markdown = format!(
-        "# Your usage data\n\nThere are {rows} usage records of {requests} requests on {days} days{span}.\n\n"
+        "# Your usage data\n\nUsage records: {rows}, of requests: {requests}, on days: {days}{span}.\n\n"
     );
     let parts = [
         ("that name a feature", "feature", coverage.with_feature),
@@ -46,13 +46,14 @@ pub(super) fn inventory(inventory: &Inventory) -> Report {
     if !inventory.gaps.is_empty() {
         markdown.push_str("\n## What is missing\n\n");
         for gap in &inventory.gaps {
-            markdown.push_str(&format!("- **{}**: {}\n", name(&gap.what), gap.why));
+            markdown.push_str(&format!("- **{}**: {}\n", prose(&gap.what), prose(&gap.why)));
         }
     }
     let again = code("Analyze my AI costs");
-    let load = code("goldenpath import FILE --dry-run");
+    let [import, ..] = commands(user);
+    let load = code(&import.replace("spend_logs.json", "FILE --dry-run"));
     markdown.push_str(&format!(
-        "\n## Next steps\n\n- Ask {again} for the whole picture.\n- {load} shows what another file would add.\n"
+        "\n## Next steps\n\n- Ask {again} for the whole picture.\n- **Usage data** in the page loads more; {load} at the machine shows what another file would add.\n"
     ));
     let headline = format!(
         "There are usage records{}{}.",
@@ -83,7 +84,7 @@ mod tests {
         };
         let (enough, gaps) = sufficiency(&coverage);
         let coverage = Answer { value: coverage, evidence: Evidence::default() };
-        let report = inventory(&Inventory { coverage, sufficiency: enough, gaps });
+        let report = inventory(&Inventory { coverage, sufficiency: enough, gaps }, "ada");
         assert_eq!(check(&report), []);
         assert!(report.markdown.contains("[80,706](fact:data.rows)"), "{}", report.markdown);
     }

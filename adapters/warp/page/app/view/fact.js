@@ -27,7 +27,7 @@ function factBody(fact, words, follow) {
   return [
     h('p', { class: 'fact-value' }, fact.display ?? words),
     h('dl', { class: 'fact-about' },
-      h('dt', {}, 'Exact value'), h('dd', {}, `${text(fact.value)}${fact.unit ? ` ${fact.unit}` : ''}`),
+      h('dt', {}, 'Exact value'), h('dd', {}, exactly(fact)),
       h('dt', {}, 'Name'), h('dd', {}, h('code', {}, text(fact.id))),
       ...pair(Number.isInteger(fact.rows), 'Usage rows read', () => [count(fact.rows)]),
       ...pair(fact.computed_at, 'Computed', () => [fullMoment(instant(fact.computed_at))]),
@@ -39,6 +39,13 @@ function factBody(fact, words, follow) {
     parameters.length > 0 && h('dl', { class: 'fact-about' }, parameters.flatMap(([name, value]) => [h('dt', {}, h('code', {}, name)), h('dd', {}, text(value))])),
     ...rowsOf(fact.rows),
   ];
+}
+
+/** The value to the last digit, money as it is written elsewhere. */
+function exactly({ value, unit }) {
+  const exact = text(value);
+  if (unit === 'usd') return exact.startsWith('-') ? `-$${exact.slice(1)}` : `$${exact}`;
+  return `${exact}${unit && unit !== 'number' ? ` ${unit}` : ''}`;
 }
 
 function pair(present, name, content) {

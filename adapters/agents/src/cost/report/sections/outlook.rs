@@ -1,6 +1,7 @@
 //! Unusual days, and the days to come.
 
 use super::Writer;
+use crate::cost::anomaly;
 use crate::cost::facts::Value;
 use crate::cost::markdown::{code, name};
 
@@ -23,7 +24,11 @@ impl Writer<'_> {
         let Some(daily) = &analysis.measurements.daily else { return };
         self.heading("Unusual days");
         if analysis.anomalies.is_empty() {
-            self.paragraph("No day stands out.");
+            self.paragraph(if analysis.scope.period.days() < anomaly::MIN_DAYS as i32 {
+                "In less than a week no day can be called unusual."
+            } else {
+                "No day stands out."
+            });
             return;
         }
         self.days_fact();
@@ -85,15 +90,23 @@ impl Writer<'_> {
         let total = Value::Money(forecast.total);
         let formula = over(forecast.method.words());
         let total = self.facts.derived("forecast.total", &label, total, &formula, &["daily.total"]);
-        let formula =
-            over("10th and 90th percentile of the errors of the backtest, widened for the horizon");
-        let mut end = |id: &str, label: &str, amount| {
-            self.facts.derived(id, label, Value::Money(amount), &formula, &["daily.total"])
-        };
-        let low = end("forecast.low", "Low end of the 80 % interval", forecast.low);
-        let high = end("forecast.high", "High end of the 80 % interval", forecast.high);
+        let days =
+            if first == last { format!("On {first}") } else { format!("From {first} to {last}") };
+        let interval = forecast.interval.map(|interval| {
+            let formula = over(
+                "10th and 90th percentile of the errors of the backtest, widened for the horizon",
+            );
+            let mut end = |id: &str, label: &str, amount| {
+                self.facts.derived(id, label, Value::Money(amount), &formula, &["daily.total"])
+            };
+            let low = end("forecast.low", "Low end of the 80 % interval", interval.low);
+            let high = end("forecast.high", "High end of the 80 % interval", interval.high);
+            format!(", with 80 % probability between {low} and {high}")
+        });
+        let unknown = if interval.is_none() { " No interval can be given." } else { "" };
         self.paragraph(&format!(
-            "From {first} to {last} expect {total}, with 80 % probability between {low} and {high}. Confidence: {}.",
+            "{days} expect {total}{}. Confidence: {}.{unknown}",
+            interval.unwrap_or_default(),
             forecast.confidence.words()
         ));
         let mut notes = format!("Method: {}.", forecast.method.words());
@@ -122,19 +135,26 @@ impl Writer<'_> {
                 "given",
                 &[],
             );
-            let label = "Probability that the budget is exceeded";
-            let formula =
-                "normal distribution around forecast.total with the spread of its interval";
-            let inputs = ["forecast.total", "forecast.low", "forecast.high", "budget"];
-            let share = Value::Share(outlook.overrun_probability);
-            let probability = self.facts.derived("budget.overrun", label, share, formula, &inputs);
+            let probability = outlook.overrun_probability.map(|share| {
+                let label = "Probability that the budget is exceeded";
+                let formula =
+                    "normal distribution around forecast.total with the spread of its interval";
+                let inputs = ["forecast.total", "forecast.low", "forecast.high", "budget"];
+                self.facts.derived("budget.overrun", label, Value::Share(share), formula, &inputs)
+            });
             let ends = outlook.exhausted_on.map_or_else(
                 || "and lasts if everything goes as expected".to_owned(),
                 |day| format!("and is used up on {day} if everything goes as expected"),
             );
-            self.paragraph(&format!(
-                "A budget of {budget} is exceeded with a probability of {probability}, {ends}."
-            ));
+            self.paragraph(&match probability {
+                Some(probability) => format!(
+                    "A budget of {budget} is exceeded with a probability of {probability}, {ends}."
+                ),
+                None => format!(
+                    "How likely a budget of {budget} is exceeded cannot be said from so few days. It {}.",
+                    ends.trim_start_matches("and ")
+                ),
+            });
         } else {
             let ask = code("Will I stay within $1,000?");
             self.next_steps.push(format!("Ask with a budget, for example {ask}."));

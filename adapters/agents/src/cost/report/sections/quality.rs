@@ -79,7 +79,7 @@ impl Writer<'_> {
                 &answer.evidence,
             );
             self.paragraph(&format!(
-                "**Q2** {count} requests use a model without a known price: every total is a floor."
+                "**Q2** Requests to models without a known price: {count}. Every total is a floor."
             ));
             self.next_steps
                 .push("Give the missing prices, or import records that carry their cost.".into());

@@ -6,7 +6,7 @@ use super::{UNATTRIBUTED, Writer};
 use crate::cost::chart::{self, Bar};
 use crate::cost::facts::Value;
 use crate::cost::markdown::{code, name};
-use crate::cost::rules::{Recommendation, Waterfall};
+use crate::cost::rules::{Recommendation, Saving, Waterfall};
 
 /// The formula of all levers together.
 pub(super) const ALL_LEVERS: &str = "Σ of the savings in sequence";
@@ -23,8 +23,21 @@ impl Writer<'_> {
             return;
         };
         self.heading("Savings");
+        let rows: i64 = levers.value.iter().map(|group| group.all.rows).sum();
+        let single: i64 = levers.value.iter().map(|group| group.lengths.rows).sum();
         if savings.recommendations.is_empty() {
-            self.paragraph("None of the rules found anything to save.");
+            self.paragraph(match (single, rows) {
+                (0, 0) => "There are no records to examine.",
+                (0, _) => {
+                    "Savings could not be examined: the records are sums of many requests, and the rules look at \
+                     single ones."
+                }
+                (single, rows) if single < rows => {
+                    "The rules found nothing to save in the records of single requests. The others are sums and \
+                     could not be examined."
+                }
+                _ => "None of the rules found anything to save.",
+            });
             return;
         }
         self.paragraph(
@@ -48,6 +61,25 @@ impl Writer<'_> {
         for recommendation in savings.ranked() {
             self.recommendation(recommendation, savings.window_days, &levers.evidence);
         }
+    }
+
+    /// What the headline promises: the levers that are more than an indication.
+    pub(super) fn sure_savings(&mut self) -> Option<String> {
+        let savings = self.analysis.savings.as_ref()?;
+        let sure = savings.sure();
+        if sure.is_zero() {
+            return None;
+        }
+        let monthly = Saving { expected: sure, ..Saving::default() }.monthly(savings.window_days);
+        let (id, label) = if sure == savings.total.expected {
+            ("savings.total.expected", "Expected saving per month, all levers")
+        } else {
+            (
+                "savings.sure.expected",
+                "Expected saving per month, levers of medium or high confidence",
+            )
+        };
+        Some(self.savings_fact(id, label, ALL_LEVERS, monthly.expected))
     }
 
     /// A monthly amount derived from the levers.
