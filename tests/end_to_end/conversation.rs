@@ -4,6 +4,9 @@ use goldenpath_tests::oracle::{CRITICAL, bare, check_log, entries, kinds};
 use goldenpath_tests::server::{PATIENCE, Server};
 use goldenpath_tests::socket::{RUN_ENDS, Socket};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 #[tokio::test]
 async fn f21_every_agent_tells_the_five_events_in_order() {
@@ -154,7 +157,10 @@ async fn who_asks_and_closes_at_once_has_asked() {
             let message = json!({"client_msg_id": format!("{round}-{n}"), "content": "bye"});
             socket.say("user_message", message).await;
         }
-        socket.close().await;
+        // As a browser does: it says goodbye and reads until it is answered.
+        let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        socket.message(Message::Close(Some(goodbye))).await;
+        let _ = socket.rest().await;
         let begin = std::time::Instant::now();
         loop {
             let (_, threads) = server.get("/api/threads?limit=100", &token).await;

@@ -442,7 +442,8 @@ fn paying() -> (Arc<Team>, Arc<AtomicU32>) {
         .agent(Does("data", |cx, _| {
             Box::pin(async move {
                 cx.think("Paying").await;
-                Ok(Finish::with(&cx.tool::<Pay>(()).await.ok(), "Paid, perhaps")?)
+                let paid = cx.tool::<Pay>(()).await.is_ok();
+                Ok(Finish::with(&u64::from(paid), "Paid, perhaps")?)
             })
         }))
         .agent(Does("report", report))

@@ -24,6 +24,12 @@ fn ask(content: &str) -> serde_json::Value {
     json!({ "type": "user_message", "id": "c1", "payload": { "content": content } })
 }
 
+/// A message with this name.
+fn ask_as(name: &str) -> serde_json::Value {
+    let payload = json!({ "content": "hello", "client_msg_id": name });
+    json!({ "type": "user_message", "id": name, "payload": payload })
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_question_is_acknowledged_and_its_run_is_heard_to_the_end() {
     let rig = rig(Limits::default());
@@ -123,7 +129,7 @@ async fn f11_a_store_that_is_lost_is_told_to_everybody_and_its_return_too() {
         let lost = peer.frame("service_status").await;
         assert_eq!(lost["payload"]["degraded"], json!(["storage"]));
         assert_eq!(rig.connections.registry.degraded(), ["storage"]);
-        peer.say(ask("hello"));
+        peer.say(ask_as(&format!("early-{name}")));
         assert_eq!(peer.frame("error").await["payload"]["code"], "storage_unavailable");
         let (mut later, _) = connect(&rig, name, None);
         let ready = later.frame("connection_ready").await;
@@ -132,7 +138,7 @@ async fn f11_a_store_that_is_lost_is_told_to_everybody_and_its_return_too() {
         for peer in [&mut peer, &mut later] {
             let back = peer.frame("service_status").await;
             assert_eq!(back["payload"]["degraded"], json!([]));
-            peer.say(ask("hello"));
+            peer.say(ask_as(&format!("late-{name}")));
             peer.until("run_completed").await;
         }
     }
