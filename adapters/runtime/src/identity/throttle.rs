@@ -62,7 +62,7 @@ mod tests {
     fn accounts_are_made_or_asked_for_a_few_times_a_day() {
         let mut throttle = Throttle::default();
         let (mut now, mut tries) = (Mono(0), 0);
-        while now < Mono(24 * 3600 * 1000) {
+        while now <= Mono(24 * 3600 * 1000) {
             match throttle.try_once("a", REGISTRATION, now) {
                 Ok(()) => tries += 1,
                 Err(wait) => now = now.after(wait),
