@@ -155,6 +155,12 @@ impl ThreadId {
     pub const fn of(connection_id: ConnectionId) -> Self {
         Self(connection_id.0)
     }
+
+    /// The connection whose name this is, if it is one's.
+    #[must_use]
+    pub const fn namesake(self) -> ConnectionId {
+        ConnectionId(self.0)
+    }
 }
 
 macro_rules! texts {

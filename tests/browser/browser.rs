@@ -51,8 +51,17 @@ where
     Told: Future<Output = ()> + Send + 'static,
 {
     let url = server.url("/");
+    tell_at(server, &url, story).await;
+}
+
+/// The same with the page at another address, where a proxy stands before the server.
+pub(crate) async fn tell_at<Story, Told>(server: Server, url: &str, story: Story)
+where
+    Story: FnOnce(Arc<Browser>, Arc<Mutex<Server>>) -> Told,
+    Told: Future<Output = ()> + Send + 'static,
+{
     let server = Arc::new(Mutex::new(server));
-    let browser = Arc::new(Browser::open(&url).await);
+    let browser = Arc::new(Browser::open(url).await);
     let told = tokio::spawn(story(Arc::clone(&browser), Arc::clone(&server)));
     let outcome = AssertUnwindSafe(told).0.await;
     let seen =

@@ -6,11 +6,15 @@ mod browser;
 mod data;
 mod golden_path;
 mod leaving;
+#[path = "../proxies/nginx.rs"]
+#[allow(dead_code, reason = "other suites use the rest of it")]
+mod nginx;
 mod older;
 #[path = "../oidc/provider.rs"]
 #[allow(dead_code, reason = "other suites use the rest of it")]
 mod provider;
 mod provider_login;
+mod proxies;
 mod reading;
 mod refusals;
 mod windows;

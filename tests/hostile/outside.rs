@@ -34,27 +34,7 @@ async fn a_head_and_a_body_that_come_byte_by_byte_are_cut() {
     let body = format!(
         "POST /api/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
     );
-    let drip = async |start: &str| {
-        let mut stream = connect(ATTACKER, port).await;
-        stream.write_all(start.as_bytes()).await.unwrap();
-        let (read, mut write) = stream.into_split();
-        let dripping = async {
-            // Never silent, never done.
-            while write.write_all(b"a").await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            std::future::pending::<()>().await;
-        };
-        let cut = async {
-            let mut read = read;
-            let mut bytes = Vec::new();
-            let _ = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut bytes).await;
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
-        let began = std::time::Instant::now();
-        let said = tokio::select! { said = cut => said, () = dripping => String::new() };
-        (said, began.elapsed())
-    };
+    let drip = |start| drip(port, start);
     let (heads, bodies) = arena
         .survives(async {
             tokio::join!(
@@ -90,6 +70,23 @@ async fn whoever_asks_and_never_reads_is_cut_and_gives_the_place_back() {
         })))
         .await;
     assert_eq!(cut.len(), 40, "none is held for ever");
+}
+
+#[tokio::test]
+async fn a_file_dripped_for_ever_is_cut_and_holds_up_nobody() {
+    let bounds =
+        [("GOLDENPATH_BODY_BYTES_PER_SECOND", "8192"), ("GOLDENPATH_IMPORTS_PER_USER", "2")];
+    let arena = Arena::with(&bounds).await;
+    let port = arena.server.port();
+    let token = &arena.mallory;
+    let head = format!(
+        "POST /api/usage/import?dry_run=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 1000000\r\nConnection: close\r\n\r\n"
+    );
+    let ends = arena.survives(join_all((0..30).map(|_| drip(port, &head)))).await;
+    let count = |status: &str| ends.iter().filter(|(said, _)| said.contains(status)).count();
+    assert!(ends.iter().all(|(_, after)| *after < Duration::from_secs(10)), "{ends:?}");
+    assert!(count("HTTP/1.1 408 ") >= 1, "{ends:?}");
+    assert!(count("HTTP/1.1 429 ") >= 20, "two at once, the others not: {ends:?}");
 }
 
 #[tokio::test]
@@ -193,4 +190,25 @@ async fn whoever_skips_the_credential_gets_nothing_done() {
             assert!(allowed.contains(&kind.as_str().unwrap()), "{text}");
         }
     }
+}
+
+/// Says this, then one byte now and then: never silent, never done. What was answered, and when.
+async fn drip(port: u16, start: &str) -> (String, Duration) {
+    let mut stream = connect(ATTACKER, port).await;
+    stream.write_all(start.as_bytes()).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let dripping = async {
+        while write.write_all(b"a").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let cut = async {
+        let mut bytes = Vec::new();
+        let _ = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut bytes).await;
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let began = std::time::Instant::now();
+    let said = tokio::select! { said = cut => said, () = dripping => String::new() };
+    (said, began.elapsed())
 }

@@ -1,7 +1,8 @@
 //! The core's edge behind a lock; what it lends gives itself back.
 
-use goldenpath_core::edge::{Edge, EdgeLimits, Left, Limit, Policy, client_address};
+use goldenpath_core::edge::{Arrival, Edge, EdgeLimits, Left, Limit, Policy, client_address};
 use goldenpath_core::handshake::Admission;
+use goldenpath_core::id::UserId;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Millis;
 use goldenpath_runtime::{Clock, tally};
@@ -76,8 +77,35 @@ impl Door {
         (admission, (admission == Admission::Open).then(place))
     }
 
+    /// A place for one more file of this user, if there is one.
+    pub(crate) fn import(&self, user: &UserId) -> Option<ImportPlace> {
+        let place = || ImportPlace { door: self.clone(), user: user.clone() };
+        let let_in = self.edge().import(user).then(place);
+        if let_in.is_none() {
+            tally::limited(Limit::Imports);
+        }
+        let_in
+    }
+
+    /// What is waited for of a body that may be silent for so long.
+    pub(crate) fn arrival(&self, longest_wait: Millis) -> Arrival {
+        self.edge().arrival(longest_wait)
+    }
+
     fn edge(&self) -> MutexGuard<'_, Edge> {
         self.0.edge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of the files a user may send at once; given back when dropped.
+pub(crate) struct ImportPlace {
+    door: Door,
+    user: UserId,
+}
+
+impl Drop for ImportPlace {
+    fn drop(&mut self) {
+        self.door.edge().imported(&self.user);
     }
 }
 

@@ -57,6 +57,11 @@ impl Seen {
         self.has_origin && self.allowed_origin.is_none() && self.changes
     }
 
+    /// Nobody on the way to the client can read what is said.
+    pub(crate) const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     /// Somebody asks how we are.
     pub(crate) const fn is_probe(&self) -> bool {
         self.probe

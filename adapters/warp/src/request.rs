@@ -22,11 +22,13 @@ use warp::{Filter, Rejection, reject};
 /// Longest JSON body, in bytes: a message and room for its envelope.
 const JSON_BYTES: usize = 64 * 1024;
 
-/// Where a request comes from (the client, where a trusted proxy speaks for it) and what it is called; put into its extensions at the door.
+/// Where a request comes from (the client, where a trusted proxy speaks for it), whether the way there is
+/// encrypted, and what it is called; put into its extensions at the door.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     pub(crate) peer: SocketAddr,
     pub(crate) request_id: RequestId,
+    pub(crate) secure: bool,
 }
 
 /// The caller of a request.

@@ -137,7 +137,8 @@ async fn answer(
     let door = &app.0.door;
     let from = headers::Seen::of(&app, &request, peer.secure, door.trusts(peer.address.ip()));
     let peer = door.client(peer.address, request.headers());
-    request.extensions_mut().insert(Caller { peer, request_id });
+    let secure = from.is_secure();
+    request.extensions_mut().insert(Caller { peer, request_id, secure });
     let recorded =
         if request.uri().path() == "/ws" { AuditAction::Socket } else { AuditAction::Request };
     let by = request.headers().contains_key(AUTHORIZATION).then_some(Credence::Header);
@@ -149,7 +150,7 @@ async fn answer(
         Some(Ok(_)) | None => routed(routes, request, &from, request_id).await,
     };
     if let Some(Refused { code, of }) = reply.extensions_mut().remove() {
-        let place = place(Caller { peer, request_id });
+        let place = place(Caller { peer, request_id, secure });
         app.0.identities.note_refused((recorded, by), of.as_deref(), &place, code);
     }
     if let Some(spent) = spent {

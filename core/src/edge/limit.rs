@@ -28,6 +28,8 @@ limits! {
     Connections = "connections_of_address",
     /// Frames of one connection.
     Frames = "messages_of_connection",
+    /// Files of one user on their way at once.
+    Imports = "imports_of_user",
     /// Tries to log in, to register, to refresh.
     LogIns = "log_ins",
     /// Messages of one user.

@@ -1,21 +1,24 @@
 //! Before anybody is known: from where somebody comes, how often, and how many of them at once.
 //!
-//! Nothing here knows a user, a frame or a header's meaning beyond the ones that name an address. What is
+//! Nothing here knows a frame or a header's meaning beyond the ones that name an address. What is
 //! counted, is counted per sender ([`sender`]): an IPv4 address, or the network of an IPv6 one.
 
 mod address;
 mod allowance;
+mod arrival;
 mod gate;
 mod limit;
 mod places;
 
 pub use address::{BadNetwork, ForwardedBy, Network, client_address, sender};
 pub use allowance::{Allowances, Left, Policy};
+pub use arrival::{Arrival, Pace};
 pub use gate::Gate;
 pub use limit::Limit;
 pub use places::Places;
 
 use crate::handshake::Admission;
+use crate::id::UserId;
 use crate::seed::Seed;
 use crate::time::{Millis, Mono};
 use alloc::vec::Vec;
@@ -26,10 +29,14 @@ use core::net::IpAddr;
 pub struct EdgeLimits {
     /// Upgrades one address may try.
     pub attempts: Policy,
+    /// Bytes a second at which a file must come once its time to wait is used up; 0: at any rate.
+    pub body_bytes_per_second: u32,
     /// Open sockets of one address, and as many open HTTP connections.
     pub connections_per_address: usize,
     /// The header in which trusted proxies write from whom a request came.
     pub forwarded_by: ForwardedBy,
+    /// Files one user may send at once: each keeps a thread of ours waiting.
+    pub imports_per_user: usize,
     /// Upgrades a second, over all addresses; beyond it newcomers get a time to come back (F35).
     pub upgrades_per_second: u32,
     /// Requests over HTTP one address may make.
@@ -46,8 +53,10 @@ impl Default for EdgeLimits {
     fn default() -> Self {
         Self {
             attempts: Policy { burst: 300, per_minute: 600 },
+            body_bytes_per_second: 8192,
             connections_per_address: 256,
             forwarded_by: ForwardedBy::XForwardedFor,
+            imports_per_user: 2,
             upgrades_per_second: 500,
             requests: Policy { burst: 1000, per_minute: 6000 },
             remembered: 20_000,
@@ -64,7 +73,9 @@ impl EdgeLimits {
         let policy = Policy { burst: u32::MAX, per_minute: u32::MAX };
         Self {
             attempts: policy,
+            body_bytes_per_second: 0,
             connections_per_address: usize::MAX,
+            imports_per_user: usize::MAX,
             upgrades_per_second: u32::MAX,
             requests: policy,
             unauthenticated: usize::MAX,
@@ -80,6 +91,7 @@ pub struct Edge {
     attempts: Allowances<IpAddr>,
     gate: Gate,
     http: Places<IpAddr>,
+    imports: Places<UserId>,
     requests: Allowances<IpAddr>,
     sockets: Places<IpAddr>,
 }
@@ -92,6 +104,7 @@ impl Edge {
             attempts: Allowances::new(limits.attempts, limits.remembered),
             gate: Gate::new(limits.upgrades_per_second, seed),
             http: Places::new(limits.connections_per_address),
+            imports: Places::new(limits.imports_per_user),
             requests: Allowances::new(limits.requests, limits.remembered),
             sockets: Places::new(limits.connections_per_address),
             limits,
@@ -127,6 +140,26 @@ impl Edge {
     //# Requests and connection attempts of one address MUST be limited without touching another's.
     pub fn request(&mut self, now: Mono, client: IpAddr) -> Result<Left, Millis> {
         self.requests.spend(&sender(client), now)
+    }
+
+    /// Whether this user may send one more file; it takes a place until [`Edge::imported`].
+    //= specs/safety.md#safe-54
+    //# A user MUST NOT have more files on their way at once than the limit, and nobody else MUST
+    //# notice.
+    pub fn import(&mut self, user: &UserId) -> bool {
+        self.imports.enter(user.clone())
+    }
+
+    /// A file that [`Edge::import`] let in has ended.
+    pub fn imported(&mut self, user: &UserId) {
+        self.imports.leave(user);
+    }
+
+    /// What is waited for of a body that may be silent for so long.
+    #[must_use]
+    pub const fn arrival(&self, longest_wait: Millis) -> Arrival {
+        let bytes_per_second = self.limits.body_bytes_per_second;
+        Arrival::new(Pace { longest_wait, bytes_per_second })
     }
 
     /// Whether one more socket of this client is let in, with `unauthenticated` sockets there that have
@@ -223,6 +256,20 @@ mod tests {
         edge.closed(one);
         assert!(edge.pick_up(one));
         assert_eq!(edge.admit(Mono(0), one, 0), Admission::Open);
+    }
+
+    //= specs/safety.md#safe-54
+    //= type=test
+    //# A user MUST NOT have more files on their way at once than the limit, and nobody else MUST
+    //# notice.
+    #[test]
+    fn a_user_sends_so_many_files_at_once_and_others_theirs() {
+        let mut edge = edge(|limits| limits.imports_per_user = 2);
+        let (ada, bob) = (UserId::new("ada").unwrap(), UserId::new("bob").unwrap());
+        assert!(edge.import(&ada) && edge.import(&ada) && !edge.import(&ada));
+        assert!(edge.import(&bob));
+        edge.imported(&ada);
+        assert!(edge.import(&ada) && !edge.import(&ada));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::Outbox;
 use crate::shard::Delivery;
 use crate::tally::Open;
 use goldenpath_core::connection::Identity;
-use goldenpath_core::id::{ConnectionId, SessionId, UserId};
+use goldenpath_core::id::{ConnectionId, SessionId, ThreadId, UserId};
 use goldenpath_core::outbox::Weight;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::CloseCode;
@@ -65,6 +65,14 @@ impl Registry {
         let mut count = self.count.subscribe();
         // The sender is held by `self`, so waiting cannot fail.
         let _ = count.wait_for(|count| *count == 0).await;
+    }
+
+    /// Whether this thread was named to an open socket of this user, and may be begun with a message.
+    #[must_use]
+    pub fn has_announced(&self, user: &UserId, thread_id: ThreadId) -> bool {
+        let sockets = self.sockets();
+        let known = sockets.get(&thread_id.namesake()).and_then(|socket| socket.known.as_ref());
+        known.is_some_and(|(known, _)| known == user)
     }
 
     /// Closes the sockets of a session that was ended early with 4441 (F39, AUTH-08).

@@ -7,10 +7,14 @@ use goldenpath_core::edge::{EdgeLimits, ForwardedBy, Network, Policy};
 pub(crate) struct EdgeSettings {
     /// `GOLDENPATH_ATTEMPTS_PER_MINUTE`.
     pub(super) attempts: Option<u32>,
+    /// `GOLDENPATH_BODY_BYTES_PER_SECOND`.
+    pub(super) body_bytes_per_second: Option<u32>,
     /// `GOLDENPATH_CONNECTIONS_PER_ADDRESS`.
     pub(super) connections_per_address: Option<u32>,
     /// `TRUSTED_PROXY_HEADER`.
     pub(super) forwarded_by: Option<ForwardedBy>,
+    /// `GOLDENPATH_IMPORTS_PER_USER`.
+    pub(super) imports_per_user: Option<u32>,
     /// `GOLDENPATH_REQUESTS_PER_MINUTE`.
     pub(super) requests: Option<u32>,
     /// `TRUSTED_PROXIES`.
@@ -37,11 +41,15 @@ impl EdgeSettings {
         };
         EdgeLimits {
             attempts: within(self.attempts, 2, usual.attempts),
+            body_bytes_per_second: self
+                .body_bytes_per_second
+                .unwrap_or(usual.body_bytes_per_second),
             connections_per_address: count(
                 self.connections_per_address,
                 usual.connections_per_address,
             ),
             forwarded_by: self.forwarded_by.unwrap_or(usual.forwarded_by),
+            imports_per_user: count(self.imports_per_user, usual.imports_per_user),
             requests: within(self.requests, 6, usual.requests),
             trusted_proxies: self.trusted_proxies.clone(),
             unauthenticated: count(self.unauthenticated, usual.unauthenticated),

@@ -66,6 +66,8 @@ settings! {
         => |c, v| optional_count(v, &mut c.edge_settings.attempts);
     "GOLDENPATH_AUTH_TIMEOUT": "From the upgrade to a valid credential, in seconds. Default: 10."
         => |c, v| span(v, &mut c.limits.auth_timeout);
+    "GOLDENPATH_BODY_BYTES_PER_SECOND": "Bytes a second that earn a file its time; slower ones are cut when GOLDENPATH_BODY_TIMEOUT is used up. Default: 8192; unbounded with bench agents."
+        => |c, v| optional_count(v, &mut c.edge_settings.body_bytes_per_second);
     "GOLDENPATH_BODY_TIMEOUT": "Longest time for a JSON body, and longest silence inside a file, in seconds. Default: 15."
         => |c, v| span(v, &mut c.body_timeout);
     "GOLDENPATH_CANCEL_GRACE": "From a cancel to the end of its run at the latest, in seconds. Default: 2."
@@ -84,6 +86,8 @@ settings! {
         => |c, v| { c.durability = durability(v)?; Ok(()) };
     "GOLDENPATH_HEADER_TIMEOUT": "Longest time for a request's head, in seconds. Default: 10."
         => |c, v| span(v, &mut c.header_timeout);
+    "GOLDENPATH_IMPORTS_PER_USER": "Files one user may send at once. Default: 2; unbounded with bench agents."
+        => |c, v| optional_count(v, &mut c.edge_settings.imports_per_user);
     "GOLDENPATH_IMPORT_MAX_BYTES": "Largest import over HTTP, in bytes. Default: 2147483648."
         => |c, v| { c.import_max_bytes = value::whole(v, 1, u64::MAX)?; Ok(()) };
     "GOLDENPATH_LISTEN": "Address and port. Default: 127.0.0.1:8000."

@@ -1,7 +1,7 @@
 //! Messages: reading them, and saying something without a socket.
 
 use super::command::ask;
-use super::threads::{missing, thread_id};
+use super::threads::{announced, thread_id};
 use super::{json, reply};
 use crate::app::App;
 use crate::problem::Problem;
@@ -108,7 +108,11 @@ async fn list(
         newest: query.after_seq.is_none(),
     };
     let found = app.0.directory.messages(&who.scope(), thread_id, range).await?;
-    let messages: Vec<Value> = found.ok_or_else(missing)?.iter().map(view).collect();
+    let found = match found {
+        Some(found) => found,
+        None => announced(app, who, thread_id).map(|_| Vec::new())?,
+    };
+    let messages: Vec<Value> = found.iter().map(view).collect();
     Ok(json(StatusCode::OK, &value!({ "thread_id": thread_id, "messages": messages })))
 }
 

@@ -8,7 +8,7 @@ use crate::request::{self, caller, signed_in};
 use bytes::{BufMut as _, BytesMut};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::hub::{Load, Loaded};
-use goldenpath_core::id::{Seq, ThreadId};
+use goldenpath_core::id::{Epoch, Seq, ThreadId};
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{ClientBody, ErrorCode, ThreadCommand};
 use goldenpath_runtime::ports::{ThreadCursor, ThreadView};
@@ -153,8 +153,38 @@ async fn create(app: &App, who: &Identity, body: Titled) -> Result<Reply, Proble
 async fn one(app: &App, who: &Identity, thread: &str) -> Result<Reply, Problem> {
     let thread_id = thread_id(thread)?;
     let found = app.0.directory.thread(&who.scope(), thread_id).await?;
-    let found = found.ok_or_else(missing)?;
+    let found = match found {
+        Some(found) => found,
+        None => announced(app, who, thread_id)?,
+    };
     Ok(json(StatusCode::OK, &view(&found)))
+}
+
+/// A thread that an open socket of this user was told of: it is written with its first message, and
+/// until then there is nothing in it.
+//= specs/wire.md#wire-68
+//# A thread named to an older client MUST read as empty until its first message, and only to the
+//# user it was named to.
+pub(super) fn announced(
+    app: &App,
+    who: &Identity,
+    thread_id: ThreadId,
+) -> Result<ThreadView, Problem> {
+    if !app.0.connections.registry.has_announced(&who.user_id, thread_id) {
+        return Err(missing());
+    }
+    let now = app.0.connections.clock.now().wall;
+    Ok(ThreadView {
+        thread_id,
+        title: String::new(),
+        created_at: now,
+        updated_at: now,
+        epoch: Epoch::default(),
+        head: Seq::ZERO,
+        message_count: 0,
+        running: None,
+        position: Seq::ZERO,
+    })
 }
 
 async fn rename(app: &App, who: &Identity, thread: &str, body: Titled) -> Result<Reply, Problem> {

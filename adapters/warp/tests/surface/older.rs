@@ -2,6 +2,7 @@
 
 use crate::rig::{Reply, Rig, Wishes, rig};
 use crate::sockets::connect;
+use goldenpath_core::edge::EdgeLimits;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
 use goldenpath_warp::Phase;
@@ -73,6 +74,73 @@ async fn a_run_out_of_time_is_answered_as_a_timeout() {
     let ada = asked(&rig, "data 1 hang").await;
     assert_eq!(ada.answer["status"], "timeout", "{}", ada.answer);
     assert!(ada.answer["error"].is_string());
+}
+
+//= specs/wire.md#wire-67
+//= type=test
+//# An address told to an older client MUST be `https` and `wss` when the client came that way,
+//# through a trusted proxy too.
+#[tokio::test]
+async fn addresses_are_encrypted_ones_when_the_client_came_that_way() {
+    for (trusted, said, scheme) in [
+        (true, "https", "https"),
+        (true, "http", "http"),
+        (true, "HTTPS, http", "http"),
+        (false, "https", "http"),
+    ] {
+        let mut edge = EdgeLimits::unbounded();
+        if trusted {
+            edge.trusted_proxies.push("127.0.0.0/8".parse().unwrap());
+        }
+        let rig = rig(Wishes { edge, ..Wishes::default() }).await;
+        for path in ["/api/discovery/services", "/api/mcp/config"] {
+            let head = format!(
+                "GET {path} HTTP/1.1\r\nHost: chat.example\r\nX-Forwarded-Proto: {said}\r\nConnection: close\r\n\r\n"
+            );
+            let body = rig.exchange(&head).await.json().to_string();
+            let websocket = scheme.replace("http", "ws");
+            assert!(body.contains(&format!("\"{scheme}://chat.example/api")), "{said} {body}");
+            assert!(body.contains(&format!("\"{websocket}://chat.example/ws")), "{said} {body}");
+            let port = if scheme == "https" { "\"port\":443" } else { "\"port\":80" };
+            assert_eq!(body.contains(port), path.contains("discovery"), "{body}");
+        }
+    }
+}
+
+//= specs/wire.md#wire-68
+//= type=test
+//# A thread named to an older client MUST read as empty until its first message, and only to the
+//# user it was named to.
+#[tokio::test]
+async fn a_thread_of_the_handshake_is_empty_until_it_is_begun_and_nobody_elses() {
+    let rig = rig(Wishes::default()).await;
+    let (ada, bob) = (rig.token().await, rig.token().await);
+    let bearer = format!("Bearer {ada}");
+    let mut client = connect(&rig, "/ws", &[("Authorization", &bearer)]).await.unwrap();
+    let thread = loop {
+        let frame = client.hear().await.unwrap();
+        if frame["type"] == "handshake_response" {
+            break frame["thread_id"].as_str().unwrap().to_owned();
+        }
+    };
+    let paths = [
+        format!("/api/threads/{thread}"),
+        format!("/api/threads/{thread}/messages"),
+        format!("/api/chat/messages?thread_id={thread}"),
+    ];
+    for path in &paths {
+        let reply = rig.call("GET", path, Some(&ada)).await;
+        assert_eq!(reply.status(), 200, "{path}");
+        let body = reply.json();
+        let empty = body["message_count"] == 0 || body["messages"] == json!([]);
+        assert!(empty, "{path} {body}");
+        assert_eq!(rig.call("GET", path, Some(&bob)).await.status(), 404, "{path}");
+    }
+    drop(client);
+    // Nobody can begin it any more.
+    for path in &paths {
+        while rig.call("GET", path, Some(&ada)).await.status() != 404 {}
+    }
 }
 
 //= specs/wire.md#wire-63

@@ -113,7 +113,8 @@ mod tests {
             ("[2001:db8:1:2:3:4:5:6]:1", "2001:db8:1:2::/64"),
             ("[2001:db8:1:2:ffff::1]:1", "2001:db8:1:2::/64"),
         ] {
-            let caller = Caller { peer: address.parse().unwrap(), request_id: RequestId(1) };
+            let caller =
+                Caller { peer: address.parse().unwrap(), request_id: RequestId(1), secure: false };
             assert_eq!(place(caller), expected);
         }
     }

@@ -1,7 +1,7 @@
 //! Messages as the replaced system listed them: in pages, counted.
 
 use super::super::messages::{Said, say};
-use super::super::threads::{missing, thread_id};
+use super::super::threads::{announced, missing, thread_id};
 use super::super::{json, reply};
 use crate::app::App;
 use crate::problem::Problem;
@@ -70,12 +70,14 @@ async fn list(app: &App, who: &Identity, query: PageQuery) -> Result<Reply, Prob
     let directory = &app.0.directory;
     let thread = match query.thread_id.as_deref().map(thread_id).transpose()? {
         Some(thread_id) => {
-            Some(directory.thread(&who.scope(), thread_id).await?.ok_or_else(missing)?)
+            let found = directory.thread(&who.scope(), thread_id).await?;
+            let found = found.map_or_else(|| announced(app, who, thread_id), Ok);
+            Some(found?)
         }
         None => directory.threads(&who.scope(), None, 1).await?.items.into_iter().next(),
     };
     let (mut messages, mut total) = (Vec::new(), 0);
-    if let Some(thread) = &thread {
+    if let Some(thread) = thread.as_ref().filter(|thread| thread.message_count > 0) {
         let range = MessageRange::first(end);
         let found = directory.messages(&who.scope(), thread.thread_id, range).await?;
         let skipped = (end - size) as usize;

@@ -3,6 +3,7 @@
 use super::super::json;
 use super::timestamp;
 use crate::app::App;
+use crate::request::{Caller, caller};
 use goldenpath_core::handshake::Page;
 use http::StatusCode;
 use http::header::{HOST, HeaderMap};
@@ -24,7 +25,8 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .and(warp::get())
         .and(headers())
         .and(with())
-        .map(|headers, app| services(&app, &headers));
+        .and(caller())
+        .map(|headers, app, caller| services(&app, &headers, caller));
     let servers = warp::path!("api" / "mcp" / "servers")
         .and(warp::get())
         .and(with())
@@ -33,7 +35,8 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .and(warp::get())
         .and(headers())
         .and(with())
-        .map(|headers, app| config(&app, &headers));
+        .and(caller())
+        .map(|headers, app, caller| config(&app, &headers, caller));
     services.or(servers).unify().or(config).unify().boxed()
 }
 
@@ -44,11 +47,16 @@ struct Address {
 }
 
 impl Address {
-    /// A page that may connect says by its own origin whether the way to its host is encrypted.
-    fn of(app: &App, headers: &HeaderMap) -> Self {
+    /// The way is encrypted when it is to us, when a trusted proxy says so, and when a page that may
+    /// connect says so by its own origin: behind a proxy that is not trusted nobody else knows.
+    //= specs/wire.md#wire-67
+    //# An address told to an older client MUST be `https` and `wss` when the client came that way,
+    //# through a trusted proxy too.
+    fn of(app: &App, headers: &HeaderMap, caller: Caller) -> Self {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         let own = format!("https://{host}");
-        Self { secure: app.page(headers) == Page::Known(&own), host: host.to_owned() }
+        let secure = caller.secure || app.page(headers) == Page::Known(&own);
+        Self { secure, host: host.to_owned() }
     }
 
     fn http(&self) -> String {
@@ -65,8 +73,8 @@ impl Address {
     }
 }
 
-fn services(app: &App, headers: &HeaderMap) -> Reply {
-    let (address, timestamp) = (Address::of(app, headers), timestamp(app));
+fn services(app: &App, headers: &HeaderMap, caller: Caller) -> Reply {
+    let (address, timestamp) = (Address::of(app, headers, caller), timestamp(app));
     let one = || {
         value!({
             "port": address.port(),
@@ -97,8 +105,8 @@ fn servers(app: &App) -> Reply {
 }
 
 /// The tools are used by the agents; whoever wants them asks an agent, over HTTP or JSON-RPC 2.0.
-fn config(app: &App, headers: &HeaderMap) -> Reply {
-    let address = Address::of(app, headers);
+fn config(app: &App, headers: &HeaderMap, caller: Caller) -> Reply {
+    let address = Address::of(app, headers, caller);
     let http = value!({
         "url": address.http() + "/api",
         "execute": address.http() + "/api/agents/execute",
