@@ -126,6 +126,12 @@ impl Problem {
         self.status.is_server_error()
     }
 
+    /// Whoever refused it has recorded it.
+    pub(crate) fn recorded(mut self) -> Self {
+        self.refused = None;
+        self
+    }
+
     /// Puts beside an answer what is to be recorded.
     pub(crate) fn mark(&self, reply: &mut Reply) {
         if let Some(refused) = &self.refused {
@@ -184,9 +190,7 @@ impl From<ErrorCode> for Problem {
 
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
-        let mut problem = Self::of(denied.code, denied.message);
-        // Whoever denied it has recorded it.
-        problem.refused = None;
+        let problem = Self::of(denied.code, denied.message).recorded();
         match denied.retry_after {
             Some(span) => problem.retry_after(span),
             None => problem,

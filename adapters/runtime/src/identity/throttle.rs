@@ -22,6 +22,11 @@ pub(super) const CLIENT: Allowance = Allowance { burst: 120, each: Millis(500) }
 //# One address MUST NOT try more than 20 registrations at once, and one in five minutes after that.
 pub(super) const REGISTRATION: Allowance = Allowance { burst: 20, each: Millis::from_secs(300) };
 
+/// Tickets of one user: as many as its windows may need that all come back at once.
+//= specs/auth.md#auth-29
+//# One user MUST NOT make more than 30 tickets at once, and one a second after that.
+pub(super) const TICKETS: Allowance = Allowance { burst: 30, each: Millis::from_secs(1) };
+
 /// Names remembered.
 const REMEMBERED: usize = 50_000;
 

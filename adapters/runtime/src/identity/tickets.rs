@@ -1,6 +1,6 @@
 //! Tickets: made for somebody who is known, used by the upgrade of their page.
 
-use super::{Denied, Identities};
+use super::{Denied, Identities, throttle};
 use goldenpath_core::auth::{Digest, Ticket};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::time::Wall;
@@ -13,12 +13,14 @@ impl Identities {
     /// [`TICKET_LIFETIME`](goldenpath_core::auth::TICKET_LIFETIME).
     ///
     /// # Errors
-    /// `overloaded` when too many wait to be used, `storage_unavailable`.
+    /// `rate_limited` when this user makes too many, `overloaded` when all together do,
+    /// `storage_unavailable`.
     pub async fn ticket(
         &self,
         identity: &Identity,
         origin: Option<&str>,
     ) -> Result<Secret, Denied> {
+        self.may_try(&format!("ticket {}", identity.user_id), throttle::TICKETS)?;
         let bytes = self
             .sources
             .entropy

@@ -443,7 +443,7 @@ async fn a_token_is_explained_to_those_who_hold_it() {
 pub(crate) async fn socket(rig: &Rig, token: &str) -> Client<TcpStream> {
     let mut socket = connect(rig, "/ws", &[GOLDEN]).await.unwrap();
     socket.say(json!({ "type": "auth", "payload": { "token": token } })).await;
-    assert_eq!(socket.hear().await.unwrap()["type"], "connection_ready");
+    socket.until("connection_ready").await;
     socket
 }
 

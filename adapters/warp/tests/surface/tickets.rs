@@ -64,3 +64,24 @@ async fn a_ticket_whose_store_is_away_is_for_later_and_neither_good_nor_invalid(
     let mut back = connect(&rig, &path, &[GOLDEN]).await.unwrap();
     assert_eq!(back.until("connection_ready").await["payload"]["auth_method"], "ticket");
 }
+
+//= specs/auth.md#auth-29
+//= type=test
+//# One user MUST NOT make more than 30 tickets at once, and one a second after that.
+#[tokio::test]
+async fn one_user_takes_no_tickets_from_the_others() {
+    let rig = rig(Wishes::default()).await;
+    let (greedy, other) = (rig.token().await, rig.token().await);
+    let mut made = 0;
+    let refused = loop {
+        let answer = rig.call("POST", "/api/auth/ticket", Some(&greedy)).await;
+        if answer.status() != 200 {
+            break answer;
+        }
+        made += 1;
+        assert!(made < 1000, "they never end");
+    };
+    assert!(made >= 30, "{made}");
+    assert_eq!((refused.status(), &refused.json()["code"]), (429, &"rate_limited".into()));
+    assert_eq!(rig.call("POST", "/api/auth/ticket", Some(&other)).await.status(), 200);
+}

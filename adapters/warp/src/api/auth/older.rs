@@ -139,7 +139,7 @@ async fn e2e(
 }
 
 fn refused(denied: BypassDenied) -> Problem {
-    match denied {
+    let problem = match denied {
         BypassDenied::Key(BypassRefusal::Invalid) => {
             Problem::of(ErrorCode::Unauthorized, "Invalid E2E bypass key")
         }
@@ -155,5 +155,6 @@ fn refused(denied: BypassDenied) -> Problem {
             Problem::of(ErrorCode::Forbidden, "E2E bypass does not exist in production")
         }
         BypassDenied::Other(denied) => Problem::from(denied),
-    }
+    };
+    problem.recorded()
 }
