@@ -120,6 +120,25 @@ async fn a_run_cancelled_at_any_place_ends_cancelled_with_everything_closed() {
     }
 }
 
+/// The run's own limit, at every place: no tool and no agent is out of time before it.
+#[tokio::test]
+async fn a_run_out_of_time_at_any_place_ends_timed_out_with_everything_closed() {
+    let limits = [
+        ("ENVIRONMENT", "test"),
+        ("GOLDENPATH_TOOL_TIMEOUT", "3"),
+        ("GOLDENPATH_AGENT_TIMEOUT", "3"),
+        ("GOLDENPATH_RUN_TIMEOUT", "3"),
+    ];
+    let server = Server::start(&["--agents", "scripted"], &limits).await;
+    let asked = boundaries(&server).await.into_iter().map(|(agent, n)| {
+        let server = &server;
+        async move { (ask(server, &format!("{agent} {n} hang")).await.1, agent, n) }
+    });
+    for (end, agent, n) in futures_util::future::join_all(asked).await {
+        assert_eq!(end, "run_timed_out", "{agent} {n}");
+    }
+}
+
 #[tokio::test]
 async fn a_run_that_hangs_at_any_place_ends_by_its_timeouts_with_everything_closed() {
     let server = scripted().await;
