@@ -145,3 +145,66 @@ async fn names_of_older_clients_mean_the_same() {
     let id = socket.say("heartbeat", json!({})).await;
     assert_eq!(socket.answer(&id).await["type"], "pong");
 }
+
+/// What is well said but does not fit the thread as it is: each code of the table, from the server.
+#[tokio::test]
+async fn what_does_not_fit_the_thread_as_it_is_is_refused_by_its_code() {
+    let settings = [("ENVIRONMENT", "test"), ("GOLDENPATH_MESSAGE_BURST", "1000")];
+    let server = Server::start(&["--agents", "scripted"], &settings).await;
+    let (token, _) = server.demo().await;
+    let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
+    let ack = socket.ask("first", "data 1 hang", None).await;
+    let (thread, run) = (ack["thread_id"].clone(), ack["run_id"].clone());
+    let say = |name: &str, more: Value| {
+        let mut payload = json!({"client_msg_id": name, "content": "x", "thread_id": thread});
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        payload
+    };
+    for (payload, code) in [
+        (say("a", json!({"multitask_strategy": "reject"})), "thread_busy"),
+        (say("b", json!({"expected_head_seq": 1})), "thread_advanced"),
+        (say("first", json!({})), "idempotency_conflict"),
+    ] {
+        let id = socket.say("user_message", payload).await;
+        let answer = socket.answer(&id).await;
+        assert_eq!(answer["payload"]["code"], code, "{answer}");
+    }
+    // The queue of a thread has an end; what waits in it is taken back with the thread's run.
+    let mut waiting = Vec::new();
+    let full = loop {
+        let id = socket.say("user_message", say(&format!("w{}", waiting.len()), json!({}))).await;
+        let answer = socket.answer(&id).await;
+        if answer["type"] == "error" {
+            break answer;
+        }
+        waiting.push(answer["payload"]["run_id"].clone());
+        assert!(waiting.len() < 200, "the queue has no end");
+    };
+    assert_eq!(full["payload"]["code"], "queue_full", "{full}");
+    for run in waiting.iter().rev() {
+        let id = socket.say("cancel_queued", json!({"run_id": run})).await;
+        assert_ne!(socket.answer(&id).await["type"], "error");
+    }
+    let id = socket.say("cancel_run", json!({"run_id": run})).await;
+    let (mut answered, mut ended) = (false, false);
+    while !(answered && ended) {
+        let frame = socket.frame().await;
+        assert_ne!(frame["type"], "error", "{frame}");
+        answered |= frame["ref"] == id.as_str();
+        ended |= frame["run_id"] == run && frame["type"] == "run_cancelled";
+    }
+    let id = socket.say("cancel_run", json!({"run_id": run})).await;
+    assert_eq!(socket.answer(&id).await["payload"]["code"], "run_not_active");
+    // A position nobody can continue from.
+    for (epoch, after_seq, reason) in
+        [(json!("e000"), 1, "epoch_mismatch"), (json!(null), 1_000_000, "cursor_invalid")]
+    {
+        let mut point = json!({"thread_id": thread, "after_seq": after_seq});
+        if epoch.is_string() {
+            point["epoch"] = epoch;
+        }
+        let id = socket.say("resume", json!({"threads": [point]})).await;
+        let resumed = &socket.answer(&id).await["payload"]["threads"][0];
+        assert_eq!((&resumed["recovered"], &resumed["reason"]), (&json!(false), &json!(reason)));
+    }
+}
