@@ -28,9 +28,10 @@ async fn a_flood_over_many_sockets_of_one_user_is_held_to_the_limit_of_one() {
             }
             bytes
         };
-        // At first few enough to stay; then so many that it is sent away.
+        // At first few enough to stay; then so many that it is sent away. Whose messages are taken is
+        // chance: a socket that comes late may find the user's allowance spent.
         let _ = stream.write_all(&messages(0, 60)).await;
-        let first = until(&mut stream, "\"run_completed\"").await.expect("some are answered");
+        let first = until(&mut stream, "\"rate_limit\"").await.expect("it is told to wait");
         heard.extend_from_slice(&first);
         let _ = stream.write_all(&messages(60, 400)).await;
         let rest = until_closed(stream).await;
