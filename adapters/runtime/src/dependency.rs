@@ -38,8 +38,13 @@ pub async fn watch_store(store: Arc<dyn Store>, connections: Connections, seed: 
     loop {
         match machine.poll_output() {
             Output::Announce(standing) => {
-                tracing::warn!(?standing, "the store");
-                let lost = (standing == Standing::Degraded).then(|| STORE.to_owned());
+                let is_lost = standing == Standing::Degraded;
+                if is_lost {
+                    tracing::warn!("the store does not answer; everybody is told");
+                } else {
+                    tracing::info!(?standing, "the store");
+                }
+                let lost = is_lost.then(|| STORE.to_owned());
                 registry.service_status(lost.as_slice());
             }
             Output::Idle(deadline) => {
