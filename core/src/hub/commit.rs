@@ -129,7 +129,7 @@ impl Hub {
             Some(begun) => begun.run.cancelled_by.append(&mut by),
         }
         if drafts.is_empty() && cancels.is_empty() {
-            return self.answer_cancels(run_id, RunStatus::Running, by);
+            return self.cancel_written(thread_id, run_id, by);
         }
         if canary!(SecondTerminal) && ends.is_some() {
             drafts.extend(drafts.last().cloned());
