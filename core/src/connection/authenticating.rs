@@ -84,6 +84,13 @@ impl Authenticating {
         let frame = match context.hear(text) {
             Heard::Frame(frame) => frame,
             Heard::Answered => return State::Authenticating(self),
+            // Whoever offers a credential is no visitor, however badly it is offered (AUTH-32).
+            Heard::BadAuth => {
+                if let Step::Awaiting { demo_at } = &mut self.step {
+                    *demo_at = None;
+                }
+                return State::Authenticating(self);
+            }
             Heard::Enough(closed) => return closed,
         };
         //= specs/connection.md#conn-01

@@ -54,6 +54,8 @@ pub(super) enum Heard {
     Frame(ClientFrame),
     /// Nothing more to do: it was answered, or refused and its sender told.
     Answered,
+    /// An `auth` that could not be read; its sender was told.
+    BadAuth,
     /// It was one too many.
     Enough(State),
 }
@@ -301,6 +303,6 @@ impl Context {
             return Heard::Enough(self.close(CloseCode::ProtocolViolated, None));
         }
         self.say(&refused.reply, &ServerFrame::Error(error));
-        Heard::Answered
+        if refused.is_auth { Heard::BadAuth } else { Heard::Answered }
     }
 }

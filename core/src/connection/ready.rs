@@ -85,7 +85,7 @@ impl Ready {
     pub(super) fn text(self, text: &str, context: &mut Context) -> State {
         self.while_known(context, |this, context| match context.hear(text) {
             Heard::Frame(frame) => this.frame(frame, context),
-            Heard::Answered => State::Ready(this),
+            Heard::Answered | Heard::BadAuth => State::Ready(this),
             Heard::Enough(closed) => closed,
         })
     }

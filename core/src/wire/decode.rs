@@ -56,6 +56,8 @@ pub struct Refused {
     pub fault: PeerFault,
     /// The field it is about, for `details.field`.
     pub field: Option<&'static str>,
+    /// Whether it was an `auth`: its sender wants to be somebody (AUTH-32).
+    pub is_auth: bool,
 }
 
 impl Refused {
@@ -109,12 +111,17 @@ impl Envelope<'_> {
             .map(|(body, claimed_user)| ClientFrame { reply: reply.clone(), body, claimed_user })
             //= specs/wire.md#wire-09
             //# A refusal MUST name the frame it is about, as far as that could be read.
-            .map_err(|wrong| Refused { reply, fault: wrong.fault, field: wrong.field })
+            .map_err(|wrong| Refused {
+                reply,
+                fault: wrong.fault,
+                field: wrong.field,
+                is_auth: kind_of(&word) == Some(Kind::Auth),
+            })
     }
 }
 
 pub(super) fn refused(reply: Reply, fault: PeerFault) -> Refused {
-    Refused { reply, fault, field: None }
+    Refused { reply, fault, field: None, is_auth: false }
 }
 
 fn unreadable(text: &str, error: &serde_json::Error) -> Refused {
@@ -132,6 +139,7 @@ fn open(mut object: Object<'_>) -> Result<Envelope<'_>, Refused> {
         reply: reply.clone(),
         fault: PeerFault::new(ErrorCode::InvalidFrame, why),
         field: Some(field),
+        is_auth: false,
     };
     let reply = match present(&object, "id") {
         None => Reply::None,

@@ -46,7 +46,7 @@ pub(super) fn open(object: Object<'_>) -> Result<Envelope<'_>, Refused> {
         Some(Ok(fields)) => fields,
         Some(Err(_)) => {
             let fault = PeerFault::new(ErrorCode::ValidationFailed, "`params` must be an object");
-            return Err(Refused { reply, fault, field: Some("params") });
+            return Err(Refused { reply, fault, field: Some("params"), is_auth: false });
         }
     };
     Ok(Envelope { reply, word, fields: Fields::new(fields, Object::new()) })

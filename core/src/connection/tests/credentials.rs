@@ -117,6 +117,15 @@ fn in_demo_mode_who_says_anything_else_or_nothing_becomes_a_demo_user() {
     assert!(!said.iter().any(|line| line == "make demo user"), "its time is over: {said:?}");
 }
 
+#[test]
+fn in_demo_mode_who_says_badly_who_it_is_is_told_and_is_no_visitor() {
+    let mut rig = Rig::upgraded(demo());
+    let said = rig.text(r#"{"type":"auth","id":"c1","token":"t","resume":{"threads":7}}"#);
+    assert!(said.len() == 1 && said[0].contains("validation_failed"), "{said:?}");
+    assert!(rig.wait(Limits::default().demo_wait).is_empty(), "nobody is made up for it");
+    assert_eq!(rig.text(AUTH), ["verify FirstMessage"], "it may say it again");
+}
+
 /// F17: somebody who is logged in never goes on as a visitor, however slow the line.
 //= specs/auth.md#auth-21
 //= type=test
