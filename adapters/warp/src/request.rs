@@ -5,13 +5,14 @@ use crate::problem::Problem;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use goldenpath_core::connection::Identity;
+use goldenpath_core::fault::PeerFault;
 use goldenpath_core::handshake::Presented;
 use goldenpath_core::id::RequestId;
 use goldenpath_core::wire::{AuthMethod, Credential, ErrorCode, Secret};
 use goldenpath_runtime::connection::Verifier as _;
 use goldenpath_runtime::identity::Known;
 use http::StatusCode;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -88,20 +89,15 @@ pub(crate) async fn identity(app: &App, headers: &HeaderMap) -> Result<Identity,
     verdict.map_err(Problem::from)
 }
 
-/// The one bearer token of a request.
+/// What a request shows in `Authorization`, read as that of an upgrade is.
 fn token(headers: &HeaderMap) -> Result<Secret, Problem> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let missing = || Problem::of(ErrorCode::Unauthorized, "Authorization: Bearer is missing");
-    let value = values.next().ok_or_else(missing)?;
-    if values.next().is_some() {
-        return Err(Problem::of(ErrorCode::AuthAmbiguous, "Authorization is there twice"));
-    }
-    let text = value.to_str().map_err(|_| missing())?.trim();
-    match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-            Ok(Secret(token.trim().to_owned()))
+    let values = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+    match Presented::in_authorization(values) {
+        Presented::Credential(_, Credential::Token(token)) => Ok(token),
+        Presented::Unusable(PeerFault { code, message }) => Err(Problem::of(code, message)),
+        Presented::Credential(_, Credential::Ticket(_)) | Presented::Nothing => {
+            Err(Problem::of(ErrorCode::Unauthorized, "Authorization: Bearer is missing"))
         }
-        Some(_) | None => Err(missing()),
     }
 }
 

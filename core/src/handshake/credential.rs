@@ -30,13 +30,7 @@ impl Presented {
     /// the same subject. The second one is only read, never checked: it can take rights away (by
     /// naming somebody else), not give any. A ticket names nobody that could be read here, so it must stand alone.
     pub(super) fn of(request: &UpgradeRequest<'_>, offer: &Offer<'_>) -> Self {
-        let mut found: Vec<(AuthMethod, Option<Credential>)> = Vec::new();
-        for value in request.all("Authorization") {
-            if let Some(token) = bearer(value) {
-                let token = token.map(|token| Credential::Token(Secret(token.into())));
-                found.push((AuthMethod::AuthorizationHeader, token));
-            }
-        }
+        let mut found: Vec<_> = in_header(request.all("Authorization")).collect();
         for token in offer.tokens() {
             found.push((AuthMethod::Subprotocol, token.clone().map(Credential::Token)));
         }
@@ -59,11 +53,17 @@ impl Presented {
         Self::first_if_they_agree(found)
     }
 
+    /// What a request says that asks for no upgrade: there `Authorization` is the only place. Takes all
+    /// its values, in order.
+    pub fn in_authorization<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Self::first_if_they_agree(in_header(values))
+    }
+
     pub(super) const fn is_from_header(&self) -> bool {
         matches!(self, Self::Credential(AuthMethod::AuthorizationHeader, _))
     }
 
-    fn first_if_they_agree(found: Vec<(AuthMethod, Option<Credential>)>) -> Self {
+    fn first_if_they_agree(found: impl IntoIterator<Item = Found>) -> Self {
         let mut found = found.into_iter();
         let Some((method, first)) = found.next() else { return Self::Nothing };
         //= specs/handshake.md#hand-05
@@ -86,6 +86,16 @@ impl Presented {
     fn unusable(message: &'static str) -> Self {
         Self::Unusable(PeerFault::new(ErrorCode::Unauthorized, message))
     }
+}
+
+/// A place and what it holds; `None`: something that cannot be read.
+type Found = (AuthMethod, Option<Credential>);
+
+fn in_header<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> impl Iterator<Item = Found> {
+    values.into_iter().filter_map(bearer).map(|token| {
+        let token = token.map(|token| Credential::Token(Secret(token.into())));
+        (AuthMethod::AuthorizationHeader, token)
+    })
 }
 
 /// The token of `Authorization: Bearer …`; `None` for another scheme (a proxy's own), `Some(None)`
