@@ -207,7 +207,7 @@ fn announce(reply: &mut Reply, policy: Policy, spent: Result<Left, Millis>) {
     };
     let seconds = |span: Millis| span.0.div_ceil(1000).max(1);
     let said = [
-        ("ratelimit-policy", format!("\"address\";q={};w={}", policy.burst, seconds(window))),
+        ("ratelimit-policy", format!("\"address\";q={};w={}", policy.burst(), seconds(window))),
         ("ratelimit", format!("\"address\";r={left};t={}", seconds(full_in))),
     ];
     for (name, value) in said {

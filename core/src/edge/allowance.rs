@@ -9,21 +9,33 @@ const MINUTE: u64 = 60_000_000;
 /// How often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
-    /// So many at once.
-    pub burst: u32,
-    /// And from then on so many a minute.
-    pub per_minute: u32,
+    burst: u32,
+    /// From one to the next, in microseconds; nothing for rates nobody reaches.
+    each: u64,
 }
 
 impl Policy {
-    /// From one to the next, in microseconds; nothing for rates nobody reaches.
-    const fn each(self) -> u64 {
-        MINUTE / if self.per_minute == 0 { 1 } else { self.per_minute as u64 }
+    /// So many at once, and from then on so many a minute; 0 counts as 1.
+    #[must_use]
+    pub const fn per_minute(burst: u32, rate: u32) -> Self {
+        Self { burst, each: MINUTE / if rate == 0 { 1 } else { rate as u64 } }
+    }
+
+    /// So many at once, and from then on one after each such span.
+    #[must_use]
+    pub const fn every(burst: u32, span: Millis) -> Self {
+        Self { burst, each: span.0.saturating_mul(1000) }
+    }
+
+    /// How many at once.
+    #[must_use]
+    pub const fn burst(self) -> u32 {
+        self.burst
     }
 
     const fn capacity(self) -> u64 {
         let burst = if self.burst == 0 { 1 } else { self.burst as u64 };
-        burst.saturating_mul(self.each())
+        burst.saturating_mul(self.each)
     }
 
     /// From empty to full.
@@ -82,7 +94,7 @@ impl<K: Ord + Clone> Allowances<K> {
     /// # Errors
     /// How long until there is one; nothing was spent.
     pub fn spend(&mut self, name: &K, now: Mono) -> Result<Left, Millis> {
-        let (each, capacity) = (self.policy.each(), self.policy.capacity());
+        let (each, capacity) = (self.policy.each, self.policy.capacity());
         if each == 0 {
             return Ok(Left { remaining: self.policy.burst, full_in: Millis::ZERO });
         }
@@ -126,7 +138,7 @@ mod tests {
     use alloc::vec::Vec;
     use proptest::prelude::*;
 
-    const POLICY: Policy = Policy { burst: 3, per_minute: 60 };
+    const POLICY: Policy = Policy::per_minute(3, 60);
 
     #[test]
     fn a_burst_then_one_a_second_and_each_has_its_own() {
@@ -139,12 +151,13 @@ mod tests {
         let full_in = Millis(3000);
         assert_eq!(all.spend(&'a', Mono(1000)), Ok(Left { remaining: 0, full_in }));
         assert!(all.spend(&'b', Mono(1000)).is_ok());
-        assert_eq!(POLICY.window(), Millis(3000));
+        assert_eq!((POLICY.window(), POLICY.burst()), (Millis(3000), 3));
+        assert_eq!(POLICY, Policy::every(3, Millis(1000)));
     }
 
     #[test]
     fn a_rate_nobody_reaches_is_none_and_remembers_nobody() {
-        let policy = Policy { burst: u32::MAX, per_minute: u32::MAX };
+        let policy = Policy::per_minute(u32::MAX, u32::MAX);
         let mut all = Allowances::new(policy, 10);
         assert!((0..1000).all(|n| all.spend(&n, Mono(0)).is_ok()));
         assert!(all.is_empty());

@@ -52,13 +52,13 @@ pub struct EdgeLimits {
 impl Default for EdgeLimits {
     fn default() -> Self {
         Self {
-            attempts: Policy { burst: 300, per_minute: 600 },
+            attempts: Policy::per_minute(300, 600),
             body_bytes_per_second: 8192,
             connections_per_address: 256,
             forwarded_by: ForwardedBy::XForwardedFor,
             imports_per_user: 2,
             upgrades_per_second: 500,
-            requests: Policy { burst: 1000, per_minute: 6000 },
+            requests: Policy::per_minute(1000, 6000),
             remembered: 20_000,
             trusted_proxies: Vec::new(),
             unauthenticated: 2000,
@@ -70,7 +70,7 @@ impl EdgeLimits {
     /// No bound but memory: for measurements from one machine.
     #[must_use]
     pub fn unbounded() -> Self {
-        let policy = Policy { burst: u32::MAX, per_minute: u32::MAX };
+        let policy = Policy::per_minute(u32::MAX, u32::MAX);
         Self {
             attempts: policy,
             body_bytes_per_second: 0,
@@ -213,12 +213,22 @@ mod tests {
         text.parse().unwrap()
     }
 
+    #[test]
+    fn for_measurements_one_machine_may_do_what_it_can() {
+        let mut edge = edge(|_| {});
+        let one = ip("192.0.2.1");
+        for n in 0..5000 {
+            assert!(edge.request(Mono(0), one).is_ok() && edge.pick_up(one), "{n}");
+            assert_eq!(edge.admit(Mono(0), one, n), Admission::Open, "{n}");
+        }
+    }
+
     //= specs/safety.md#safe-41
     //= type=test
     //# Requests and connection attempts of one address MUST be limited without touching another's.
     #[test]
     fn who_asks_too_often_waits_and_nobody_else_does() {
-        let policy = Policy { burst: 3, per_minute: 60 };
+        let policy = Policy::per_minute(3, 60);
         let mut edge = edge(|limits| (limits.requests, limits.attempts) = (policy, policy));
         let (loud, calm) = (ip("192.0.2.1"), ip("192.0.2.2"));
         for left in [2, 1, 0] {

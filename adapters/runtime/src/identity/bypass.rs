@@ -2,7 +2,8 @@
 
 use super::answer::{Denied, LoggedIn, Profile};
 use super::log_in::usable_name;
-use super::{Event, Identities, throttle};
+use super::throttle::Deed;
+use super::{Event, Identities};
 use crate::ports::{AuditAction, Credence, Email, Guest};
 use goldenpath_core::auth::{
     Bypass, BypassRefusal, DEV_USER_PREFIX, E2E_USER_PREFIX, Try, check_bypass,
@@ -64,7 +65,7 @@ impl Identities {
                 let message = "developers log in this way in development and test only";
                 return Err(Denied::new(ErrorCode::Forbidden, message));
             }
-            self.may_try(&format!("client {place}"), throttle::CLIENT)?;
+            self.may_try(Deed::Enter(place))?;
             let guest = guest(email, None, Vec::new())?;
             self.enter(DEV_USER_PREFIX, guest, Credence::Dev, place, &mut event).await
         };

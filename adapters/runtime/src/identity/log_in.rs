@@ -2,13 +2,14 @@
 
 use super::answer::{Denied, LoggedIn, Profile};
 use super::hashing::Line;
-use super::{Event, Identities, refresh_token, throttle};
+use super::throttle::Deed;
+use super::{Event, Identities, refresh_token};
 use crate::ports::{Account, AuditAction, Created, Credence, Email, Guest};
 use goldenpath_core::auth::hashing::{Lane, Name};
 use goldenpath_core::auth::{Digest, PASSWORD_MAX, Try, check_password};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{SessionId, UserId};
-use goldenpath_core::time::{Millis, Wall};
+use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{ErrorCode, Secret};
 
 /// Longest name of a user, in bytes.
@@ -166,7 +167,7 @@ impl Identities {
         check_password(&password.0, email.as_str()).map_err(Denied::invalid)?;
         let name = usable_name(name)?;
         let now = self.now();
-        self.may_try(&format!("register {place}"), throttle::REGISTRATION)?;
+        self.may_try(Deed::Register(place))?;
         let names = vec![Name::Place(place.to_owned())];
         let password_hash = self.hash(password, &Line { lane: Lane::Open, names }).await?;
         let (user_id, session_id) = {
@@ -209,10 +210,9 @@ impl Identities {
     }
 
     /// What costs us work and has no password to fail at.
-    pub(super) fn may_try(&self, name: &str, allowance: throttle::Allowance) -> Result<(), Denied> {
+    pub(super) fn may_try(&self, deed: Deed<'_>) -> Result<(), Denied> {
         let now = self.now().mono;
-        let tried: Result<(), Millis> = self.state().throttle.try_once(name, allowance, now);
-        tried.map_err(Denied::later)
+        self.state().throttle.try_once(deed, now).map_err(Denied::later)
     }
 }
 

@@ -106,7 +106,7 @@ impl Identities {
         let state = State {
             seed: seed.fork(),
             lockout: Lockout::new(Allowances::default()),
-            throttle: Throttle::default(),
+            throttle: Throttle::new(),
             revoked: Revoked::default(),
             rotation_key: None,
         };

@@ -1,61 +1,57 @@
-//! What costs us work and proves nothing (a new account, a developer's log-in): a few a minute for each
-//! client. Tries at a password are the core's ([`goldenpath_core::auth::Lockout`]).
+//! What costs us work and proves nothing (a new account, a developer's log-in, a ticket): a few for each
+//! client or user. Tries at a password are the core's ([`goldenpath_core::auth::Lockout`]).
 
+use goldenpath_core::edge::{Allowances, Policy};
 use goldenpath_core::time::{Millis, Mono};
-use std::collections::BTreeMap;
 
-/// How many tries there are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Allowance {
-    /// At once.
-    burst: u64,
-    /// A new one after this.
-    each: Millis,
-}
-
-/// For one client: a whole office may sit behind one address.
-pub(super) const CLIENT: Allowance = Allowance { burst: 120, each: Millis(500) };
-
-/// New accounts from one client: the answer tells whether an address has an account, so that asking is
-/// made dear. An office that needs more makes them by another way.
-//= specs/auth.md#auth-79
-//# One address MUST NOT try more than 20 registrations at once, and one in five minutes after that.
-pub(super) const REGISTRATION: Allowance = Allowance { burst: 20, each: Millis::from_secs(300) };
-
-/// Tickets of one user: as many as its windows may need that all come back at once.
-//= specs/auth.md#auth-29
-//# One user MUST NOT make more than 30 tickets at once, and one a second after that.
-pub(super) const TICKETS: Allowance = Allowance { burst: 30, each: Millis::from_secs(1) };
-
-/// Names remembered.
+/// Names remembered of each kind.
 const REMEMBERED: usize = 50_000;
 
-/// For each name, when its tries are all there again (a leaky bucket kept as one time).
-#[derive(Debug, Default)]
-pub(super) struct Throttle(BTreeMap<String, Mono>);
+/// What may be done now and then, and by whose name it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Deed<'a> {
+    /// To come in without a credential, by client: a whole office may sit behind one address.
+    Enter(&'a str),
+    /// To make an account, by client.
+    Register(&'a str),
+    /// To be given a ticket, by user: as many as its windows may need that all come back at once.
+    Ticket(&'a str),
+}
+
+/// How often each of these was done.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    entered: Allowances<String>,
+    registered: Allowances<String>,
+    tickets: Allowances<String>,
+}
 
 impl Throttle {
-    /// Uses up a try, or says after which time there is one.
-    pub(super) fn try_once(
-        &mut self,
-        name: &str,
-        allowance: Allowance,
-        now: Mono,
-    ) -> Result<(), Millis> {
-        let Allowance { burst, each } = allowance;
-        if self.0.len() >= REMEMBERED {
-            self.0.retain(|_, full_at| *full_at > now);
-            if self.0.len() >= REMEMBERED {
-                return Err(each);
-            }
+    /// Nobody has done anything.
+    pub(super) fn new() -> Self {
+        let of = |policy| Allowances::new(policy, REMEMBERED);
+        Self {
+            entered: of(Policy::every(120, Millis(500))),
+            // The answer tells whether an address has an account, so that asking is made dear. An office
+            // that needs more makes them by another way.
+            //= specs/auth.md#auth-79
+            //# One address MUST NOT try more than 20 registrations at once, and one in five minutes
+            //# after that.
+            registered: of(Policy::every(20, Millis::from_secs(300))),
+            //= specs/auth.md#auth-29
+            //# One user MUST NOT make more than 30 tickets at once, and one a second after that.
+            tickets: of(Policy::every(30, Millis::from_secs(1))),
         }
-        let full_at = self.0.get(name).copied().unwrap_or(now).max(now).after(each);
-        let over = full_at.since(now.after(Millis(each.0 * burst)));
-        if over > Millis::ZERO {
-            return Err(over);
-        }
-        self.0.insert(name.to_owned(), full_at);
-        Ok(())
+    }
+
+    /// Does it once more, or says after which time that is possible.
+    pub(super) fn try_once(&mut self, deed: Deed<'_>, now: Mono) -> Result<(), Millis> {
+        let (allowances, name) = match deed {
+            Deed::Enter(place) => (&mut self.entered, place),
+            Deed::Register(place) => (&mut self.registered, place),
+            Deed::Ticket(user) => (&mut self.tickets, user),
+        };
+        allowances.spend(&name.to_owned(), now).map(drop)
     }
 }
 
@@ -65,10 +61,10 @@ mod tests {
 
     #[test]
     fn accounts_are_made_or_asked_for_a_few_times_a_day() {
-        let mut throttle = Throttle::default();
+        let mut throttle = Throttle::new();
         let (mut now, mut tries) = (Mono(0), 0);
         while now <= Mono(24 * 3600 * 1000) {
-            match throttle.try_once("a", REGISTRATION, now) {
+            match throttle.try_once(Deed::Register("a"), now) {
                 Ok(()) => tries += 1,
                 Err(wait) => now = now.after(wait),
             }
@@ -77,12 +73,14 @@ mod tests {
     }
 
     #[test]
-    fn after_the_burst_there_is_one_at_a_time_and_others_are_not_touched() {
-        let mut throttle = Throttle::default();
-        let tries = (0..130).map(|_| throttle.try_once("a", CLIENT, Mono(0)).is_ok());
+    fn each_deed_and_each_name_has_its_own() {
+        let mut throttle = Throttle::new();
+        let tries = (0..130).map(|_| throttle.try_once(Deed::Enter("a"), Mono(0)).is_ok());
         assert_eq!(tries.filter(|ok| *ok).count(), 120);
-        assert_eq!(throttle.try_once("a", CLIENT, Mono(100)), Err(Millis(400)));
-        assert_eq!(throttle.try_once("a", CLIENT, Mono(500)), Ok(()));
-        assert_eq!(throttle.try_once("b", CLIENT, Mono(100)), Ok(()));
+        assert_eq!(throttle.try_once(Deed::Enter("a"), Mono(100)), Err(Millis(400)));
+        assert_eq!(throttle.try_once(Deed::Enter("a"), Mono(500)), Ok(()));
+        assert_eq!(throttle.try_once(Deed::Enter("b"), Mono(100)), Ok(()));
+        assert_eq!(throttle.try_once(Deed::Ticket("a"), Mono(0)), Ok(()));
+        assert_eq!(throttle.try_once(Deed::Register("a"), Mono(0)), Ok(()));
     }
 }

@@ -1,6 +1,7 @@
 //! Tickets: made for somebody who is known, used by the upgrade of their page.
 
-use super::{Denied, Identities, throttle};
+use super::throttle::Deed;
+use super::{Denied, Identities};
 use goldenpath_core::auth::{Digest, Ticket};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::time::Wall;
@@ -20,7 +21,7 @@ impl Identities {
         identity: &Identity,
         origin: Option<&str>,
     ) -> Result<Secret, Denied> {
-        self.may_try(&format!("ticket {}", identity.user_id), throttle::TICKETS)?;
+        self.may_try(Deed::Ticket(identity.user_id.as_str()))?;
         let bytes = self
             .sources
             .entropy

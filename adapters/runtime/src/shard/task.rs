@@ -53,7 +53,7 @@ impl Shard {
         answers: mpsc::WeakUnboundedSender<ToShard>,
     ) -> Self {
         let limits = &around.limits;
-        let policy = Policy { burst: limits.message_burst, per_minute: limits.messages_per_minute };
+        let policy = Policy::per_minute(limits.message_burst, limits.messages_per_minute);
         Self {
             number,
             messages: Allowances::new(policy, REMEMBERED),

@@ -34,10 +34,7 @@ impl EdgeSettings {
         };
         // As much at once as comes within half a minute, and for requests within ten seconds.
         let within = |given: Option<u32>, part: u32, usual: Policy| {
-            given.map_or(usual, |per_minute| Policy {
-                burst: (per_minute / part).max(1),
-                per_minute,
-            })
+            given.map_or(usual, |rate| Policy::per_minute((rate / part).max(1), rate))
         };
         EdgeLimits {
             attempts: within(self.attempts, 2, usual.attempts),

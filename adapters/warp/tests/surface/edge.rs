@@ -28,7 +28,7 @@ async fn get(rig: &Rig, path: &str, lines: &str) -> Reply {
 //# A refusal for too many requests MUST say over HTTP when to come back and what the limit is.
 #[tokio::test]
 async fn who_asks_too_often_hears_429_the_limit_and_when_to_come_back() {
-    let rig = limited(|edge| edge.requests = Policy { burst: 3, per_minute: 6 }).await;
+    let rig = limited(|edge| edge.requests = Policy::per_minute(3, 6)).await;
     for left in [2, 1, 0] {
         let reply = get(&rig, "/api/config", "").await;
         assert_eq!(reply.status(), 200);
@@ -50,7 +50,7 @@ async fn who_asks_too_often_hears_429_the_limit_and_when_to_come_back() {
 
 #[tokio::test]
 async fn an_address_in_a_header_moves_nobody_to_another_bucket_unless_a_proxy_of_ours_wrote_it() {
-    let policy = Policy { burst: 2, per_minute: 1 };
+    let policy = Policy::per_minute(2, 1);
     let forged = |n: u32| {
         format!(
             "X-Forwarded-For: 192.0.2.{n}\r\nForwarded: for=192.0.2.{n}\r\nX-Real-IP: 192.0.2.{n}\r\nClient-IP: 192.0.2.{n}\r\n"
