@@ -100,16 +100,9 @@ impl Hub {
     ) {
         let room = self.limits.subscriptions_per_connection.min(points.len());
         let too_many = points.split_off(room);
-        let mut missing = BTreeSet::new();
-        for point in &points {
-            if !matches!(self.threads.get(&point.thread_id), Some(Thread::Open(_))) {
-                missing.insert(point.thread_id);
-            }
-        }
-        for thread_id in &missing {
-            self.load_thread(*thread_id);
-        }
-        let resuming = Resuming { reply, points, too_many, missing, failed: BTreeMap::new() };
+        let (missing, failed) = (BTreeSet::new(), BTreeMap::new());
+        let mut resuming = Resuming { reply, points, too_many, missing, failed };
+        self.load_missing(&mut resuming);
         if let Some(connection) = self.connections.get_mut(&connection_id) {
             connection.resuming.push_back(resuming);
         }
@@ -136,13 +129,27 @@ impl Hub {
 
     fn finish_resumes(&mut self, connection_id: ConnectionId) {
         while let Some(connection) = self.connections.get_mut(&connection_id) {
-            match connection.resuming.pop_front() {
-                Some(resuming) if resuming.missing.is_empty() => {
-                    self.finish_resume(connection_id, resuming);
-                }
-                Some(waiting) => return connection.resuming.push_front(waiting),
-                None => return,
+            let Some(mut resuming) = connection.resuming.pop_front() else { return };
+            if resuming.missing.is_empty() {
+                // One that was there may have been given up meanwhile, to be read again.
+                self.load_missing(&mut resuming);
             }
+            if resuming.missing.is_empty() {
+                self.finish_resume(connection_id, resuming);
+            } else if let Some(connection) = self.connections.get_mut(&connection_id) {
+                return connection.resuming.push_front(resuming);
+            }
+        }
+    }
+
+    /// What a resume is about and is not at hand is read first.
+    fn load_missing(&mut self, resuming: &mut Resuming) {
+        let is_open = |id: &ThreadId| matches!(self.threads.get(id), Some(Thread::Open(_)));
+        let asked = resuming.points.iter().map(|point| point.thread_id);
+        resuming.missing =
+            asked.filter(|id| !is_open(id) && !resuming.failed.contains_key(id)).collect();
+        for thread_id in &resuming.missing {
+            self.load_thread(*thread_id);
         }
     }
 

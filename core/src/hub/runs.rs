@@ -193,13 +193,14 @@ impl Hub {
                 Some(waiting) if waiting.len() < most => return waiting.push(by),
                 Some(_) | None => {}
             },
-            Some(Begun { run, .. }) if run.cancel_kept => {
+            Some(Begun { held: Some(_), run, .. }) if run.cancel_kept => {
                 return self.answer_cancels(run_id, RunStatus::Running, vec![by]);
             }
             Some(Begun { held: Some(_), .. }) if !full => {
                 return self.push(thread_id, Op::Cancel { run_id, by });
             }
-            // Until it is ours another writer may claim it without knowing: it is ended instead.
+            // Until it is ours another writer may claim it without knowing, or what that writer has on its
+            // way may still end it: the answer is its end here.
             Some(Begun { held: None, run, .. }) if run.cancelled_by.len() < most => {
                 return run.cancelled_by.push(by);
             }

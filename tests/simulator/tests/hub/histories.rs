@@ -9,7 +9,7 @@ use goldenpath_simulator::{Bytes, Invariant, Seen, Setup, Witness, Work, play, r
 use proptest::prelude::*;
 
 /// The worlds histories are played in.
-fn worlds() -> [(&'static str, Setup); 5] {
+pub(crate) fn worlds() -> [(&'static str, Setup); 5] {
     let tight = Limits {
         connections_per_user: 4,
         load_page: 3,
