@@ -105,7 +105,7 @@
 //!
 //! [`edge`] counts those nobody knows yet; [`handshake`] decides on an upgrade; [`connection`] is one socket's life, with an [`auth::Session`] in
 //! it; [`hub`] is one user, and nothing in it can name another; [`thread`] brings each reader every entry
-//! once and in order; [`run`] is one answer in the making and the only source of the five events;
+//! once and in order; [`store`] decides what is written; [`run`] is one answer in the making and the only source of the five events;
 //! [`client`] is the other end of the wire; [`health`] knows what works, and how to stop.
 //! The example `stdio` drives them all in one loop without sockets.
 
@@ -146,6 +146,7 @@ mod matrix;
 pub mod outbox;
 pub mod run;
 pub mod seed;
+pub mod store;
 pub mod thread;
 pub mod time;
 pub mod wire;

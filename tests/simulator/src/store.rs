@@ -7,8 +7,11 @@ use goldenpath_core::hub::{
     Batch, Committed, FirstOutcome, Load, Loaded, RunAt, RunCancel, StoredRun, StoredThread,
     ThreadSummary,
 };
-use goldenpath_core::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId};
+use goldenpath_core::id::{
+    ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId, UserId,
+};
 use goldenpath_core::run::CancelReason;
+use goldenpath_core::store::{Known, KnownThread, RunState, Verdict, decide};
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{Entry, EntryBody, OnDisconnect, RunStatus};
 use std::collections::BTreeMap;
@@ -18,6 +21,8 @@ use std::sync::Arc;
 /// One thread.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
+    /// Whose it is.
+    pub owner: Option<UserId>,
     /// Its epoch.
     pub epoch: Epoch,
     /// Shown in lists.
@@ -106,12 +111,32 @@ pub struct Store {
 }
 
 impl Store {
-    /// Writes a batch as a whole, or says why not.
+    /// Writes a batch as a whole, or says why not. Its own rules are written once more, and say on
+    /// every batch of every history what [`decide`] says, which other stores go by.
     ///
     /// # Errors
     /// [`Fault::Refused`] for what no single hub asks for: entries of another epoch, a thread made
     /// twice, a second run at work in one thread (RUN-01), a run that does not exist. Nothing is written.
+    ///
+    /// # Panics
+    /// When the two differ.
     pub fn commit(&mut self, batch: &Batch) -> Result<Committed, Fault> {
+        let rules = decide(batch, self);
+        let own = self.commit_by_own_rules(batch);
+        let (said, runs) = match rules {
+            Ok(Verdict::Write(change)) => (Ok(change.committed()), change.runs),
+            Ok(Verdict::Answer(answer)) => (Ok(answer), BTreeMap::new()),
+            Err(fault) => (Err(fault), BTreeMap::new()),
+        };
+        assert_eq!(said, own, "the rules of stores say something else of {batch:?}");
+        for (run_id, state) in runs {
+            let kept = self.runs.get(&run_id).map(|run| (run.status, run.fence, run.cancel));
+            assert_eq!(kept, Some((state.status, state.fence, state.cancel)), "{run_id}");
+        }
+        own
+    }
+
+    fn commit_by_own_rules(&mut self, batch: &Batch) -> Result<Committed, Fault> {
         if let Some(first_seq) = self.batches.get(&batch.id) {
             return Ok(Committed::Done { first_seq: *first_seq });
         }
@@ -181,6 +206,7 @@ impl Store {
         if let Some(new) = &batch.new_thread {
             log.title.clone_from(&new.title);
             log.epoch = batch.epoch;
+            log.owner = Some(batch.scope.user_id().clone());
         }
         if let Some(title) = &batch.title {
             log.title.clone_from(title);
@@ -269,5 +295,35 @@ impl Store {
             cancel: run.cancel,
         };
         runs.into_iter().map(stored).collect()
+    }
+}
+
+impl Known for Store {
+    fn thread(&self, thread_id: ThreadId) -> Option<KnownThread<'_>> {
+        let log = self.threads.get(&thread_id)?;
+        Some(KnownThread { owner: log.owner.as_ref()?, epoch: log.epoch, head: log.head() })
+    }
+
+    fn batch(&self, _: ThreadId, id: EventId) -> Option<Seq> {
+        self.batches.get(&id).copied()
+    }
+
+    fn first(&self, _: &UserId, id: &ClientMsgId) -> Option<(u64, FirstOutcome)> {
+        self.messages.get(id).map(|message| (message.digest, self.outcome(message)))
+    }
+
+    fn run(&self, run_id: RunId) -> Option<(ThreadId, RunState)> {
+        let run = self.runs.get(&run_id)?;
+        let (status, fence, cancel) = (run.status, run.fence, run.cancel);
+        Some((run.thread_id, RunState { status, fence, cancel, ..RunState::NEW }))
+    }
+
+    fn running(&self, thread_id: ThreadId) -> Option<RunId> {
+        let at_work = |run: &Run| run.thread_id == thread_id && run.status == RunStatus::Running;
+        self.runs.iter().find(|(_, run)| at_work(run)).map(|(run_id, _)| *run_id)
+    }
+
+    fn has_message(&self, message_id: MessageId) -> bool {
+        self.messages.values().any(|message| message.message_id == message_id)
     }
 }

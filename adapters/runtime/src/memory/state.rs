@@ -4,13 +4,13 @@ use crate::ports::{Account, Artifact, AuditRow, FeedbackView, Link, LogIn, Role}
 use goldenpath_core::auth::{Cutoff, Digest, Scope, Unfinished};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{
-    Batch, Committed, FirstOutcome, Load, Loaded, Record, RunAt, RunCancel, RunChange, StoredRun,
+    Batch, Committed, FirstOutcome, Load, Loaded, NewMessage, Record, RunAt, StoredRun,
     StoredThread, ThreadSummary,
 };
 use goldenpath_core::id::{
-    ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, SessionId, ThreadId, UserId,
+    ClientMsgId, Epoch, EventId, MessageId, RunId, Seq, SessionId, ThreadId, UserId,
 };
-use goldenpath_core::run::CancelReason;
+use goldenpath_core::store::{Change, Known, KnownThread, RunState, Verdict, decide};
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{EntryBody, OnDisconnect, RunStatus};
 use std::collections::BTreeMap;
@@ -59,46 +59,23 @@ pub(super) struct Run {
     pub(super) user_id: UserId,
     pub(super) thread_id: ThreadId,
     pub(super) message_id: MessageId,
-    pub(super) status: RunStatus,
     pub(super) created_at: Wall,
-    pub(super) started_at: Option<Wall>,
-    pub(super) ended_at: Option<Wall>,
+    pub(super) state: RunState,
     message_seq: Seq,
-    fence: Fence,
     on_disconnect: OnDisconnect,
-    cancel: Option<CancelReason>,
 }
 
 impl Run {
-    /// The documented order of [`RunChange`]: a higher fence or an end refuses, a lower fence is raised.
-    fn change(&mut self, change: &RunChange, at: Wall) -> Result<(), Committed> {
-        if self.status.is_terminal() || self.fence > change.fence {
-            return Err(Committed::Fenced);
-        }
-        let claims = self.fence < change.fence && change.status == RunStatus::Running;
-        if claims && self.cancel.is_some() {
-            return Err(Committed::Fenced);
-        }
-        self.fence = change.fence;
-        self.status = change.status;
-        if self.status == RunStatus::Running {
-            self.started_at.get_or_insert(at);
-        } else if self.status.is_terminal() {
-            self.ended_at = Some(at);
-        }
-        Ok(())
-    }
-
     fn stored(&self, run_id: RunId) -> StoredRun {
         StoredRun {
             run_id,
             thread_id: self.thread_id,
             message_id: self.message_id,
             message_seq: self.message_seq,
-            status: self.status,
-            fence: self.fence,
+            status: self.state.status,
+            fence: self.state.fence,
             on_disconnect: self.on_disconnect,
-            cancel: self.cancel,
+            cancel: self.state.cancel,
         }
     }
 }
@@ -113,80 +90,19 @@ pub(super) struct Message {
     digest: u64,
 }
 
-/// Why a batch is not written.
-enum Not {
-    Answer(Committed),
-    Fault(Fault),
-}
-
-impl From<Committed> for Not {
-    fn from(answer: Committed) -> Self {
-        Self::Answer(answer)
-    }
-}
-
-const REFUSED: Not = Not::Fault(Fault::Refused);
-
 impl Memory {
-    /// Decides a batch and applies it if it is to be written; the order of the checks is that of
-    /// [`Store`](crate::ports::Store).
+    /// Decides a batch and applies it if it is to be written.
     ///
     /// # Errors
     /// [`Fault::Refused`] for a batch that no hub makes; nothing was written.
     pub fn apply(&mut self, batch: &Batch) -> Result<Committed, Fault> {
-        let head = match self.check(batch) {
-            Ok(head) => head,
-            Err(Not::Answer(answer)) => return Ok(answer),
-            Err(Not::Fault(fault)) => return Err(fault),
-        };
-        let runs = match self.changed_runs(batch, head) {
-            Ok(runs) => runs,
-            Err(Not::Answer(answer)) => return Ok(answer),
-            Err(Not::Fault(fault)) => return Err(fault),
-        };
-        self.write(batch, head, runs);
-        Ok(Committed::Done { first_seq: head.next() })
-    }
-
-    fn check(&self, batch: &Batch) -> Result<Seq, Not> {
-        let len = batch.entries.len() as u64;
-        let inside = |entry: u32| u64::from(entry) < len;
-        let message = batch.message.as_ref();
-        if (len == 0 && (batch.cancels.is_empty() || batch.new_thread.is_some()))
-            || !message.is_none_or(|m| inside(m.entry))
-            || !batch.answers.iter().all(|a| inside(a.entry))
-        {
-            return Err(REFUSED);
-        }
-        let head = match self.threads.get(&batch.thread_id) {
-            None if batch.new_thread.is_some() => Seq::ZERO,
-            None => return Err(Committed::NoThread.into()),
-            Some(thread) if thread.user_id != *batch.scope.user_id() => {
-                return Err(Committed::NoThread.into());
+        match decide(batch, self)? {
+            Verdict::Answer(answer) => Ok(answer),
+            Verdict::Write(change) => {
+                self.write(batch, &change);
+                Ok(change.committed())
             }
-            Some(thread) => {
-                if let Some(first_seq) = thread.batches.get(&batch.id) {
-                    return Err(Committed::Done { first_seq: *first_seq }.into());
-                }
-                if batch.new_thread.is_some() || thread.epoch != batch.epoch {
-                    return Err(REFUSED);
-                }
-                thread.head()
-            }
-        };
-        if let Some(message) = message
-            && let Some(first) = self.first_outcome(batch.scope.user_id(), &message.client_msg_id)
-        {
-            let (digest, outcome) = first;
-            let same = digest == message.digest;
-            return Err(
-                if same { Committed::Duplicate(outcome) } else { Committed::Conflict }.into()
-            );
         }
-        if batch.expected_head.is_some_and(|expected| expected != head) {
-            return Err(Committed::HeadMoved { head }.into());
-        }
-        Ok(head)
     }
 
     fn first_outcome(&self, user: &UserId, id: &ClientMsgId) -> Option<(u64, FirstOutcome)> {
@@ -197,77 +113,12 @@ impl Memory {
             thread_id: message.thread_id,
             seq: message.seq,
             run_id: message.run_id,
-            run_status: self.runs.get(&message.run_id)?.status,
+            run_status: self.runs.get(&message.run_id)?.state.status,
         };
         Some((message.digest, outcome))
     }
 
-    /// The runs of the batch as they are after it.
-    fn changed_runs(&self, batch: &Batch, head: Seq) -> Result<BTreeMap<RunId, Run>, Not> {
-        let mut changed = BTreeMap::new();
-        if let Some(message) = &batch.message {
-            let run = Run {
-                n: self.runs_made,
-                user_id: batch.scope.user_id().clone(),
-                thread_id: batch.thread_id,
-                message_id: message.message_id,
-                message_seq: head.plus(u64::from(message.entry) + 1),
-                status: RunStatus::Queued,
-                fence: Fence(0),
-                on_disconnect: message.on_disconnect,
-                cancel: None,
-                created_at: batch.at,
-                started_at: None,
-                ended_at: None,
-            };
-            changed.insert(message.run_id, run);
-        }
-        let named = batch.runs.iter().map(|change| change.run_id);
-        let wished = batch.cancels.iter().map(|cancel| cancel.run_id);
-        let answered = batch.answers.iter().map(|answer| answer.run_id);
-        for run_id in named.chain(answered).chain(wished) {
-            if changed.contains_key(&run_id) {
-                continue;
-            }
-            match self.runs.get(&run_id) {
-                Some(run) if run.thread_id == batch.thread_id => {
-                    changed.insert(run_id, run.clone());
-                }
-                _ => return Err(REFUSED),
-            }
-        }
-        for change in &batch.runs {
-            if let Some(run) = changed.get_mut(&change.run_id) {
-                run.change(change, batch.at)?;
-            }
-        }
-        for RunCancel { run_id, fence, reason } in &batch.cancels {
-            if let Some(run) = changed.get_mut(run_id) {
-                if run.status.is_terminal() || run.fence > *fence {
-                    return Err(Committed::Fenced.into());
-                }
-                run.cancel.get_or_insert(*reason);
-            }
-        }
-        // Only a batch that starts a run can make it two.
-        let starts = changed.values().any(|run| run.status == RunStatus::Running);
-        let untouched = self.runs.iter().filter(|(id, _)| starts && !changed.contains_key(id));
-        let running = untouched
-            .chain(&changed)
-            .filter(|(_, r)| r.thread_id == batch.thread_id && r.status == RunStatus::Running);
-        let mut ids: Vec<_> = batch.answers.iter().map(|answer| answer.message_id).collect();
-        ids.extend(batch.message.as_ref().map(|message| message.message_id));
-        let given = ids.len();
-        ids.sort_unstable();
-        ids.dedup();
-        let taken = ids.len() < given
-            || ids.iter().any(|id| self.messages.contains_key(id))
-            || batch.message.as_ref().is_some_and(|m| self.runs.contains_key(&m.run_id));
-        if running.count() > 1 || taken { Err(REFUSED) } else { Ok(changed) }
-    }
-
-    fn write(&mut self, batch: &Batch, head: Seq, runs: BTreeMap<RunId, Run>) {
-        let at = |entry: u32| head.plus(u64::from(entry) + 1);
+    fn write(&mut self, batch: &Batch, change: &Change) {
         let thread = self.threads.entry(batch.thread_id).or_insert_with(|| Thread {
             user_id: batch.scope.user_id().clone(),
             epoch: batch.epoch,
@@ -283,35 +134,54 @@ impl Memory {
             thread.title.clone_from(title);
         }
         if !batch.entries.is_empty() {
-            thread.batches.insert(batch.id, head.next());
+            thread.batches.insert(batch.id, change.first_seq);
         }
         thread.entries.extend(batch.entries.iter().cloned());
+        for (run_id, state) in &change.runs {
+            if let Some(run) = self.runs.get_mut(run_id) {
+                run.state = *state;
+            }
+        }
         if let Some(message) = &batch.message {
-            self.runs_made += 1;
-            let key = (batch.scope.user_id().clone(), message.client_msg_id.clone());
-            self.client_ids.insert(key, message.message_id);
-            let row = Message {
-                user_id: batch.scope.user_id().clone(),
-                thread_id: batch.thread_id,
-                seq: at(message.entry),
-                run_id: message.run_id,
-                role: Role::User,
-                digest: message.digest,
-            };
-            self.messages.insert(message.message_id, row);
+            self.ask(batch, message, change);
         }
         for answer in &batch.answers {
             let row = Message {
                 user_id: batch.scope.user_id().clone(),
                 thread_id: batch.thread_id,
-                seq: at(answer.entry),
+                seq: change.seq_of(answer.entry),
                 run_id: answer.run_id,
                 role: Role::Assistant,
                 digest: 0,
             };
             self.messages.insert(answer.message_id, row);
         }
-        self.runs.extend(runs);
+    }
+
+    fn ask(&mut self, batch: &Batch, message: &NewMessage, change: &Change) {
+        let user_id = batch.scope.user_id().clone();
+        let run = Run {
+            n: self.runs_made,
+            user_id: user_id.clone(),
+            thread_id: batch.thread_id,
+            message_id: message.message_id,
+            message_seq: change.seq_of(message.entry),
+            on_disconnect: message.on_disconnect,
+            created_at: batch.at,
+            state: change.runs.get(&message.run_id).copied().unwrap_or(RunState::NEW),
+        };
+        self.runs_made += 1;
+        self.runs.insert(message.run_id, run);
+        let row = Message {
+            user_id: user_id.clone(),
+            thread_id: batch.thread_id,
+            seq: change.seq_of(message.entry),
+            run_id: message.run_id,
+            role: Role::User,
+            digest: message.digest,
+        };
+        self.client_ids.insert((user_id, message.client_msg_id.clone()), message.message_id);
+        self.messages.insert(message.message_id, row);
     }
 
     pub(super) fn thread_of(&self, user: &UserId, thread_id: ThreadId) -> Option<&Thread> {
@@ -323,7 +193,7 @@ impl Memory {
     }
 
     fn open_runs(&self) -> Vec<(RunId, &Run)> {
-        let open = self.runs.iter().filter(|(_, run)| !run.status.is_terminal());
+        let open = self.runs.iter().filter(|(_, run)| !run.state.status.is_terminal());
         let mut open: Vec<_> = open.map(|(id, run)| (*id, run)).collect();
         open.sort_by_key(|(_, run)| run.n);
         open
@@ -361,7 +231,7 @@ impl Memory {
             }
             Load::Run { run_id } => Loaded::Run(
                 self.run_of(user, *run_id)
-                    .map(|run| RunAt { thread_id: run.thread_id, status: run.status }),
+                    .map(|run| RunAt { thread_id: run.thread_id, status: run.state.status }),
             ),
             Load::Threads { limit } => {
                 let of_user = self.threads.iter().filter(|(_, thread)| thread.user_id == *user);
@@ -425,5 +295,34 @@ impl Memory {
             by_user.entry(run.user_id.clone()).or_default().push(run.stored(run_id));
         }
         by_user.into_iter().map(|(owner, runs)| Unfinished::new(owner, runs)).collect()
+    }
+}
+
+impl Known for Memory {
+    fn thread(&self, thread_id: ThreadId) -> Option<KnownThread<'_>> {
+        let thread = self.threads.get(&thread_id)?;
+        Some(KnownThread { owner: &thread.user_id, epoch: thread.epoch, head: thread.head() })
+    }
+
+    fn batch(&self, thread_id: ThreadId, id: EventId) -> Option<Seq> {
+        self.threads.get(&thread_id)?.batches.get(&id).copied()
+    }
+
+    fn first(&self, user_id: &UserId, id: &ClientMsgId) -> Option<(u64, FirstOutcome)> {
+        self.first_outcome(user_id, id)
+    }
+
+    fn run(&self, run_id: RunId) -> Option<(ThreadId, RunState)> {
+        self.runs.get(&run_id).map(|run| (run.thread_id, run.state))
+    }
+
+    fn running(&self, thread_id: ThreadId) -> Option<RunId> {
+        let at_work =
+            |run: &Run| run.thread_id == thread_id && run.state.status == RunStatus::Running;
+        self.runs.iter().find(|(_, run)| at_work(run)).map(|(run_id, _)| *run_id)
+    }
+
+    fn has_message(&self, message_id: MessageId) -> bool {
+        self.messages.contains_key(&message_id)
     }
 }

@@ -16,7 +16,8 @@ use goldenpath_core::wire::RunStatus;
 impl Memory {
     fn thread_view(&self, thread_id: ThreadId, thread: &Thread) -> ThreadView {
         let of_thread = self.messages.values().filter(|m| m.thread_id == thread_id);
-        let running = |run: &&Run| run.thread_id == thread_id && run.status == RunStatus::Running;
+        let running =
+            |run: &&Run| run.thread_id == thread_id && run.state.status == RunStatus::Running;
         ThreadView {
             thread_id,
             title: thread.title.clone(),
@@ -82,10 +83,10 @@ impl Memory {
             run_id,
             thread_id: run.thread_id,
             message_id: run.message_id,
-            status: run.status,
+            status: run.state.status,
             created_at: run.created_at,
-            started_at: run.started_at,
-            ended_at: run.ended_at,
+            started_at: run.state.started_at,
+            ended_at: run.state.ended_at,
         }
     }
 

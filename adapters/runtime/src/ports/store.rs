@@ -6,23 +6,9 @@ use goldenpath_core::hub::{Batch, Committed, Load, Loaded, Record};
 
 /// Keeps logs. Every implementation passes the suite `tests/store`.
 ///
-/// What a batch may be answered, first match first:
+/// What a batch is answered is decided by [`goldenpath_core::store::decide`].
 ///
-/// 1. `Fault::Refused`: it has no entries (a batch with cancels for a thread that exists needs none),
-///    or points at an entry it does not have;
-/// 2. `NoThread`: the thread does not exist, or is another user's;
-/// 3. `Done` of the first attempt: a batch with this id has entries in this thread (DLV-11);
-/// 4. `Fault::Refused`: it opens a thread that exists, or was encoded for another epoch;
-/// 5. `Duplicate` or `Conflict`: this user has used the `client_msg_id` (DLV-08);
-/// 6. `HeadMoved`;
-/// 7. `Fault::Refused`: a run it names is none of this thread;
-/// 8. `Fenced`: a run has a higher fence or has ended (DLV-09, RUN-06), or is to end as cancelled and
-///    would be claimed to go on (RUN-34);
-/// 9. `Fault::Refused`: the thread would have two running runs (RUN-01), or an id of a message or a new
-///    run is taken;
-/// 10. `Done`.
-///
-/// In all cases but the last nothing is written. `Fault::Unavailable` means so too; after
+/// `Fault::Unavailable` means that nothing is written; after
 /// `Fault::Unknown` the same batch may be sent again, and only the same.
 ///
 /// Every call takes the [`Scope`] of its user (ISO-10); an id is not enough:

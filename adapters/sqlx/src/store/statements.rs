@@ -6,6 +6,7 @@ use super::segment;
 use crate::columns::{Column, get, get_optional};
 use goldenpath_core::hub::Batch;
 use goldenpath_core::id::{EventId, RunId, ThreadId};
+use goldenpath_core::store::RunState;
 use goldenpath_core::wire::RunStatus;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -209,7 +210,7 @@ impl Statements {
     ) -> Result<(), sqlx::Error> {
         let changed = group.changed_runs.iter().filter_map(|id| Some((id, group.runs.get(id)?)));
         let (starting, stopping): (Vec<_>, Vec<_>) =
-            changed.partition(|(_, run)| run.status == RunStatus::Running);
+            changed.partition(|(_, run)| run.state.status == RunStatus::Running);
         for runs in [stopping, starting] {
             let write = self.write_runs.write(conn, &runs, |q, (id, run)| {
                 q.bind(run.n)
@@ -218,13 +219,13 @@ impl Statements {
                     .bind(run.user_id.stored())
                     .bind(run.message_id.stored())
                     .bind(run.message_seq.stored())
-                    .bind(run.status.stored())
-                    .bind(run.fence.stored())
+                    .bind(run.state.status.stored())
+                    .bind(run.state.fence.stored())
                     .bind(run.on_disconnect.stored())
-                    .bind(run.cancel.map(|why| why.stored()))
+                    .bind(run.state.cancel.map(|why| why.stored()))
                     .bind(run.created_at.stored())
-                    .bind(run.started_at.map(|at| at.stored()))
-                    .bind(run.ended_at.map(|at| at.stored()))
+                    .bind(run.state.started_at.map(|at| at.stored()))
+                    .bind(run.state.ended_at.map(|at| at.stored()))
             });
             write.await?;
         }
@@ -251,12 +252,14 @@ fn run_row(row: &SqliteRow) -> Result<RunRow, sqlx::Error> {
         user_id: get(row, "user_id")?,
         message_id: get(row, "message_id")?,
         message_seq: get(row, "message_seq")?,
-        status: get(row, "status")?,
-        fence: get(row, "fence")?,
         on_disconnect: get(row, "on_disconnect")?,
-        cancel: get_optional(row, "cancel")?,
         created_at: get(row, "created_at")?,
-        started_at: get_optional(row, "started_at")?,
-        ended_at: get_optional(row, "ended_at")?,
+        state: RunState {
+            status: get(row, "status")?,
+            fence: get(row, "fence")?,
+            cancel: get_optional(row, "cancel")?,
+            started_at: get_optional(row, "started_at")?,
+            ended_at: get_optional(row, "ended_at")?,
+        },
     })
 }
