@@ -28,6 +28,9 @@ use crate::wire::RunStatus;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+#[cfg(test)]
+mod tests;
+
 /// What a store knows of all that a batch touches.
 pub trait Known {
     /// A thread, of whichever user.
