@@ -40,8 +40,8 @@ pub(super) struct Translator {
     user_id: String,
     thread_id: ThreadId,
     runs: BTreeMap<RunId, Remembered>,
-    /// The names of runs whose messages are on their way.
-    asked: BTreeMap<ClientMsgId, String>,
+    /// The names of runs whose messages are on their way, the oldest first.
+    asked: VecDeque<(ClientMsgId, String)>,
     /// Replays of which not everything is shown.
     partial: BTreeMap<ThreadId, Shown>,
     /// What is asked of the hub on behalf of the client.
@@ -89,7 +89,7 @@ impl Translator {
             user_id: String::new(),
             thread_id: ThreadId::of(connection_id),
             runs: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            asked: VecDeque::new(),
             partial: BTreeMap::new(),
             errands: VecDeque::new(),
             most_held: limits.held_frames,
@@ -108,9 +108,9 @@ impl Translator {
             match &mut frame.body {
                 ClientBody::UserMessage(message) => {
                     if let Some(name) = run_name.take() {
-                        self.asked.insert(message.client_msg_id.clone(), name);
+                        self.asked.push_back((message.client_msg_id.clone(), name));
                         if self.asked.len() > ASKED {
-                            self.asked.pop_first();
+                            self.asked.pop_front();
                         }
                     }
                 }
@@ -293,7 +293,8 @@ impl Translator {
     fn heard(&mut self, said: Said) -> Option<Said> {
         match said {
             Said::Ack(ack) => {
-                if let Some(name) = self.asked.remove(&ack.client_msg_id) {
+                let asked = self.asked.iter().rposition(|(id, _)| *id == ack.client_msg_id);
+                if let Some((_, name)) = asked.and_then(|at| self.asked.remove(at)) {
                     self.runs.entry(ack.run_id).or_default().name = Some(name);
                     self.bound_runs();
                 }

@@ -6,6 +6,7 @@ mod credentials;
 mod last_words;
 mod matrix;
 mod older;
+mod older_bounds;
 mod older_matrix;
 mod properties;
 mod requirements;

@@ -284,6 +284,19 @@ fn a_refresh_that_fails_leaves_the_connection_as_it_was() {
     assert_eq!(rig.text(HELLO), ["forward UserMessage"]);
 }
 
+/// For the record of who came and who was refused: AUTH-04 is about a connection, not about a token.
+#[test]
+fn a_good_verdict_counts_as_a_refusal_where_it_is_about_another_user() {
+    let rig = Rig::ready();
+    let judge = |verdict| rig.connection.judge(&verdict);
+    assert_eq!(judge(Ok(eve())), Err(ErrorCode::UserMismatch));
+    let newer = Identity { expires_at: None, ..ada() };
+    assert_eq!(judge(Ok(newer.clone())), Ok(newer));
+    assert_eq!(judge(Err(ErrorCode::TokenExpired)), Err(ErrorCode::TokenExpired));
+    let nobody = Rig::upgraded(without_credential());
+    assert_eq!(nobody.connection.judge(&Ok(eve())), Ok(eve()));
+}
+
 /// AUTH-08, F39.
 #[test]
 fn a_revoked_credential_closes_with_4441() {

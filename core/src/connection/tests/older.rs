@@ -28,7 +28,7 @@ pub(super) const ACKNOWLEDGED: &str =
 pub(super) const QUESTION: &str =
     r#"{"type":"user_message","payload":{"content":"hello","run_id":"mine"}}"#;
 pub(super) const THREAD: ThreadId = ThreadId(1);
-const RUN: RunId = RunId(77);
+pub(super) const RUN: RunId = RunId(77);
 
 pub(super) fn older() -> Accepted {
     Accepted { dialect: Dialect::Older, subprotocol: None, ..demo() }
@@ -37,6 +37,11 @@ pub(super) fn older() -> Accepted {
 /// Connected and greeted; nothing is acknowledged.
 pub(super) fn greeted() -> Rig {
     attached(HubReady::default()).0
+}
+
+/// The same while these runs are under way.
+pub(super) fn greeted_for(active_runs: Vec<ActiveRun>) -> Rig {
+    attached(HubReady { resume: Vec::new(), active_runs }).0
 }
 
 fn attached(hub: HubReady) -> (Rig, Vec<Output>) {
@@ -48,7 +53,7 @@ fn attached(hub: HubReady) -> (Rig, Vec<Output>) {
     (rig, outputs)
 }
 
-fn frames(outputs: Vec<Output>) -> Vec<Value> {
+pub(super) fn frames(outputs: Vec<Output>) -> Vec<Value> {
     let sent = outputs.into_iter().filter_map(|output| match output {
         Output::Send(frame) => Some(serde_json::from_str(frame.as_str()).unwrap()),
         _ => None,
@@ -56,11 +61,11 @@ fn frames(outputs: Vec<Output>) -> Vec<Value> {
     sent.collect()
 }
 
-fn kinds(frames: &[Value]) -> Vec<&str> {
+pub(super) fn kinds(frames: &[Value]) -> Vec<&str> {
     frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect()
 }
 
-fn hear(rig: &mut Rig, input: Input<'_>) -> Vec<Value> {
+pub(super) fn hear(rig: &mut Rig, input: Input<'_>) -> Vec<Value> {
     rig.connection.handle_input(rig.now, input);
     frames(rig.outputs())
 }
@@ -96,7 +101,7 @@ fn frame_of(entry: &Entry, seq: u64, replay: bool) -> Frame {
     draft.encode().frame(Seq(seq), replay)
 }
 
-fn question() -> Event {
+pub(super) fn question() -> Event {
     Event::UserMessage {
         message_id: MessageId(6),
         client_msg_id: ClientMsgId::new("m1").unwrap(),
@@ -105,7 +110,7 @@ fn question() -> Event {
     }
 }
 
-fn agent(name: &str, id: u128, parent: Option<u128>) -> Option<AgentRef> {
+pub(super) fn agent(name: &str, id: u128, parent: Option<u128>) -> Option<AgentRef> {
     Some(AgentRef {
         name: Name::new(name).unwrap(),
         agent_run_id: AgentRunId(id),
@@ -219,7 +224,7 @@ fn ack() -> Frame {
     }))
 }
 
-fn deliver(rig: &mut Rig, log: &[Entry], replay: bool) -> Vec<Value> {
+pub(super) fn deliver(rig: &mut Rig, log: &[Entry], replay: bool) -> Vec<Value> {
     let frames: Vec<Frame> = log.iter().map(|entry| frame_of(entry, entry.seq.0, replay)).collect();
     hear(rig, Input::Deliver(&frames))
 }
