@@ -70,7 +70,8 @@ mod tests {
             steps in prop::collection::vec((0usize..40, 0u64..100), 1..1500),
         ) {
             let mut ration = Ration::default();
-            let (mut at, mut rows) = (Wall(0), BTreeMap::<(u64, usize), u32>::new());
+            let mut at = Wall(1_800_000_000_000);
+            let mut rows = BTreeMap::<(u64, usize), u32>::new();
             let mut minutes = BTreeMap::<u64, u32>::new();
             for (place, wait) in steps {
                 at = Wall(at.0 + wait);

@@ -209,6 +209,11 @@ mod tests {
     }
 
     #[test]
+    fn a_log_line_does_not_show_what_a_store_keeps_of_a_token() {
+        assert_eq!(alloc::format!("{:?}", half(7)), "Digest(…)");
+    }
+
+    #[test]
     fn each_use_makes_a_new_token_and_retires_the_old_one() {
         let mut desk = Desk::new();
         assert_eq!(desk.present(0, 100_000), (1, RefreshVerdict::Rotated));

@@ -79,6 +79,7 @@ mod tests {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
         assert_eq!("root".parse::<Role>(), Err(NotARole));
+        assert_eq!(NotARole.to_string(), "is not one of admin, auditor");
         assert_eq!(permissions_of(&Role::ALL), ["admin", "audit:read"]);
         assert_eq!(permissions_of(&[]), [""; 0]);
     }

@@ -263,6 +263,17 @@ mod tests {
     }
 
     #[test]
+    fn an_operator_reads_what_is_wrong_with_a_network() {
+        for (text, words) in [
+            ("proxy", "is no address or network like 10.0.0.0/8"),
+            ("10.1.0.0/8", "has bits set beyond its length"),
+            ("10.0.0.0/33", "has a length such an address does not have"),
+        ] {
+            assert_eq!(format!("{}", text.parse::<Network>().unwrap_err()), words, "{text}");
+        }
+    }
+
+    #[test]
     fn an_ipv6_customer_counts_as_one_sender() {
         let of = |text: &str| format!("{}", sender(text.parse().unwrap()));
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");

@@ -151,6 +151,7 @@ mod tests {
         let full_in = Millis(3000);
         assert_eq!(all.spend(&'a', Mono(1000)), Ok(Left { remaining: 0, full_in }));
         assert!(all.spend(&'b', Mono(1000)).is_ok());
+        assert!(!all.is_empty() && all.len() == 2);
         assert_eq!((POLICY.window(), POLICY.burst()), (Millis(3000), 3));
         assert_eq!(POLICY, Policy::every(3, Millis(1000)));
     }

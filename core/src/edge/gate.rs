@@ -77,6 +77,44 @@ mod tests {
         assert!(late < 600, "{late} in the last second");
     }
 
+    /// As full as it gets, some time after the start of the server.
+    fn full(now: Mono) -> Gate {
+        let mut gate = Gate::new(10, Seed::new(1));
+        assert!((0..10).all(|_| gate.admit(now).is_ok()));
+        gate
+    }
+
+    #[test]
+    fn whoever_finds_it_full_is_told_the_next_time_that_is_nobody_elses() {
+        let now = Mono(50_000);
+        let mut gate = full(now);
+        for place in 1..=300 {
+            assert_eq!(gate.admit(now), Err(Millis(place * 100)));
+        }
+    }
+
+    #[test]
+    fn when_all_times_are_promised_the_rest_comes_in_the_second_half() {
+        let now = Mono(50_000);
+        let mut gate = full(now);
+        (0..300).for_each(|_| assert!(gate.admit(now).is_err()));
+        let waits: alloc::vec::Vec<u64> =
+            (0..1_000).filter_map(|_| gate.admit(now).err()).map(|wait| wait.0).collect();
+        assert!(waits.len() == 1_000 && waits.iter().all(|wait| (15_000..30_000).contains(wait)));
+        for second in 15..30 {
+            let due = waits.iter().filter(|wait| **wait / 1000 == second).count();
+            assert!((30..110).contains(&due), "{due} come back in second {second}");
+        }
+    }
+
+    #[test]
+    fn who_is_refused_for_another_reason_comes_back_within_five_seconds_and_not_with_all_others() {
+        let mut gate = Gate::new(10, Seed::new(1));
+        let mut due = [0; 5];
+        (0..1_000).for_each(|_| due[gate.some_time().0 as usize / 1000] += 1);
+        assert!(due[0] == 0 && due[1..].iter().all(|n| (200..300).contains(n)), "{due:?}");
+    }
+
     #[test]
     fn an_unbounded_gate_is_open() {
         let mut gate = Gate::new(u32::MAX, Seed::new(1));

@@ -221,6 +221,13 @@ mod tests {
             assert!(edge.request(Mono(0), one).is_ok() && edge.pick_up(one), "{n}");
             assert_eq!(edge.admit(Mono(0), one, n), Admission::Open, "{n}");
         }
+        let ada = UserId::new("ada").unwrap();
+        assert!((0..5000).all(|_| edge.import(&ada)));
+        let mut body = edge.arrival(Millis(50));
+        for _ in 0..5000 {
+            body.came(Millis(50), 1);
+            assert_eq!(body.patience(), Millis(50), "at any rate");
+        }
     }
 
     //= specs/safety.md#safe-41

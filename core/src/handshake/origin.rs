@@ -98,9 +98,13 @@ mod tests {
     #[test]
     fn on_loopback_only_pages_of_loopback_may_connect() {
         let own = Origins::Own { loopback: true };
-        for origin in
-            ["http://localhost:3000", "http://127.0.0.1:8000", "http://[::1]:8000", "http://[::1]"]
-        {
+        for origin in [
+            "http://localhost:3000",
+            "http://127.0.0.1:8000",
+            "http://[::1]:8000",
+            "http://[::1]",
+            "https://my-app.localhost:3000",
+        ] {
             assert!(allowed(&own, origin, "127.0.0.1:8000"), "{origin}");
         }
         for origin in [

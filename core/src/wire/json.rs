@@ -112,3 +112,16 @@ impl<'de> Deserialize<'de> for Json {
         Box::<RawValue>::deserialize(deserializer).map(Self::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_null_and_nothing_else_is() {
+        assert!(Json::null().is_null() && Json::parse(" null ").unwrap().is_null());
+        for other in ["\"null\"", "0", "[]", "{}", "false"] {
+            assert!(!Json::parse(other).unwrap().is_null(), "{other}");
+        }
+    }
+}

@@ -45,6 +45,30 @@ fn the_wait_grows_with_every_failure_up_to_a_bound() {
 }
 
 #[test]
+fn failures_that_no_longer_made_the_wait_longer_do_not_make_it_last() {
+    let mut lockout = lockout();
+    let known = tried("ada", "home", true);
+    assert_eq!(waits(&mut lockout, &known, 40).last(), Some(&900));
+    // Two failures of the 20 that make the longest wait are forgotten, and one is added.
+    let later = Mono(0).after(Millis::from_secs(16 * 3600));
+    assert!(lockout.begin(&known, later).is_ok());
+    assert_eq!(lockout.begin(&known, later), Err(Millis::from_secs(512)));
+}
+
+#[test]
+fn a_failure_is_forgotten_after_its_time_though_others_come_meanwhile() {
+    let mut lockout = lockout();
+    let known = tried("ada", "home", true);
+    for _ in 0..10 {
+        lockout.begin(&known, Mono(0)).unwrap();
+    }
+    let forgets = Millis::from_secs(8 * 3600);
+    assert!(lockout.begin(&known, Mono(forgets.0 - 10_000)).is_ok());
+    assert!(lockout.begin(&known, Mono(forgets.0)).is_ok(), "two seconds later");
+    assert_eq!(lockout.begin(&known, Mono(forgets.0)), Err(Millis::from_secs(2)), "again two");
+}
+
+#[test]
 fn f18_an_attack_on_one_account_does_not_touch_another() {
     let mut lockout = lockout();
     for n in 0..100 {
@@ -98,6 +122,34 @@ fn a_turn_that_came_to_nothing_is_given_back_whole() {
 }
 
 #[test]
+fn a_turn_given_back_is_there_for_the_next_though_others_are_under_way() {
+    let mut lockout = lockout();
+    let ada = tried("ada", "there", false);
+    let turns: Vec<_> = (0..10).map(|_| lockout.begin(&ada, Mono(0)).unwrap()).collect();
+    assert_eq!(lockout.begin(&ada, Mono(0)), Err(Millis::from_secs(1)));
+    lockout.undecided(&turns[0], Mono(0));
+    assert!(lockout.begin(&ada, Mono(0)).is_ok());
+    // Beyond what is free it takes nothing from the wait that a later failure made.
+    let early = lockout.begin(&ada, Mono(1_000)).unwrap();
+    lockout.begin(&ada, Mono(3_000)).unwrap();
+    lockout.undecided(&early, Mono(3_000));
+    assert_eq!(lockout.begin(&ada, Mono(3_000)), Err(Millis(4_000)));
+}
+
+#[test]
+fn a_right_password_begins_the_count_of_its_place_anew() {
+    let mut lockout = lockout();
+    let ada = tried("ada", "home", true);
+    for _ in 0..5 {
+        for _ in 0..5 {
+            lockout.begin(&ada, Mono(0)).unwrap();
+        }
+        let turn = lockout.begin(&ada, Mono(0)).unwrap();
+        lockout.succeeded(&turn, Mono(0));
+    }
+}
+
+#[test]
 fn a_device_that_failed_too_often_is_worth_what_its_place_is() {
     let mut lockout = lockout();
     let ada = by_device("ada", "there", "phone");
@@ -133,6 +185,23 @@ fn tries_at_once_count_before_they_are_decided() {
     assert_eq!(begun, 10);
 }
 
+#[test]
+fn after_three_failures_a_place_waits_with_those_that_failed_and_not_before() {
+    let mut lockout = lockout();
+    for (place, failures) in [("thrice", 3), ("twice", 2)] {
+        for _ in 0..failures {
+            lockout.begin(&tried("ada", place, false), Mono(0)).unwrap();
+        }
+    }
+    let others = 0..100;
+    let begun = others
+        .take_while(|n| lockout.begin(&tried("ada", &n.to_string(), false), Mono(0)).is_ok())
+        .count();
+    assert_eq!(begun, 31 - 5, "places that have not failed wait now");
+    assert!(lockout.begin(&tried("ada", "twice", false), Mono(0)).is_err());
+    assert!(lockout.begin(&tried("ada", "thrice", false), Mono(0)).is_ok());
+}
+
 //= specs/auth.md#auth-45
 //= type=test
 //# What is remembered about failures MUST be bounded, and what is forgotten MUST be what says least.
@@ -149,6 +218,18 @@ fn spraying_names_makes_nobody_forget_an_account_under_attack() {
         assert!(all.iter().all(|counts| counts.len() <= 100));
     }
     assert!(lockout.begin(&tried("ada", "new", false), Mono(1)).is_err());
+}
+
+/// Finding what says least takes a look at everything: not once for each new name.
+#[test]
+fn where_there_is_no_room_it_is_made_for_many() {
+    let mut lockout = Lockout::new(Allowances { kept: 100, ..Allowances::default() });
+    for n in 0..101 {
+        lockout.begin(&tried(&n.to_string(), &n.to_string(), true), Mono(n)).unwrap();
+    }
+    for counts in [&lockout.pairs, &lockout.places] {
+        assert_eq!(counts.len(), 50, "the older half is forgotten");
+    }
 }
 
 /// Somebody who always tries at once, at one account, from places that begin with `there`.
