@@ -330,6 +330,8 @@ impl Hub {
                 let placed = bodies.iter().enumerate().filter(|(_, body)| keep(body));
                 shared(placed.map(|(i, body)| body.frame(first.plus(i as u64), false)).collect())
             });
+            #[cfg(feature = "canary")]
+            let frames = &crate::canary::with_the_neighbours(&self.scope, frames);
             deliveries.push((*connection_id, frames.clone()));
         }
         for (connection_id, frames) in deliveries {

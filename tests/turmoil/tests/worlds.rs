@@ -30,7 +30,9 @@ fn world(seed: u64) -> Outcome {
     let plan = Plan::draw(seed);
     let outcome = run(&plan);
     if !outcome.broken.is_empty() {
-        let plan = shortest(&plan, TRIES);
+        // A bug that is let loose on purpose is known: whether it is caught is all that is asked.
+        let tries = if env::var_os("GOLDENPATH_CANARY").is_some() { 0 } else { TRIES };
+        let plan = shortest(&plan, tries);
         let folder = target().join("turmoil");
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join(format!("{seed}.jsonl"));
