@@ -1,6 +1,6 @@
 //! The core's edge behind a lock; what it lends gives itself back.
 
-use goldenpath_core::edge::{Arrival, Edge, EdgeLimits, Left, Limit, Policy, client_address};
+use goldenpath_core::edge::{Arrival, Edge, EdgeLimits, Left, Limit, Policy, Who, client_address};
 use goldenpath_core::handshake::Admission;
 use goldenpath_core::id::UserId;
 use goldenpath_core::seed::Seed;
@@ -51,15 +51,20 @@ impl Door {
         picked_up
     }
 
-    /// Whether one more request of this client is answered.
-    pub(crate) fn request(&self, client: IpAddr) -> Result<Left, Millis> {
+    /// Whether one more request of this client is answered, and what such requests are limited to.
+    pub(crate) fn request(&self, client: IpAddr, who: Option<Who>) -> Spent {
         let now = self.0.clock.now().mono;
-        self.edge().request(now, client).inspect_err(|_| tally::limited(Limit::Requests))
-    }
-
-    /// What requests are limited to.
-    pub(crate) fn policy(&self) -> Policy {
-        self.0.limits.requests
+        let (mut edge, limits) = (self.edge(), &self.0.limits);
+        let (policy, limit, left) = if who == Some(Who::Prober) {
+            (limits.probes, Limit::Probes, edge.probe(now, client))
+        } else {
+            (limits.requests, Limit::Requests, edge.request(now, client))
+        };
+        drop(edge);
+        if left.is_err() {
+            tally::limited(limit);
+        }
+        Spent { policy, left }
     }
 
     /// Whether one more socket of this client is let in, and its place when it is.
@@ -95,6 +100,14 @@ impl Door {
     fn edge(&self) -> MutexGuard<'_, Edge> {
         self.0.edge.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a request was counted as.
+#[derive(Clone, Copy)]
+pub(crate) struct Spent {
+    pub(crate) policy: Policy,
+    /// What is left of it, or how long there is nothing.
+    pub(crate) left: Result<Left, Millis>,
 }
 
 /// One of the files a user may send at once; given back when dropped.

@@ -25,7 +25,6 @@ pub(crate) struct Seen {
     preflight: bool,
     api: bool,
     changes: bool,
-    probe: bool,
     secure: bool,
 }
 
@@ -47,7 +46,6 @@ impl Seen {
                 && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
             api: ["/api/", "/auth/"].iter().any(|p| path.starts_with(p)),
             changes: !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS),
-            probe: path.starts_with("/health") || path == "/api/health",
             secure: secure || (trusted && proto == Some(b"https".as_slice())),
         }
     }
@@ -60,11 +58,6 @@ impl Seen {
     /// Nobody on the way to the client can read what is said.
     pub(crate) const fn is_secure(&self) -> bool {
         self.secure
-    }
-
-    /// Somebody asks how we are.
-    pub(crate) const fn is_probe(&self) -> bool {
-        self.probe
     }
 
     /// The answer to a browser that asks before it asks (CORS, Fetch standard section 3.2).

@@ -16,6 +16,9 @@ use warp::{Filter, reject};
 #[folder = "page/"]
 struct Page;
 
+/// The methods of its files.
+pub(crate) const ALLOW: &str = "GET, HEAD";
+
 /// `/` and every file of the page.
 pub(crate) fn route() -> BoxedFilter<(Reply,)> {
     let get = warp::get().or(warp::head()).unify();

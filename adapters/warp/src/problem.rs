@@ -2,13 +2,16 @@
 
 use bytes::Bytes;
 use goldenpath_core::connection::Identity;
+use goldenpath_core::edge::Ambiguous;
 use goldenpath_core::handshake::Refusal;
 use goldenpath_core::id::RequestId;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::ErrorCode;
 use goldenpath_runtime::identity::Denied;
 use goldenpath_runtime::tally;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{Response, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -104,13 +107,16 @@ impl Problem {
         Self::http(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
     }
 
-    /// Not with this method.
-    pub(crate) fn method_not_allowed() -> Self {
-        Self::http(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "this address does not answer this method",
-        )
+    /// Not with this method, but with these (RFC 9110 section 15.5.6).
+    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+        let detail = "this address does not answer this method";
+        Self::http(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).with(ALLOW, allow)
+    }
+
+    /// Nothing that comes after it on its connection can be trusted either.
+    pub(crate) fn ambiguous(why: Ambiguous) -> Self {
+        let status = StatusCode::BAD_REQUEST;
+        Self::http(status, "bad_request", why.to_string()).with(CONNECTION, "close")
     }
 
     /// It is somebody known who may not.

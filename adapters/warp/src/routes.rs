@@ -5,6 +5,7 @@ use crate::listener::Stream;
 use crate::problem::Problem;
 use crate::request::Caller;
 use crate::{api, page, upgrade};
+use goldenpath_core::edge::Route;
 use goldenpath_core::wire::ErrorCode;
 use http::HeaderMap;
 use http::header::ACCEPT;
@@ -13,9 +14,42 @@ use warp::path::FullPath;
 use warp::reply::Response as Reply;
 use warp::{Filter, Rejection};
 
-/// Every route, with JSON for whatever none of them answers.
-pub(crate) fn all<S: Stream>(app: &App) -> BoxedFilter<(Reply,)> {
-    let found = upgrade::route::<S>(app).or(api::routes(app)).unify().or(page::route()).unify();
+/// The filters behind the addresses.
+#[derive(Clone)]
+pub(crate) struct Routes {
+    /// Behind the table of addresses.
+    listed: BoxedFilter<(Reply,)>,
+    /// Everything else: the files of the page, or nothing.
+    page: BoxedFilter<(Reply,)>,
+}
+
+impl Routes {
+    /// All of them, for sockets on streams of this type; with JSON for whatever none answers.
+    pub(crate) fn new<S: Stream>(app: &App) -> Self {
+        let listed = upgrade::route::<S>(app).or(api::routes(app)).unify();
+        Self { listed: with_problems(listed.boxed()), page: with_problems(page::route()) }
+    }
+
+    /// What answers this method at this address. A filter that the table does not know is not asked.
+    ///
+    /// # Errors
+    /// The address has other methods.
+    //= specs/safety.md#safe-81
+    //# A method that an address does not have MUST be answered with 405 and the ones it has.
+    pub(crate) fn of(
+        self,
+        route: Option<&Route>,
+        method: &str,
+    ) -> Result<BoxedFilter<(Reply,)>, Problem> {
+        match route {
+            None => Ok(self.page),
+            Some(route) if route.takes(method) => Ok(self.listed),
+            Some(route) => Err(Problem::method_not_allowed(route.allow)),
+        }
+    }
+}
+
+fn with_problems(found: BoxedFilter<(Reply,)>) -> BoxedFilter<(Reply,)> {
     let caller = warp::ext::optional::<Caller>();
     let reader = warp::header::headers_cloned().and(warp::path::full());
     // A rejection has lost its request; the caller is read before and handed on beside it.
@@ -52,11 +86,37 @@ fn problem(rejection: &Rejection) -> Problem {
         let detail = format!("the header {} is missing", missing.name());
         Problem::of(ErrorCode::ValidationFailed, detail)
     } else if rejection.find::<reject::MethodNotAllowed>().is_some() {
-        Problem::method_not_allowed()
+        // Every other address is asked with its own methods only.
+        Problem::method_not_allowed(page::ALLOW)
     } else if rejection.is_not_found() {
         Problem::not_found()
     } else {
         tracing::error!(?rejection, "a rejection without an answer");
         Problem::of(ErrorCode::Internal, "an internal error")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::Empty;
+    use tower_service::Service as _;
+
+    #[tokio::test]
+    async fn a_filter_that_the_table_does_not_know_is_not_reached() {
+        let answering = |path: &'static str| {
+            let here = warp::path(path).and(warp::path::end());
+            here.map(|| warp::reply::Reply::into_response("here")).boxed()
+        };
+        let routes = Routes { listed: answering("health"), page: page::route() };
+        let forgotten = Routes { listed: answering("forgotten"), page: page::route() };
+        for (routes, path, expected) in [(routes, "/health", 200), (forgotten, "/forgotten", 404)] {
+            let filter = routes.of(Route::find(path), "GET").expect("it has the method");
+            let request = Request::get(path).body(Empty::<Bytes>::new()).expect("a request");
+            let answer = warp::service(filter).call(request).await.expect("an answer");
+            assert_eq!(answer.status(), expected, "{path}");
+        }
     }
 }

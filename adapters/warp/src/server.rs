@@ -2,18 +2,20 @@
 
 use crate::api::auth::place;
 use crate::app::App;
+use crate::door::Spent;
+use crate::headers;
 use crate::listener::{Listener, Stream};
 use crate::patience::Patient;
 use crate::problem::{Problem, Refused};
 use crate::request::Caller;
-use crate::{headers, routes};
+use crate::routes::Routes;
 use futures_util::FutureExt as _;
-use goldenpath_core::edge::{Left, Policy};
+use goldenpath_core::edge::{Route, Who, unambiguous};
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::ErrorCode;
 use goldenpath_runtime::ports::{AuditAction, Credence};
-use http::Request;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,7 +28,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tower_service::Service as _;
-use warp::filters::BoxedFilter;
 use warp::reply::Response as Reply;
 
 /// After running out of descriptors: others must close before we can accept.
@@ -38,7 +39,7 @@ const HEAD_BYTES: usize = 32 * 1024;
 
 /// Serves until the server drains; requests under way are finished, sockets are told by their registry.
 pub async fn serve<L: Listener>(app: App, mut listener: L) {
-    let routes = routes::all::<L::Io>(&app);
+    let routes = Routes::new::<L::Io>(&app);
     let room = Arc::new(Semaphore::new(app.0.limits.connections));
     let condition = app.0.condition.clone();
     let mut drains = pin!(condition.drains());
@@ -98,12 +99,15 @@ struct Peer {
     secure: bool,
 }
 
-async fn connection<S: Stream>(app: App, routes: BoxedFilter<(Reply,)>, stream: S, peer: Peer) {
+async fn connection<S: Stream>(app: App, routes: Routes, stream: S, peer: Peer) {
     let condition = app.0.condition.clone();
     let header_timeout = Duration::from_millis(app.0.limits.header_timeout.0);
     // As long as a body may take that comes the other way.
     let patience = Duration::from_millis(app.0.limits.body_timeout.0);
     let service = service_fn(move |request| answer(app.clone(), routes.clone(), request, peer));
+    //= specs/safety.md#safe-85
+    //# Bytes that are no request MUST be answered with a bare status or nothing, and MUST end their
+    //# connection and nothing else.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
@@ -129,7 +133,7 @@ async fn connection<S: Stream>(app: App, routes: BoxedFilter<(Reply,)>, stream: 
 
 async fn answer(
     app: App,
-    routes: BoxedFilter<(Reply,)>,
+    routes: Routes,
     mut request: Request<Incoming>,
     peer: Peer,
 ) -> Result<Reply, Infallible> {
@@ -139,28 +143,32 @@ async fn answer(
     let peer = door.client(peer.address, request.headers());
     let secure = from.is_secure();
     request.extensions_mut().insert(Caller { peer, request_id, secure });
+    let route = Route::find(request.uri().path());
+    let who = route.map(|route| route.who);
     let recorded =
-        if request.uri().path() == "/ws" { AuditAction::Socket } else { AuditAction::Request };
+        if who == Some(Who::Socket) { AuditAction::Socket } else { AuditAction::Request };
     let by = request.headers().contains_key(AUTHORIZATION).then_some(Credence::Header);
-    // Probes come as often as they are told to.
-    let counted = !from.is_probe();
-    let spent = counted.then(|| door.request(peer.ip()));
-    let mut reply = match spent {
-        Some(Err(wait)) => too_often(wait).reply(Some(request_id)),
-        Some(Ok(_)) | None => routed(routes, request, &from, request_id).await,
+    let spent = door.request(peer.ip(), who);
+    let sound = {
+        let pairs = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        unambiguous(request.version() <= Version::HTTP_10, pairs)
+    };
+    let mut reply = match (sound, spent.left) {
+        (Err(why), _) => Problem::ambiguous(why).reply(Some(request_id)),
+        (Ok(()), Err(wait)) => too_often(wait).reply(Some(request_id)),
+        (Ok(()), Ok(_)) => routed(routes, route, request, &from, request_id).await,
     };
     if let Some(Refused { code, of }) = reply.extensions_mut().remove() {
         let place = place(Caller { peer, request_id, secure });
         app.0.identities.note_refused((recorded, by), of.as_deref(), &place, code);
     }
-    if let Some(spent) = spent {
-        announce(&mut reply, door.policy(), spent);
-    }
+    announce(&mut reply, spent);
     Ok(from.dress(reply, request_id))
 }
 
 async fn routed(
-    routes: BoxedFilter<(Reply,)>,
+    routes: Routes,
+    route: Option<&'static Route>,
     request: Request<Incoming>,
     from: &headers::Seen,
     request_id: goldenpath_core::id::RequestId,
@@ -170,7 +178,7 @@ async fn routed(
     }
     // `CONNECT` names no place of ours, and warp would take the missing path for a bug.
     if request.uri().path_and_query().is_none() {
-        return Problem::method_not_allowed().reply(Some(request_id));
+        return Problem::method_not_allowed("").reply(Some(request_id));
     }
     //= specs/safety.md#safe-47
     //# A request of a foreign page that is not only reading MUST be refused.
@@ -178,7 +186,11 @@ async fn routed(
         let detail = "the Origin of this page is not on the server's list";
         return Problem::of(ErrorCode::OriginNotAllowed, detail).reply(Some(request_id));
     }
-    let answered = AssertUnwindSafe(warp::service(routes).call(request)).catch_unwind().await;
+    let filter = match routes.of(route, request.method().as_str()) {
+        Ok(filter) => filter,
+        Err(problem) => return problem.reply(Some(request_id)),
+    };
+    let answered = AssertUnwindSafe(warp::service(filter).call(request)).catch_unwind().await;
     match answered {
         Ok(Ok(reply)) => reply,
         Err(_) => {
@@ -196,12 +208,12 @@ fn too_often(wait: Millis) -> Problem {
 /// once, all of them again after `w` seconds; `r` left, all there again in `t` seconds.
 //= specs/safety.md#safe-50
 //# A refusal for too many requests MUST say over HTTP when to come back and what the limit is.
-fn announce(reply: &mut Reply, policy: Policy, spent: Result<Left, Millis>) {
+fn announce(reply: &mut Reply, Spent { policy, left }: Spent) {
     let window = policy.window();
     if window == Millis::ZERO {
         return;
     }
-    let (left, full_in) = match spent {
+    let (left, full_in) = match left {
         Ok(left) => (left.remaining, left.full_in),
         Err(_) => (0, window),
     };

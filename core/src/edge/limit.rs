@@ -36,6 +36,8 @@ limits! {
     Messages = "messages_of_user",
     /// All who come, or have not said who they are.
     Newcomers = "newcomers",
+    /// Questions of one address about the server itself.
+    Probes = "probes_of_address",
     /// HTTP requests of one address.
     Requests = "requests_of_address",
     /// Sockets held by one address.

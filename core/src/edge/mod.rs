@@ -1,21 +1,26 @@
 //! Before anybody is known: from where somebody comes, how often, and how many of them at once.
 //!
-//! Nothing here knows a frame or a header's meaning beyond the ones that name an address. What is
-//! counted, is counted per sender ([`sender`]): an IPv4 address, or the network of an IPv6 one.
+//! Nothing here knows a frame, or a header's meaning beyond the ones that name an address or say where a
+//! request ends. What is counted, is counted per sender ([`sender`]): an IPv4 address, or the network of
+//! an IPv6 one.
 
 mod address;
 mod allowance;
 mod arrival;
+mod framing;
 mod gate;
 mod limit;
 mod places;
+mod routes;
 
 pub use address::{BadNetwork, ForwardedBy, Network, client_address, sender};
 pub use allowance::{Allowances, Left, Policy};
 pub use arrival::{Arrival, Pace};
+pub use framing::{Ambiguous, unambiguous};
 pub use gate::Gate;
 pub use limit::Limit;
 pub use places::Places;
+pub use routes::{ROUTES, Route, Who};
 
 use crate::handshake::Admission;
 use crate::id::UserId;
@@ -39,6 +44,8 @@ pub struct EdgeLimits {
     pub imports_per_user: usize,
     /// Upgrades a second, over all addresses; beyond it newcomers get a time to come back (F35).
     pub upgrades_per_second: u32,
+    /// Questions of one address about the server itself, beside its other requests.
+    pub probes: Policy,
     /// Requests over HTTP one address may make.
     pub requests: Policy,
     /// Addresses remembered; those whose allowance is nearest to full are forgotten first.
@@ -58,6 +65,7 @@ impl Default for EdgeLimits {
             forwarded_by: ForwardedBy::XForwardedFor,
             imports_per_user: 2,
             upgrades_per_second: 500,
+            probes: Policy::per_minute(2000, 12_000),
             requests: Policy::per_minute(1000, 6000),
             remembered: 20_000,
             trusted_proxies: Vec::new(),
@@ -76,6 +84,7 @@ impl EdgeLimits {
             body_bytes_per_second: 0,
             connections_per_address: usize::MAX,
             imports_per_user: usize::MAX,
+            probes: policy,
             upgrades_per_second: u32::MAX,
             requests: policy,
             unauthenticated: usize::MAX,
@@ -92,6 +101,7 @@ pub struct Edge {
     gate: Gate,
     http: Places<IpAddr>,
     imports: Places<UserId>,
+    probes: Allowances<IpAddr>,
     requests: Allowances<IpAddr>,
     sockets: Places<IpAddr>,
 }
@@ -105,6 +115,7 @@ impl Edge {
             gate: Gate::new(limits.upgrades_per_second, seed),
             http: Places::new(limits.connections_per_address),
             imports: Places::new(limits.imports_per_user),
+            probes: Allowances::new(limits.probes, limits.remembered),
             requests: Allowances::new(limits.requests, limits.remembered),
             sockets: Places::new(limits.connections_per_address),
             limits,
@@ -140,6 +151,17 @@ impl Edge {
     //# Requests and connection attempts of one address MUST be limited without touching another's.
     pub fn request(&mut self, now: Mono, client: IpAddr) -> Result<Left, Millis> {
         self.requests.spend(&sender(client), now)
+    }
+
+    /// Whether one more question about the server itself is answered.
+    ///
+    /// # Errors
+    /// How long to wait.
+    //= specs/safety.md#safe-83
+    //# Questions about how the server is MUST be limited for each address, apart from its other
+    //# requests.
+    pub fn probe(&mut self, now: Mono, client: IpAddr) -> Result<Left, Millis> {
+        self.probes.spend(&sender(client), now)
     }
 
     /// Whether this user may send one more file; it takes a place until [`Edge::imported`].
@@ -248,6 +270,28 @@ mod tests {
         assert_eq!(edge.request(Mono(0), calm).map(|l| l.remaining), Ok(2));
         assert_eq!(edge.admit(Mono(0), calm, 0), Admission::Open);
         assert_eq!(edge.admit(Mono(1000), loud, 0), Admission::Open);
+    }
+
+    //= specs/safety.md#safe-83
+    //= type=test
+    //# Questions about how the server is MUST be limited for each address, apart from its other
+    //# requests.
+    #[test]
+    fn probes_are_counted_apart_and_by_the_minute_no_watcher_needs_as_many() {
+        let mut edge = edge(|limits| {
+            (limits.probes, limits.requests) =
+                (Policy::per_minute(2, 60), Policy::per_minute(1, 60));
+        });
+        let (one, other) = (ip("192.0.2.1"), ip("192.0.2.2"));
+        assert!(edge.request(Mono(0), one).is_ok() && edge.request(Mono(0), one).is_err());
+        assert!(edge.probe(Mono(0), one).is_ok() && edge.probe(Mono(0), one).is_ok());
+        assert_eq!(edge.probe(Mono(0), one), Err(Millis(1000)));
+        assert!(edge.probe(Mono(0), other).is_ok());
+        assert!(edge.probe(Mono(1000), one).is_ok());
+        // A dozen watchers at ten questions a second each are not stopped.
+        let mut usual = Edge::new(EdgeLimits::default(), Seed::new(7));
+        let mut asked = (0..600_000).step_by(8).map(Mono);
+        assert!(asked.all(|at| usual.probe(at, one).is_ok()));
     }
 
     //= specs/safety.md#safe-43

@@ -47,6 +47,7 @@ impl EdgeSettings {
             ),
             forwarded_by: self.forwarded_by.unwrap_or(usual.forwarded_by),
             imports_per_user: count(self.imports_per_user, usual.imports_per_user),
+            probes: usual.probes,
             requests: within(self.requests, 6, usual.requests),
             trusted_proxies: self.trusted_proxies.clone(),
             unauthenticated: count(self.unauthenticated, usual.unauthenticated),

@@ -49,6 +49,57 @@ async fn who_asks_too_often_hears_429_the_limit_and_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn who_watches_the_server_has_an_allowance_of_its_own() {
+    let rig = limited(|edge| {
+        edge.probes = Policy::per_minute(3, 6);
+        edge.requests = Policy::per_minute(1, 1);
+    })
+    .await;
+    for (path, left) in [("/health", 2), ("/ws/stats", 1), ("/api/health", 0)] {
+        let reply = get(&rig, path, "").await;
+        assert_eq!(reply.status(), 200, "{path}");
+        assert_eq!(reply.header("ratelimit-policy"), Some("\"address\";q=3;w=30"));
+        let said = reply.header("ratelimit").unwrap();
+        assert!(said.starts_with(&format!("\"address\";r={left};t=")), "{said}");
+    }
+    for path in ["/health/live", "/health/ready", "/health/startup", "/ws/health", "/ws/stats"] {
+        let reply = get(&rig, path, "").await;
+        assert_eq!((reply.status(), reply.json()["code"].as_str()), (429, Some("rate_limited")));
+        assert!(reply.header("retry-after").is_some());
+    }
+    assert_eq!(get(&rig, "/api/config", "").await.status(), 200, "it is spent apart");
+    assert_eq!(get(&rig, "/api/config", "").await.status(), 429);
+}
+
+//= specs/safety.md#safe-84
+//= type=test
+//# What a stranger is told about connections MUST be counts of the whole server.
+#[tokio::test]
+async fn the_counters_of_sockets_are_numbers_and_name_nobody() {
+    let rig = rig(Wishes::default()).await;
+    let token = rig.token().await;
+    let mut window: Client<TcpStream> = connect(&rig, "/ws", &[GOLDEN]).await.unwrap();
+    window.say(json!({ "type": "auth", "payload": { "token": token } })).await;
+    window.until("connection_ready").await;
+    let said = get(&rig, "/ws/stats", "").await.json();
+    let mut counters = said.as_object().unwrap().clone();
+    for about_itself in ["status", "timestamp"] {
+        assert!(counters.remove(about_itself).unwrap().is_string());
+    }
+    let names: Vec<&str> = counters.keys().map(String::as_str).collect();
+    let expected = ["active_connections", "active_runs", "active_users", "attached_connections"];
+    assert_eq!(names, expected);
+    assert!(counters.values().all(serde_json::Value::is_u64), "{said}");
+    assert_eq!(
+        (&counters["active_connections"], &counters["active_users"]),
+        (&json!(1), &json!(1))
+    );
+    // Whoever says who they are is told no more.
+    let known = get(&rig, "/ws/stats", &format!("Authorization: Bearer {token}\r\n")).await;
+    assert_eq!(known.json().as_object().unwrap().len(), said.as_object().unwrap().len());
+}
+
+#[tokio::test]
 async fn an_address_in_a_header_moves_nobody_to_another_bucket_unless_a_proxy_of_ours_wrote_it() {
     let policy = Policy::per_minute(2, 1);
     let forged = |n: u32| {

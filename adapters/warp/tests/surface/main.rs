@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
 mod accounts;
+mod addresses;
 mod answers;
 mod audits;
+mod bare;
 mod closes;
 mod edge;
 mod events;

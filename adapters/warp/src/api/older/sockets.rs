@@ -59,6 +59,8 @@ fn config(app: &App) -> Reply {
     json(StatusCode::OK, &body)
 }
 
+//= specs/safety.md#safe-84
+//# What a stranger is told about connections MUST be counts of the whole server.
 async fn stats(app: &App) -> Reply {
     let load = app.0.connections.shards.load().await;
     let body = value!({
