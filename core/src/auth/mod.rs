@@ -36,3 +36,6 @@ pub use ticket::{TICKET_LIFETIME, Ticket, UNUSED_TICKETS};
 
 /// The longest token looked at, in bytes; a longer one is refused without checking its signature.
 pub const MAX_TOKEN_BYTES: usize = 8192;
+
+#[cfg(test)]
+mod matrix_tests;

@@ -10,6 +10,8 @@ mod arrival;
 mod framing;
 mod gate;
 mod limit;
+#[cfg(test)]
+mod matrix_tests;
 mod places;
 mod routes;
 

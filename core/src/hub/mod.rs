@@ -178,6 +178,9 @@ impl Hub {
 
     /// Brings every thread that changed as far as it can go. A free place goes to the thread that has
     /// waited longest; whoever has nothing to start any more gives it on (RUN-15).
+    //= specs/runs.md#run-36
+    //# A run MUST wait for runs of its own user only, and a place that becomes free goes to the
+    //# thread that has waited longest.
     fn settle(&mut self, now: Now) {
         loop {
             while let Some(thread_id) = self.dirty.pop_first() {

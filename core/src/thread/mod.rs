@@ -5,3 +5,6 @@ mod subscription;
 
 pub use log::{Log, Outcome};
 pub use subscription::{Next, Subscription};
+
+#[cfg(test)]
+mod matrix_tests;

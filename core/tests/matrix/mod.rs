@@ -228,3 +228,25 @@ fn label(inputs: &[String]) -> String {
     }
     text
 }
+
+/// Every act in every state: as lines, for the snapshot, and as rows, for the page. A state is staged under its
+/// name, perhaps with a comma and a detail; an act answers with what is said.
+pub(crate) fn all<S: Clone>(
+    staged: &[(&str, S)],
+    acts: &[(&str, fn(&mut S) -> String)],
+    name_of: fn(&S) -> &'static str,
+) -> (String, Vec<Row>) {
+    let (mut lines, mut rows) = (Vec::new(), Vec::new());
+    for (staged, before) in staged {
+        let from = name_of(before);
+        assert!(staged.starts_with(from), "{staged} is {from}");
+        for (input, act) in acts {
+            let mut after = before.clone();
+            let says = act(&mut after);
+            let to = name_of(&after);
+            lines.push(format!("{staged} × {input} → {to}: {says}").trim_end().to_owned());
+            rows.push(Row::of(staged, from, input, to, &says));
+        }
+    }
+    (lines.join("\n"), rows)
+}
