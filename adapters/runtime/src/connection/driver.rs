@@ -19,8 +19,11 @@ use goldenpath_core::wire::{AuthMethod, CloseCode, ErrorCode, Frame};
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use tokio::time::{Instant, Sleep, sleep_until};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+/// How long one more is listened to whom nothing can be written to any more.
+const LISTENED: Duration = Duration::from_secs(2);
 /// Deliveries taken at once.
 const BATCH: usize = 64;
 /// Answers that may wait for a peer who does not read before nothing more is read from it.
@@ -48,6 +51,8 @@ pub(super) struct Driver {
     passed: Vec<u64>,
     /// Whether something was taken by the transport and not flushed.
     unflushed: bool,
+    /// There once nothing can be written: until then the peer is listened to.
+    deaf: Option<Pin<Box<Sleep>>>,
     steps: u32,
     deadline: Option<Mono>,
     ended: Option<End>,
@@ -102,6 +107,7 @@ impl Driver {
             unsent: VecDeque::new(),
             passed: Vec::new(),
             unflushed: false,
+            deaf: None,
             steps: 0,
             deadline: None,
             ended: None,
@@ -260,8 +266,12 @@ impl Driver {
         taken: &mut Vec<Delivery>,
         context: &mut Context<'_>,
     ) -> Poll<Woken<T::Text>> {
-        let written = self.poll_write(transport, context);
-        if let Poll::Ready(Err(Lost)) = written {
+        let written = self.poll_write(transport, context).map(|written| {
+            if let Err(Lost) = written {
+                self.gone_deaf();
+            }
+        });
+        if self.is_listened_to_its_end(context) {
             return Poll::Ready(Woken::Lost);
         }
         if !self.passed.is_empty() {
@@ -277,7 +287,7 @@ impl Driver {
         if self.unflushed && written.is_ready() {
             match transport.poll_flush(context) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
-                Poll::Ready(Err(Lost)) => return Poll::Ready(Woken::Lost),
+                Poll::Ready(Err(Lost)) => self.gone_deaf(),
                 Poll::Pending => {}
             }
         }
@@ -289,7 +299,24 @@ impl Driver {
             }
         }
         self.steps = 0;
+        if self.is_listened_to_its_end(context) {
+            return Poll::Ready(Woken::Lost);
+        }
         self.poll_timer(sleep.as_mut(), context)
+    }
+
+    /// The peer does not hear us any more. What it said before is still on its way to us: whoever
+    /// closes without reading is answered by nobody, but was sent no refusal either.
+    //= specs/safety.md#safe-86
+    //# What a client sent before it left MUST be handled, also when nothing can be written to it any
+    //# more.
+    fn gone_deaf(&mut self) {
+        self.deaf.get_or_insert_with(|| Box::pin(sleep(LISTENED)));
+        self.unflushed = false;
+    }
+
+    fn is_listened_to_its_end(&mut self, context: &mut Context<'_>) -> bool {
+        self.deaf.as_mut().is_some_and(|deaf| deaf.as_mut().poll(context).is_ready())
     }
 
     fn poll_events<T: Transport>(
@@ -327,6 +354,9 @@ impl Driver {
         transport: &mut T,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Lost>> {
+        if self.deaf.is_some() {
+            self.unsent.clear();
+        }
         while let Some(next) = self.unsent.front() {
             match next {
                 Unsent::Close(code) => {

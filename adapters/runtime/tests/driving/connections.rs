@@ -8,7 +8,9 @@ use goldenpath_runtime::connection::Whence;
 use goldenpath_runtime::dependency::watch_store;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 fn connect(rig: &Rig, token: &'static str, room: Option<usize>) -> (Peer, JoinHandle<()>) {
     let (mut end, peer) = wire();
@@ -90,6 +92,46 @@ async fn f37_a_reader_that_does_not_read_is_let_go_while_its_socket_blocks() {
     }
     tokio::time::timeout(PATIENCE, served).await.expect("it is let go").unwrap();
     assert_eq!(rig.connections.registry.len(), 1, "the other window stays");
+}
+
+//= specs/safety.md#safe-86
+//= type=test
+//# What a client sent before it left MUST be handled, also when nothing can be written to it any
+//# more.
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_is_handled_though_its_sender_hears_no_answer() {
+    let rig = rig(Limits::default());
+    let names = ["m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9"];
+    let (mut peer, served) = connect(&rig, "ada", None);
+    peer.until("connection_ready").await;
+    peer.hear_no_more();
+    for name in names {
+        peer.say(ask_as(name));
+    }
+    drop(peer);
+    tokio::time::timeout(PATIENCE, served).await.unwrap().unwrap();
+    let (mut back, _) = connect(&rig, "ada", None);
+    for name in names {
+        back.say(ask_as(name));
+        let ack = back.frame("ack").await;
+        assert_eq!(ack["payload"]["status"], "duplicate", "{name}: {ack}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_who_hears_nothing_is_listened_to_for_ever() {
+    let rig = rig(Limits { message_burst: 1_000, ..Limits::default() });
+    let (mut peer, served) = connect(&rig, "ada", None);
+    peer.until("connection_ready").await;
+    peer.hear_no_more();
+    let began = Instant::now();
+    while !served.is_finished() {
+        peer.say(json!({ "type": "ping", "payload": {} }));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(began.elapsed() < Duration::from_secs(5), "it speaks on, and is let go");
+    }
+    assert!(began.elapsed() >= Duration::from_secs(2), "it was listened to for a while");
+    assert_eq!(rig.connections.registry.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

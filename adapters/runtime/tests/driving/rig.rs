@@ -294,6 +294,11 @@ pub(crate) fn wire() -> (Wire, Peer) {
 }
 
 impl Peer {
+    /// From now on nothing can be written to it.
+    pub(crate) fn hear_no_more(&mut self) {
+        self.hears.close();
+    }
+
     pub(crate) fn say(&self, frame: Value) {
         self.says.send(frame.to_string()).unwrap();
     }
