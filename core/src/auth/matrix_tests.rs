@@ -79,7 +79,7 @@ fn the_matrix_of_refresh_tokens() {
         ("over", staged(&[rotate, |log_in| drop(log_in.wait(REFRESH.idle))])),
         ("ended", staged(&[rotate, rotate, |log_in| drop(log_in.present(half(1)))])),
     ];
-    let acts: [(&str, fn(&mut LogIn) -> String); 6] = [
+    let acts: [matrix::Act<LogIn>; 6] = [
         ("the token that is good", |log_in| log_in.present(log_in.family.current)),
         ("the one before it", |log_in| log_in.present(log_in.family.previous.unwrap_or(half(200)))),
         ("an older one", |log_in| log_in.present(half(201))),
@@ -193,7 +193,7 @@ fn the_matrix_of_tries_at_a_password() {
         ("waiting", failed(3)),
         ("waiting, longest", at_most),
     ];
-    let acts: [(&str, fn(&mut Door) -> String); 8] = [
+    let acts: [matrix::Act<Door>; 8] = [
         ("a wrong password", |door| door.begin(&Door::at_home(), |_, _, _| {})),
         ("the right password", |door| {
             door.begin(&Door::at_home(), |lockout, turn, now| lockout.succeeded(turn, now))
@@ -309,7 +309,7 @@ fn the_matrix_of_an_issuers_keys() {
         ("refreshing", staged(&[ask, Issuer::names, ages, ask])),
         ("last word", staged(&[ask, Issuer::names, ages, ask, fails])),
     ];
-    let acts: [(&str, fn(&mut Issuer) -> String); 8] = [
+    let acts: [matrix::Act<Issuer>; 8] = [
         ("a token names its key", ask),
         ("a token names another key", |issuer| issuer.ask("other")),
         ("the issuer answers", Issuer::names),

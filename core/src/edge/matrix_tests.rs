@@ -62,7 +62,7 @@ fn the_matrix_of_the_gate() {
         ("full, one promised", Entrance::after(3)),
         ("all promised", Entrance::after(80)),
     ];
-    let acts: [(&str, fn(&mut Entrance) -> String); 5] = [
+    let acts: [matrix::Act<Entrance>; 5] = [
         ("a newcomer", Entrance::comes),
         ("a crowd", |entrance| {
             (0..80).for_each(|_| drop(entrance.comes()));
@@ -141,7 +141,7 @@ fn the_matrix_of_an_allowance() {
         ("partly spent", Counter::after(1)),
         ("spent", Counter::after(2)),
     ];
-    let acts: [(&str, fn(&mut Counter) -> String); 6] = [
+    let acts: [matrix::Act<Counter>; 6] = [
         ("one is asked for", |counter| counter.spend('a')),
         ("another asks", |counter| {
             counter.spend('b');

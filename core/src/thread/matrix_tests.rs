@@ -108,7 +108,7 @@ fn the_matrix_of_a_logs_writing_end() {
         ("waiting, unsure", staged(&[Writer::begin, unknown])),
         ("asked again", staged(&[Writer::begin, unknown, Writer::due])),
     ];
-    let acts: [(&str, fn(&mut Writer) -> String); 10] = [
+    let acts: [matrix::Act<Writer>; 10] = [
         ("a batch", Writer::begin),
         ("written", |writer| writer.answer(Ok(Committed::Done { first_seq: Seq(6) }))),
         ("fenced", |writer| writer.answer(Ok(Committed::Fenced))),

@@ -229,11 +229,16 @@ fn label(inputs: &[String]) -> String {
     text
 }
 
+/// What can be done to a machine: its name, and the doing, which says what came of it.
+#[allow(dead_code, reason = "the hub's matrix, in another crate, stages its states itself")]
+pub(crate) type Act<S> = (&'static str, fn(&mut S) -> String);
+
 /// Every act in every state: as lines, for the snapshot, and as rows, for the page. A state is staged under its
 /// name, perhaps with a comma and a detail; an act answers with what is said.
+#[allow(dead_code, reason = "the hub's matrix, in another crate, stages its states itself")]
 pub(crate) fn all<S: Clone>(
     staged: &[(&str, S)],
-    acts: &[(&str, fn(&mut S) -> String)],
+    acts: &[Act<S>],
     name_of: fn(&S) -> &'static str,
 ) -> (String, Vec<Row>) {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());

@@ -6,11 +6,13 @@
 //! fields of what happened stand at the top, and again under `payload` and `data`, because readers
 //! were written for each of the three. It is never wrapped in another type.
 
+mod answer;
 mod control;
 mod entry;
 mod flat;
 mod read;
 
+pub use answer::{Answered, answered};
 pub use control::{Greeting, acknowledged, handshake_complete, of_control};
 pub use entry::{About, of_entry, run_name};
 pub use read::{Heard, Names, read};

@@ -12,7 +12,8 @@ use goldenpath_core::connection::Identity;
 use goldenpath_core::hub::{Load, Loaded};
 use goldenpath_core::id::{RunId, Seq, ThreadId};
 use goldenpath_core::time::Millis;
-use goldenpath_core::wire::{self, ClientBody, ErrorCode, ErrorInfo, Event, Json, RunStatus};
+use goldenpath_core::wire::older::Answered;
+use goldenpath_core::wire::{self, ClientBody, ErrorCode, ErrorInfo, Event, Json};
 use goldenpath_runtime::ports::{MessageRange, Role, RunView};
 use http::StatusCode;
 use serde::Deserialize;
@@ -236,27 +237,9 @@ async fn outcome(app: &App, who: &Identity, run: &RunView) -> Result<Outcome, Pr
         let answers = message.role == Role::Assistant && message.run_id == run.run_id;
         answers.then_some(message.content)
     });
-    let status = match run.status {
-        RunStatus::Completed | RunStatus::Degraded => {
-            return Ok(Outcome { status: "success", response, error: None });
-        }
-        RunStatus::TimedOut => "timeout",
-        RunStatus::Cancelled
-        | RunStatus::Failed
-        | RunStatus::Interrupted
-        | RunStatus::Queued
-        | RunStatus::Running => "error",
-    };
-    let failure = failure(app, who, run).await?;
-    let unavailable = failure.as_ref().is_some_and(|error| error.code.http_status() == 503);
-    Ok(Outcome {
-        status: if unavailable { "service_unavailable" } else { status },
-        response,
-        error: Some(match failure {
-            Some(error) => error.message,
-            None => format!("the run ended {}", run.status.as_str()),
-        }),
-    })
+    let Answered { status, error } =
+        wire::older::answered(run.status, failure(app, who, run).await?);
+    Ok(Outcome { status, response, error })
 }
 
 /// Why a run failed, from its terminal entry.
