@@ -1,7 +1,8 @@
 //! A simulated world as a model: its users do what they wish in their order, and everything else may
 //! happen at any time, each fault as often as the bound allows.
 
-use goldenpath_simulator::{Broken, Fate, HOME, Op, Setup, ToolEnd, World};
+use goldenpath_core::wire::CloseCode;
+use goldenpath_simulator::{Broken, Fate, HOME, Op, Setup, Socket, ToolEnd, World};
 use stateright::{Model, Property};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -68,6 +69,9 @@ pub struct Bounded {
     pub faults: Vec<(Fault, u8)>,
     /// Faults there may be in all.
     pub at_most: u8,
+    /// Frames that may wait for a client; one more, and its connection ends as that of a slow reader. Once: who
+    /// never reads would come back for ever.
+    pub outbox: usize,
     /// Nodes that have a reader from the beginning.
     pub readers: Vec<usize>,
     /// What must be met somewhere, so that the bound is wide enough.
@@ -98,6 +102,8 @@ impl Healing {
 pub struct State {
     /// The world.
     pub world: World,
+    /// Whether some client was too slow.
+    pub overflowed: bool,
     list: usize,
     wished: usize,
     spent: BTreeMap<Fault, u8>,
@@ -112,6 +118,36 @@ impl State {
 }
 
 impl Bounded {
+    /// Visits every state; see [`crate::prove`].
+    ///
+    /// # Panics
+    /// As it does.
+    pub fn prove(mut self, name: &str) -> usize {
+        let bounds = self.bounds();
+        if crate::is_deep() {
+            self.at_most += 1;
+            self.faults.iter_mut().for_each(|(_, most)| *most += 1);
+        }
+        crate::prove(name, &bounds, self)
+    }
+
+    /// In words.
+    fn bounds(&self) -> String {
+        let Setup { nodes, clients, work, .. } = &self.setup;
+        let wishes = self.wishes.iter().map(Vec::len).max().unwrap_or_default();
+        let faults: Vec<String> =
+            self.faults.iter().map(|(fault, most)| format!("{fault:?} {most}")).collect();
+        let narrow = match self.outbox {
+            usize::MAX => String::new(),
+            frames => format!(", outbox of {frames} frames"),
+        };
+        format!(
+            "nodes {nodes}, clients {clients}, work {work:?}, wishes {wishes}{narrow}; faults at most {}: {}",
+            self.at_most,
+            faults.join(", ")
+        )
+    }
+
     fn allows(&self, state: &State, op: Op) -> bool {
         cost(op).is_none_or(|fault| self.may(state, fault))
     }
@@ -126,6 +162,25 @@ impl Bounded {
     }
 }
 
+impl Bounded {
+    /// What the run-time does when an outbox overflows: what waits is dropped, and both ends learn it. Whether
+    /// there was one.
+    fn ends_slow_readers(&self, world: &mut World) -> bool {
+        let mut found = false;
+        for index in 0..world.seats.len() {
+            let seat = &world.seats[index];
+            if let Socket::Open { connection_id, .. } = seat.socket
+                && seat.coming() > self.outbox
+            {
+                world.cut(index, Some(CloseCode::SlowReader.code()));
+                world.lose(connection_id);
+                found = true;
+            }
+        }
+        found
+    }
+}
+
 impl Model for Bounded {
     type State = State;
     type Action = Op;
@@ -136,7 +191,13 @@ impl Model for Bounded {
             world.attach(*at, Vec::new());
         }
         (0..self.wishes.len())
-            .map(|list| State { world: world.clone(), list, wished: 0, spent: BTreeMap::new() })
+            .map(|list| State {
+                world: world.clone(),
+                overflowed: false,
+                list,
+                wished: 0,
+                spent: BTreeMap::new(),
+            })
             .collect()
     }
 
@@ -163,6 +224,7 @@ impl Model for Bounded {
             *next.spent.entry(fault).or_default() += 1;
         }
         let happens = next.world.apply(op) || wish;
+        next.overflowed = state.overflowed || self.ends_slow_readers(&mut next.world);
         if !self.may(&next, Fault::Repeat) {
             next.world.never_repeats();
         }
@@ -180,11 +242,14 @@ impl Model for Bounded {
                 broken.iter().for_each(|broken| eprintln!("{broken}"));
                 broken.is_empty()
             }),
-            Property::always("quiescence stays reachable", |model: &Self, state: &State| {
-                let broken = model.healing.heal(&state.world);
-                broken.iter().for_each(|broken| eprintln!("{broken}"));
-                broken.is_empty()
-            }),
+            Property::always(
+                "in the end quiescence stays reachable",
+                |model: &Self, state: &State| {
+                    let broken = model.healing.heal(&state.world);
+                    broken.iter().for_each(|broken| eprintln!("{broken}"));
+                    broken.is_empty()
+                },
+            ),
             Property::sometimes("all is said and done", |model: &Self, state: &State| {
                 state.is_over(model)
             }),

@@ -6,9 +6,11 @@
 //! liveness is the `always` property that from the state at hand, once faults stop, everything comes
 //! to rest as it should ("quiescence stays reachable").
 //!
-//! Each model is a test of its own in `tests/`, and ends with [`prove`].
+//! Each model is a test of its own in `tests/`, and ends with [`prove`]; `specs/proof/models.md` has a row
+//! for each, made from it. `GOLDENPATH_MODELS_DEEP=1` widens the bounds, for hours.
 
 mod bounded;
+mod page;
 
 pub use bounded::{Bounded, Fault, Healing, State};
 
@@ -24,24 +26,52 @@ pub const MOST_STATES: usize = 1_000_000;
 /// Steps after which the exploration is given up, unfinished.
 const MOST_STEPS: usize = 10 * MOST_STATES;
 
+/// The same where bounds are wide: as many as fit into memory.
+const MOST_STEPS_DEEP: usize = 50 * MOST_STATES;
+
 /// Threads that explore; the machine of the test command has two cores.
 const THREADS: usize = 2;
 
+/// How the name of a property begins that says what can be come to from every state.
+pub const LIVENESS: &str = "in the end";
+
+/// Whether bounds are wide, as in `tests/deep`.
+#[must_use]
+pub fn is_deep() -> bool {
+    std::env::var_os("GOLDENPATH_MODELS_DEEP").is_some()
+}
+
+/// A bound of the test command, or that of `tests/deep`.
+#[must_use]
+pub fn bound<T>(every_day: T, deep: T) -> T {
+    if is_deep() { deep } else { every_day }
+}
+
 /// Visits every state of the model, checks all its properties in each, prints how many there were and
-/// writes `states N` to `proof/NAME.txt` in the build folder, for the summary of `tests/run`.
+/// writes `states N` to `proof/NAME.txt` in the build folder, for the summary of `tests/run`. Its row in
+/// `specs/proof/models.md` says so, too; `bounds` is what that row says of bounds and faults.
 ///
 /// Returns the number of states.
 ///
 /// # Panics
 /// When a property does not hold, with the shortest way there; when a `sometimes` property was never
-/// met; when there are more than [`MOST_STATES`].
-pub fn prove<M>(name: &str, model: M) -> usize
+/// met; when there are more than [`MOST_STATES`], unless bounds are wide; when the row is another one.
+pub fn prove<M>(name: &str, bounds: &str, model: M) -> usize
 where
     M: Model + Send + Sync + 'static,
     M::State: Clone + Hash + PartialEq + Send + Sync,
     M::Action: Clone + Debug + PartialEq,
 {
+    let properties = model.properties();
+    let named = |expectation: Expectation| {
+        let found = properties.iter().filter(move |one| one.expectation == expectation);
+        found.map(|one| one.name).collect::<Vec<_>>()
+    };
+    let (always, sometimes) = (named(Expectation::Always), named(Expectation::Sometimes));
     let states = visit(name, model);
+    if !is_deep() {
+        page::check(name, bounds, &always, &sometimes, states);
+    }
     note(name, states);
     states
 }
@@ -56,7 +86,7 @@ where
     let checker = model
         .checker()
         .threads(THREADS)
-        .target_state_count(MOST_STEPS)
+        .target_state_count(bound(MOST_STEPS, MOST_STEPS_DEEP))
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()
         .join();
@@ -80,7 +110,7 @@ where
         }
     }
     assert!(
-        states <= MOST_STATES && checker.state_count() < MOST_STEPS,
+        is_deep() || states <= MOST_STATES && checker.state_count() < MOST_STEPS,
         "{name}: {states} states and more are too many for every day"
     );
     states

@@ -2,7 +2,7 @@
 //! a store whose answers get lost.
 
 use goldenpath_core::limits::Limits;
-use goldenpath_models::{Bounded, Fault, Healing, State, prove};
+use goldenpath_models::{Bounded, Fault, Healing, State};
 use goldenpath_simulator::{Op, Setup, Talk, Witness, Work};
 use stateright::Property;
 
@@ -59,6 +59,7 @@ fn one_client(wishes: Vec<Op>, at_most: u8, times: u8) -> Bounded {
             (Fault::Repeat, 1),
         ],
         at_most,
+        outbox: usize::MAX,
         readers: vec![],
         sometimes: if times > 0 { in_time } else { at_once },
         healing: Healing::default(),
@@ -68,10 +69,43 @@ fn one_client(wishes: Vec<Op>, at_most: u8, times: u8) -> Bounded {
 #[test]
 fn whatever_breaks_a_client_sees_each_entry_once_and_every_message_is_answered() {
     let wishes = vec![Op::Send(0, Talk::new(0, None)), Op::Send(0, Talk::new(1, Some(0)))];
-    prove("delivery", one_client(wishes, 2, 0));
+    one_client(wishes, 2, 0).prove("delivery");
 }
 
 #[test]
 fn whenever_time_passes_a_client_comes_back_and_sees_what_it_missed() {
-    prove("delivery_in_time", one_client(vec![Op::Send(0, Talk::new(0, None))], 1, 1));
+    one_client(vec![Op::Send(0, Talk::new(0, None))], 1, 1).prove("delivery_in_time");
+}
+
+fn too_slow() -> Vec<Property<Bounded>> {
+    vec![
+        Property::sometimes("a reader is too slow", |_, s: &State| s.overflowed),
+        Property::sometimes("not recovered: a log is read whole", |_, s: &State| {
+            s.world.seats.iter().any(|seat| seat.loads() > 0)
+        }),
+        Property::sometimes(
+            "one that was too slow shows all there is",
+            |m: &Bounded, s: &State| {
+                let seat = &s.world.seats[0];
+                let shown =
+                    seat.view.iter().map(|(id, seq)| s.world.store.threads[id].head() == *seq);
+                s.overflowed && s.is_over(m) && seat.coming() == 0 && shown.eq([true])
+            },
+        ),
+        Property::sometimes("an entry is replayed", |_, s: &State| {
+            s.world.seen.0.has(Witness::Replayed)
+        }),
+    ]
+}
+
+/// An outbox of a few frames, and a replay of one entry at most: who reads too slowly is sent away, and who
+/// has missed more than that reads the whole log.
+#[test]
+fn however_slowly_a_client_reads_it_sees_everything_in_the_end() {
+    let wide = one_client(vec![Op::Send(0, Talk::new(0, None))], 1, 1);
+    let limits = Limits { replay_entries: 1, ..wide.setup.limits.clone() };
+    let setup = Setup { limits, ..wide.setup };
+    let faults = vec![(Fault::DoneUnheard, 1), (Fault::Down, 1), (Fault::Pass, 1)];
+    let model = Bounded { setup, faults, outbox: 3, sometimes: too_slow, ..wide };
+    model.prove("delivery_to_slow_readers");
 }

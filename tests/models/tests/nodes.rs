@@ -1,7 +1,7 @@
 //! Leases and fences of two nodes over one store: processes die, the lease passes on while the one
 //! who had it is still at work, and a write lands late.
 
-use goldenpath_models::{Bounded, Fault, Healing, State, prove};
+use goldenpath_models::{Bounded, Fault, Healing, State};
 use goldenpath_simulator::{Op, Setup, Talk, Witness, Work};
 use stateright::Property;
 
@@ -26,6 +26,14 @@ fn sometimes() -> Vec<Property<Bounded>> {
     ]
 }
 
+fn taking_over() -> Vec<Property<Bounded>> {
+    let met = ["the lease passes on", "a write is fenced off", "a hub is given up"];
+    let mut properties = sometimes();
+    properties.retain(|property| met.contains(&property.name));
+    assert_eq!(properties.len(), met.len());
+    properties
+}
+
 /// Two nodes; the first one has the lease, and a reader.
 fn two_nodes(wishes: Vec<Op>, faults: Vec<(Fault, u8)>) -> Bounded {
     Bounded {
@@ -33,6 +41,7 @@ fn two_nodes(wishes: Vec<Op>, faults: Vec<(Fault, u8)>) -> Bounded {
         wishes: vec![wishes],
         faults,
         at_most: 2,
+        outbox: usize::MAX,
         readers: vec![0],
         sometimes,
         healing: Healing::default(),
@@ -51,5 +60,14 @@ fn whatever_lands_late_a_run_has_one_writer_and_one_end() {
         (Fault::TakeOver, 2),
         (Fault::Pass, 1),
     ];
-    prove("nodes", two_nodes(wishes, faults));
+    two_nodes(wishes, faults).prove("nodes");
+}
+
+/// A run of many entries: whoever goes on with it under the fence it had doubles what is in its log.
+#[test]
+fn whoever_takes_a_run_over_is_the_only_one_who_goes_on_with_it() {
+    let taken_over = two_nodes(vec![Op::Say(0, Talk::new(0, None))], vec![(Fault::TakeOver, 1)]);
+    let setup = Setup { work: Work::FiveKinds, ..taken_over.setup };
+    let model = Bounded { setup, sometimes: taking_over, ..taken_over };
+    model.prove("nodes_taking_over");
 }

@@ -2,7 +2,7 @@
 //! agents that say nothing; results that come late or twice; tasks that die.
 
 use goldenpath_core::wire::MultitaskStrategy;
-use goldenpath_models::{Bounded, Fault, Healing, State, prove};
+use goldenpath_models::{Bounded, Fault, Healing, State};
 use goldenpath_simulator::{Op, Setup, Talk, Witness, Work};
 use stateright::Property;
 
@@ -39,27 +39,26 @@ fn in_the_end_of_one() -> Vec<Property<Bounded>> {
 /// One question, the real run with its agents and a tool: silence, failure, repetition, death, cancel.
 #[test]
 fn whatever_agents_and_tools_do_a_run_has_one_end() {
-    prove(
-        "runs_of_agents",
-        Bounded {
-            setup: Setup { work: Work::Team, wall_stands: true, ..Setup::default() },
-            wishes: vec![vec![FIRST], vec![FIRST, CANCEL]],
-            faults: vec![
-                (Fault::Crash, 1),
-                (Fault::Die, 1),
-                (Fault::DoneUnheard, 1),
-                (Fault::Down, 1),
-                (Fault::Ghost, 1),
-                (Fault::Pass, 4),
-                (Fault::Repeat, 1),
-                (Fault::ToolFails, 2),
-            ],
-            at_most: 1,
-            readers: vec![0],
-            sometimes: in_the_end_of_one,
-            healing: Healing::default(),
-        },
-    );
+    let model = Bounded {
+        setup: Setup { work: Work::Team, wall_stands: true, ..Setup::default() },
+        wishes: vec![vec![FIRST], vec![FIRST, CANCEL]],
+        faults: vec![
+            (Fault::Crash, 1),
+            (Fault::Die, 1),
+            (Fault::DoneUnheard, 1),
+            (Fault::Down, 1),
+            (Fault::Ghost, 1),
+            (Fault::Pass, 4),
+            (Fault::Repeat, 1),
+            (Fault::ToolFails, 2),
+        ],
+        at_most: 1,
+        outbox: usize::MAX,
+        readers: vec![0],
+        sometimes: in_the_end_of_one,
+        healing: Healing::default(),
+    };
+    model.prove("runs_of_agents");
 }
 
 fn of_two() -> Vec<Property<Bounded>> {
@@ -85,30 +84,29 @@ fn of_two() -> Vec<Property<Bounded>> {
 /// Two messages for one thread; the second one waits, is refused, or interrupts.
 #[test]
 fn whatever_becomes_of_a_second_message_one_run_is_at_work() {
-    prove(
-        "runs_of_two_messages",
-        Bounded {
-            setup: Setup { work: Work::Answer, wall_stands: true, ..Setup::default() },
-            wishes: vec![
-                vec![FIRST, second(MultitaskStrategy::Enqueue), CANCEL],
-                vec![FIRST, second(MultitaskStrategy::Reject)],
-                vec![FIRST, second(MultitaskStrategy::Interrupt)],
-            ],
-            faults: vec![
-                (Fault::Crash, 1),
-                (Fault::Die, 1),
-                (Fault::DoneUnheard, 1),
-                (Fault::Down, 1),
-                (Fault::Ghost, 1),
-                (Fault::Pass, 1),
-                (Fault::Repeat, 1),
-            ],
-            at_most: 1,
-            readers: vec![0],
-            sometimes: of_two,
-            healing: Healing::default(),
-        },
-    );
+    let model = Bounded {
+        setup: Setup { work: Work::Answer, wall_stands: true, ..Setup::default() },
+        wishes: vec![
+            vec![FIRST, second(MultitaskStrategy::Enqueue), CANCEL],
+            vec![FIRST, second(MultitaskStrategy::Reject)],
+            vec![FIRST, second(MultitaskStrategy::Interrupt)],
+        ],
+        faults: vec![
+            (Fault::Crash, 1),
+            (Fault::Die, 1),
+            (Fault::DoneUnheard, 1),
+            (Fault::Down, 1),
+            (Fault::Ghost, 1),
+            (Fault::Pass, 1),
+            (Fault::Repeat, 1),
+        ],
+        at_most: 1,
+        outbox: usize::MAX,
+        readers: vec![0],
+        sometimes: of_two,
+        healing: Healing::default(),
+    };
+    model.prove("runs_of_two_messages");
 }
 
 fn of_effects() -> Vec<Property<Bounded>> {
@@ -128,24 +126,50 @@ fn of_effects() -> Vec<Property<Bounded>> {
 /// at any moment, and the store loses writes and answers.
 #[test]
 fn whenever_a_process_dies_an_effect_that_cannot_be_repeated_happens_at_most_once() {
-    prove(
-        "runs_of_effects",
-        Bounded {
-            setup: Setup { work: Work::Effects, wall_stands: true, ..Setup::default() },
-            wishes: vec![vec![FIRST], vec![FIRST, CANCEL]],
-            faults: vec![
-                (Fault::Crash, 2),
-                (Fault::Die, 1),
-                (Fault::DoneUnheard, 1),
-                (Fault::LostUnheard, 1),
-                (Fault::Pass, 1),
-                (Fault::Repeat, 1),
-                (Fault::ToolFails, 1),
-            ],
-            at_most: 2,
-            readers: vec![0],
-            sometimes: of_effects,
-            healing: Healing::default(),
-        },
-    );
+    let model = Bounded {
+        setup: Setup { work: Work::Effects, wall_stands: true, ..Setup::default() },
+        wishes: vec![vec![FIRST], vec![FIRST, CANCEL]],
+        faults: vec![
+            (Fault::Crash, 2),
+            (Fault::Die, 1),
+            (Fault::DoneUnheard, 1),
+            (Fault::LostUnheard, 1),
+            (Fault::Pass, 1),
+            (Fault::Repeat, 1),
+            (Fault::ToolFails, 1),
+        ],
+        at_most: 2,
+        outbox: usize::MAX,
+        readers: vec![0],
+        sometimes: of_effects,
+        healing: Healing::default(),
+    };
+    model.prove("runs_of_effects");
+}
+
+fn of_replaced_tasks() -> Vec<Property<Bounded>> {
+    vec![
+        Property::sometimes("a task is replaced", |_, s: &State| {
+            s.world.nodes[0].tasks.values().any(|task| task.fence.0 > 1)
+        }),
+        Property::sometimes("the replaced one speaks while the new one works", |_, s: &State| {
+            s.world.seen.0.has(Witness::Ghost) && !s.world.nodes[0].tasks.is_empty()
+        }),
+    ]
+}
+
+/// One question; its task is replaced, and goes on to speak.
+#[test]
+fn whatever_a_replaced_task_says_nobody_hears_it() {
+    let model = Bounded {
+        setup: Setup { work: Work::FiveKinds, wall_stands: true, ..Setup::default() },
+        wishes: vec![vec![FIRST]],
+        faults: vec![(Fault::Die, 1), (Fault::Ghost, 2), (Fault::DoneUnheard, 1)],
+        at_most: 3,
+        outbox: usize::MAX,
+        readers: vec![0],
+        sometimes: of_replaced_tasks,
+        healing: Healing::default(),
+    };
+    model.prove("runs_of_replaced_tasks");
 }

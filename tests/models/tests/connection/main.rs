@@ -12,8 +12,8 @@ use goldenpath_core::handshake::{
 };
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
-use goldenpath_core::wire::CloseCode;
-use goldenpath_models::prove;
+use goldenpath_core::wire::{CloseCode, ErrorCode};
+use goldenpath_models::{bound, prove};
 use stateright::{Model, Property};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -51,6 +51,18 @@ impl World {
         }
     }
 
+    fn prove(self, name: &str) {
+        let Self { upgrades, texts, says, answers, acts, .. } = &self;
+        let acts: Vec<String> = acts.iter().map(|act| format!("{act:?}")).collect();
+        let bounds = format!(
+            "handshakes {}, frames {texts} of {says:?}, verdicts {answers:?} to any question at any time; {}",
+            upgrades.len(),
+            acts.join(", ")
+        );
+        let texts = bound(*texts, texts + 1);
+        prove(name, &bounds, Self { texts, ..self });
+    }
+
     fn saw(&self, seen: Seen) -> bool {
         Seen(self.seen.load(Ordering::Relaxed)).has(seen)
     }
@@ -70,7 +82,7 @@ impl Model for World {
             return;
         }
         match &state.phase {
-            Phase::Refused(_) | Phase::Over => return,
+            Phase::Refused(..) | Phase::Over => return,
             Phase::Before(_) => {}
             Phase::Open(_) => {
                 acts.extend(self.acts);
@@ -121,10 +133,13 @@ impl Model for World {
             WARN: "the end of a credential is announced",
         ];
         properties.extend([
-            Property::always("left alone, it ends", |m: &Self, s| ends_by_itself(s, &m.limits)),
-            Property::always("with everybody's help it gets ready, or says why not", |m, s| {
-                gets_ready(s, &m.limits)
+            Property::always("in the end, left alone, it ends", |m: &Self, s| {
+                ends_by_itself(s, &m.limits)
             }),
+            Property::always(
+                "in the end, with everybody's help, it gets ready, or says why not",
+                |m, s| gets_ready(s, &m.limits),
+            ),
         ]);
         properties
             .extend(self.possible.iter().map(|(words, seen)| Property::sometimes(words, *seen)));
@@ -134,6 +149,10 @@ impl Model for World {
 
 fn closed(state: &State, code: CloseCode) -> bool {
     state.watch.end == Some(End::Closed(code))
+}
+
+fn refused(state: &State, status: u16, code: ErrorCode) -> bool {
+    state.phase == Phase::Refused(status, code)
 }
 
 type Headers<'a> = &'a [(&'a str, &'a [u8])];
@@ -170,13 +189,22 @@ fn upgrades() -> Vec<Result<Accepted, Refusal>> {
         (&[], ""),
         (&[(OFFER, b"golden.v1"), ("Origin", b"https://evil.example")], ""),
     ];
-    let conditions = [Admission::Open, Admission::Draining { retry_after: Millis(5) }];
+    let retry_after = Millis(5);
+    let conditions = [
+        Admission::Open,
+        Admission::Crowded { retry_after },
+        Admission::Draining { retry_after },
+        Admission::Overloaded { retry_after },
+        Admission::Starting { retry_after },
+        Admission::TooFast { retry_after },
+    ];
     let mut decided = Vec::new();
     for (headers, query) in requests {
         for admission in conditions {
             for demo in [false, true] {
                 let server = ServerCondition { origins: &NO_PAGES, admission, demo };
                 let decision = request(headers, query, &server);
+                assert!(decision.is_err() || admission == Admission::Open, "HAND-04");
                 if let Ok(Accepted { subprotocol: Some(selected), .. }) = &decision {
                     let offered: Vec<u8> = headers
                         .iter()
@@ -217,9 +245,15 @@ fn a_stranger_is_let_in_by_a_verdict_and_by_nothing_else() {
             ("a message held and handled", |m, _| m.saw(Seen::HELD_FORWARDED)),
             ("a message refused before ready", |m, _| m.saw(Seen::HELD_REFUSED)),
             ("a verdict that answers nothing", |m, _| m.saw(Seen::LATE_VERDICT)),
-            ("refused with 401", |_, s| s.phase == Phase::Refused(401)),
-            ("refused with 403", |_, s| s.phase == Phase::Refused(403)),
-            ("refused with 503", |_, s| s.phase == Phase::Refused(503)),
+            ("refused: not allowed from there", |_, s| {
+                refused(s, 403, ErrorCode::OriginNotAllowed)
+            }),
+            ("refused: nobody, say verifiers", |_, s| refused(s, 401, ErrorCode::Unauthorized)),
+            ("refused: too many here", |_, s| refused(s, 429, ErrorCode::TooManyConnections)),
+            ("refused: too many everywhere", |_, s| refused(s, 503, ErrorCode::Overloaded)),
+            ("refused: too often", |_, s| refused(s, 429, ErrorCode::RateLimited)),
+            ("refused: it drains", |_, s| refused(s, 503, ErrorCode::ShuttingDown)),
+            ("refused: it starts", |_, s| refused(s, 503, ErrorCode::Degraded)),
             ("closed with 4408", |_, s| closed(s, CloseCode::AuthTimeout)),
             ("closed with 4401", |_, s| closed(s, CloseCode::Unauthorized)),
             ("closed with 4412", |_, s| closed(s, CloseCode::VersionNotSupported)),
@@ -234,7 +268,7 @@ fn a_stranger_is_let_in_by_a_verdict_and_by_nothing_else() {
             Act::Lost,
         ])
     };
-    prove("connection-stranger", world);
+    world.prove("connection-stranger");
 }
 
 /// Refresh, warning, expiry, revocation, a late driver, a server that drains.
@@ -266,7 +300,7 @@ fn a_credential_lives_as_long_as_it_may_and_no_longer() {
             Act::Drain,
         ])
     };
-    prove("connection-credential", world);
+    world.prove("connection-credential");
 }
 
 /// Every way to end, from everywhere.
@@ -305,5 +339,5 @@ fn every_end_is_the_right_one_and_explained() {
             Act::ServiceStatus,
         ])
     };
-    prove("connection-ends", world);
+    world.prove("connection-ends");
 }

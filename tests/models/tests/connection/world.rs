@@ -78,8 +78,8 @@ pub(crate) enum Act {
 /// Where the socket is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
-    /// Answered with an HTTP status.
-    Refused(u16),
+    /// Answered with an HTTP status, for a reason.
+    Refused(u16, ErrorCode),
     /// The credential is checked before the 101.
     Before(Accepted),
     /// The machine is at work.
@@ -148,7 +148,7 @@ impl State {
     pub(crate) fn new(decided: Result<Accepted, Refusal>, limits: &Arc<Limits>, texts: u8) -> Self {
         let older = decided.as_ref().is_ok_and(|accepted| accepted.dialect == Dialect::Older);
         let phase = match decided {
-            Err(refusal) => Phase::Refused(refusal.status),
+            Err(refusal) => refused(&refusal),
             Ok(accepted) if accepted.verify_before_upgrade => Phase::Before(accepted),
             Ok(accepted) => Phase::Open(Box::new(connection(accepted, None, limits))),
         };
@@ -159,7 +159,7 @@ impl State {
     pub(crate) fn connection(&self) -> Option<&Connection> {
         match &self.phase {
             Phase::Open(connection) => Some(connection),
-            Phase::Refused(_) | Phase::Before(_) | Phase::Over => None,
+            Phase::Refused(..) | Phase::Before(_) | Phase::Over => None,
         }
     }
 
@@ -175,7 +175,7 @@ impl State {
     pub(crate) fn after(&self, act: Act, limits: &Arc<Limits>) -> Option<(Self, Seen)> {
         let mut next = self.clone();
         match &self.phase {
-            Phase::Refused(_) | Phase::Over => return None,
+            Phase::Refused(..) | Phase::Over => return None,
             Phase::Before(accepted) => {
                 let Act::Verdict(_, answer) = act else { return None };
                 next.phase = match identity(answer) {
@@ -186,7 +186,7 @@ impl State {
                     }
                     None => {
                         let fault = PeerFault::new(ErrorCode::Unauthorized, "no");
-                        Phase::Refused(Refusal::unauthenticated(&fault).status)
+                        refused(&Refusal::unauthenticated(&fault))
                     }
                 };
                 return Some((next, Seen::NOTHING));
@@ -219,6 +219,10 @@ impl State {
         }
         Some((next, seen))
     }
+}
+
+const fn refused(refusal: &Refusal) -> Phase {
+    Phase::Refused(refusal.status, refusal.code)
 }
 
 fn connection(accepted: Accepted, identity: Option<Identity>, limits: &Arc<Limits>) -> Connection {
