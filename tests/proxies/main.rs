@@ -15,7 +15,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// No demo mode: without a credential nobody gets in.
 const STRICT: [(&str, &str); 2] = [("DEMO_MODE", "0"), ("ENVIRONMENT", "test")];
@@ -237,4 +237,40 @@ async fn what_a_client_writes_about_its_address_counts_for_nothing_behind_a_trus
     }
     assert_eq!(heard, ["200", "200", "429", "429"], "two at once, then one in five seconds");
     assert_eq!(status([127, 0, 0, 3], "127.0.0.2").await, "200", "nobody else is counted for it");
+}
+
+/// Whoever sees it first refuses it: no second request of the client's own making reaches the server.
+#[tokio::test]
+async fn what_could_be_two_requests_gets_through_no_proxy() {
+    let server = Server::start(&["--agents", "bench"], &STRICT).await;
+    let nginx = Nginx::before(server.port()).await;
+    let hidden = "GET /ws/config HTTP/1.1\r\nHost: x\r\n\r\n";
+    let login = "POST /auth/validate HTTP/1.1\r\nHost: x\r\n";
+    let (length, coding) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
+    for port in [nginx.port(Habit::Plain), server.port()] {
+        let through_proxy = port != server.port();
+        for (head, statuses) in [
+            ("GET /api/config HTTP/1.1\r\n".to_owned(), &[400][..]),
+            ("GET /api/config HTTP/1.1\r\nHost: x\r\nHost: y\r\n".to_owned(), &[400]),
+            ("GET /api/config HTTP/1.1\r\nHost: x y\r\n".to_owned(), &[400]),
+            (format!("{login}{length}Content-Length: 6\r\n"), &[400]),
+            // The server alone reads by the coding and hangs up (RFC 9112 section 6.3).
+            (format!("{login}{length}{coding}"), if through_proxy { &[400] } else { &[200, 400] }),
+            (format!("{login}{coding}{length}"), if through_proxy { &[400] } else { &[200, 400] }),
+        ] {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let bytes = format!("{head}\r\n0\r\n\r\n{hidden}");
+            stream.write_all(bytes.as_bytes()).await.unwrap();
+            let mut heard = Vec::new();
+            let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut heard)).await;
+            assert!(read.is_ok(), "{head:?}: the connection is left open");
+            let said = String::from_utf8_lossy(&heard);
+            let status = said.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+            assert!(statuses.contains(&status), "{head:?} at {port}: {said}");
+            assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{head:?} was two requests: {said}");
+            assert!(!said.contains("websocket_config"), "{head:?}: {said}");
+        }
+        let url = format!("http://127.0.0.1:{port}/health");
+        assert_eq!(server.http().get(url).send().await.unwrap().status(), StatusCode::OK);
+    }
 }
