@@ -3,8 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
+use goldenpath_core::id::ConnectionId;
+use goldenpath_core::limits::Limits;
+use goldenpath_core::wire::{Kind, Naming, WORDS, decode};
 use goldenpath_fuzz::corpus::{Mutator, read, read_folder};
 use goldenpath_fuzz::{TARGETS, Target};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -109,6 +113,37 @@ fn the_corpus_of_token_keeps_its_promises() {
 #[test]
 fn the_corpus_of_world_keeps_its_promises() {
     replay_of("world");
+}
+
+/// No search finds a word by chance: each is there, plain and as JSON-RPC, in a frame that is understood,
+/// and in one that is not.
+#[test]
+fn the_corpus_of_older_says_every_word() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let naming = Naming { connection_id: ConnectionId(7), nth: 3 };
+    let mut said = BTreeSet::new();
+    for input in read(&home.join("corpus/older.b64")).unwrap() {
+        let Ok(text) = String::from_utf8(input) else { continue };
+        let Ok(frame) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
+        let understood = decode(&text, &Limits::default(), naming).is_ok();
+        for member in ["type", "method"] {
+            if let Some(word) = frame[member].as_str() {
+                said.insert((word.to_owned(), member, understood));
+            }
+        }
+    }
+    for (word, kind) in WORDS {
+        // There is nothing in these that could be wrong.
+        let never_wrong = matches!(kind, Kind::Ping | Kind::Pong);
+        for (member, understood) in [("type", true), ("method", true), ("type", false)] {
+            let is_there = said.contains(&((*word).to_owned(), member, understood));
+            assert!(is_there || (never_wrong && !understood), "{word} {member} {understood}");
+        }
+    }
+    // What only older clients say is no word of anybody else.
+    for word in ["handshake_acknowledged", "session_acknowledged"] {
+        assert!(said.contains(&(word.to_owned(), "type", false)), "{word}");
+    }
 }
 
 /// A corpus or a shell without a target, or a target without them, is a mistake.
