@@ -110,6 +110,38 @@ async fn a_hub_that_fails_takes_nobody_with_it() {
     again.until("run_completed").await;
 }
 
+//= specs/runs.md#run-36
+//= type=test
+//# A run MUST wait for runs of its own user only, and a place that becomes free goes to the thread
+//# that has waited longest.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_behind_another_user_and_places_go_to_who_has_waited_longest() {
+    let rig = rig(Limits { running_runs_per_user: 1, ..Limits::default() });
+    let mut ada = rig.reader("ada").await;
+    let asked = [("a", "hang"), ("b", "second"), ("c", "third"), ("d", "fourth")];
+    for (id, question) in asked {
+        ada.ask(id, question).await;
+        ada.until("ack").await;
+    }
+    for neighbour in ["bob", "carol", "dan", "eve"] {
+        let mut reader = rig.reader(neighbour).await;
+        reader.ask("a", neighbour).await;
+        reader.until("run_completed").await;
+    }
+    let started = || -> Vec<String> {
+        rig.runs.started.lock().unwrap().iter().map(|run| run.question.clone()).collect()
+    };
+    assert_eq!(started(), ["hang", "bob", "carol", "dan", "eve"]);
+    let run_id = Some(rig.runs.started.lock().unwrap()[0].run_id);
+    ada.link.command(ada.id, Reply::None, ClientBody::CancelRun { run_id }).await;
+    let mut ended = 0;
+    while ended < 3 {
+        ended +=
+            ada.until("run_completed").await.iter().filter(|kind| *kind == "run_completed").count();
+    }
+    assert_eq!(started()[5..], ["second", "third", "fourth"]);
+}
+
 //= specs/drain.md#drain-03
 //= type=test
 //# Runs that have not ended at half of the deadline MUST be left to the next process.
