@@ -118,10 +118,8 @@ impl Hub {
         match open.begun(run_id) {
             // It ends with this batch, or has ended: the store says how.
             _ if ends.is_some() => {}
-            None if drafts.is_empty() => {
-                return by.into_iter().for_each(|by| self.ask_for_run(run_id, by));
-            }
-            None => {}
+            // Nothing of it is at work here.
+            None => return by.into_iter().for_each(|by| self.ask_for_run(run_id, by)),
             Some(begun) if begun.run.cancel_kept || canary!(ForgetCancel) => {}
             Some(Begun { held: Some(fence), reason: Some(reason), .. }) if !by.is_empty() => {
                 cancels.push(RunCancel { run_id, fence, reason });

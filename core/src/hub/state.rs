@@ -329,7 +329,7 @@ impl Thread {
 }
 
 impl Open {
-    /// The run at work, or one that was before a crash and waits for its turn.
+    /// The run at work, or one that waits for its turn to go on.
     pub(super) fn begun(&mut self, run_id: RunId) -> Option<Begun<'_>> {
         if let Some(running) = self.running.as_mut().filter(|r| r.run.run_id == run_id) {
             return Some(Begun {
@@ -339,7 +339,7 @@ impl Open {
                 run: &mut running.run,
             });
         }
-        let run = self.queued.iter_mut().find(|q| q.run_id == run_id && q.claimed)?;
+        let run = self.queued.iter_mut().find(|q| q.run_id == run_id)?;
         Some(Begun { held: None, reason: run.cancel, ends: false, run })
     }
 
@@ -368,9 +368,8 @@ impl Open {
             return Some(by);
         }
         self.ops.iter_mut().rev().find_map(|op| match op {
-            Op::Append { run_id: of, by, drafts, .. } if *of == run_id => {
-                terminal_of(drafts).map(|_| by)
-            }
+            // The only run that appends is the one at work.
+            Op::Append { by, drafts, .. } => terminal_of(drafts).map(|_| by),
             _ => None,
         })
     }

@@ -327,3 +327,6 @@ fn a_refused_message_that_was_said_before_is_answered_as_then() {
 
 #[path = "reading_tests.rs"]
 mod reading;
+
+#[path = "cancel_tests.rs"]
+mod cancel;
