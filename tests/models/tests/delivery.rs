@@ -105,7 +105,7 @@ fn however_slowly_a_client_reads_it_sees_everything_in_the_end() {
     let wide = one_client(vec![Op::Send(0, Talk::new(0, None))], 1, 1);
     let limits = Limits { replay_entries: 1, ..wide.setup.limits.clone() };
     let setup = Setup { limits, ..wide.setup };
-    let faults = vec![(Fault::DoneUnheard, 1), (Fault::Down, 1), (Fault::Pass, 1)];
+    let faults = vec![(Fault::DoneUnheard, 1), (Fault::Down, 1), (Fault::Pass, 2)];
     let model = Bounded { setup, faults, outbox: 3, sometimes: too_slow, ..wide };
     model.prove("delivery_to_slow_readers");
 }

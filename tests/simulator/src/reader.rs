@@ -25,6 +25,8 @@ pub struct Reader {
     pub closed: Option<u16>,
     /// The last entry of each thread.
     pub positions: BTreeMap<ThreadId, Seq>,
+    /// Up to where it has asked for entries again: what was on its way meanwhile may come twice.
+    pub asked_again: BTreeMap<ThreadId, Seq>,
     /// Each entry, without the replay mark; not kept for clients, which have a view of their own.
     pub seen: Aside<BTreeMap<(ThreadId, Seq), Frame>>,
     /// Frames without a place; not kept for clients.
@@ -125,8 +127,11 @@ impl World {
         }
         let Some(reader) = self.readers.get_mut(&connection_id) else { return };
         let position = reader.positions.entry(thread_id).or_insert(Seq(seq.0 - 1));
-        // What is live comes once and in its place; only what is replayed may be there already.
-        let (hole, again) = (seq > position.next(), !entry.replay && seq < position.next());
+        // What is live comes once and in its place; only what is replayed may be there already, or what
+        // was asked for while it was on its way.
+        let asked = reader.asked_again.get(&thread_id).is_some_and(|to| seq <= *to);
+        let there = !entry.replay && seq < position.next();
+        let (hole, again) = (seq > position.next(), there && !asked);
         *position = (*position).max(seq);
         if reader.seat.is_none() {
             reader.seen.0.insert((thread_id, seq), stored.frame(seq, false));

@@ -203,9 +203,13 @@ impl World {
     }
 
     pub(crate) fn ask(&mut self, connection_id: ConnectionId, reply: Reply, body: ClientBody) {
-        if let Some(reader) = self.readers.get(&connection_id) {
-            self.input(reader.node, Input::Command { connection_id, reply, body });
+        let Some(reader) = self.readers.get_mut(&connection_id) else { return };
+        if let ClientBody::GapRequest { thread_id, to_seq, .. } = &body {
+            let asked = reader.asked_again.entry(*thread_id).or_default();
+            *asked = (*asked).max(*to_seq);
         }
+        let node = reader.node;
+        self.input(node, Input::Command { connection_id, reply, body });
     }
 
     /// A reader sends a message.
