@@ -7,8 +7,9 @@ use crate::request::{caller, identity};
 use futures_util::{Stream, StreamExt as _};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{ConnectionId, Epoch, Seq, ThreadId};
+use goldenpath_core::limits::Limits;
 use goldenpath_core::outbox::{self, Received};
-use goldenpath_core::wire::{Frame, ResumePoint};
+use goldenpath_core::wire::{Announced, Frame, Reply as Say, ResumePoint, ServerFrame};
 use goldenpath_runtime::connection::Entry;
 use goldenpath_runtime::shard::{Delivery, HubLink};
 use http::StatusCode;
@@ -18,6 +19,7 @@ use serde_json::json as value;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use warp::Filter;
@@ -61,7 +63,7 @@ fn about() -> serde_json::Value {
         "accept": "text/event-stream",
         "authorization": "Bearer",
         "parameters": ["thread_id", "epoch", "after_seq"],
-        "event": "each event's data is a frame as on /ws; its id is EPOCH:SEQ",
+        "event": "each event's data is a frame as on /ws; its id is EPOCH:SEQ; Last-Event-ID goes on from it",
     })
 }
 
@@ -77,11 +79,10 @@ async fn stream(app: &App, headers: &HeaderMap, query: &StreamQuery) -> Result<R
         return Ok(json(StatusCode::OK, &about()));
     }
     let who = identity(app, headers).await?;
-    let resume = query.thread_id.map(|thread_id| ResumePoint {
-        thread_id,
-        epoch: query.epoch,
-        after_seq: Seq(query.after_seq),
-    });
+    // Who comes back says in the header where it was; the query is still that of its first time.
+    let asked = (query.epoch, Seq(query.after_seq));
+    let (epoch, after_seq) = last_event(headers).unwrap_or(asked);
+    let resume = query.thread_id.map(|thread_id| ResumePoint { thread_id, epoch, after_seq });
     let frames = follow(app, &who, resume.into_iter().collect()).await;
     let events = frames.map(|frame| {
         let event = Event::default().data(frame.as_str());
@@ -112,7 +113,8 @@ async fn follow(
         connections.clock.instant(now.mono.after(at.since(now.wall)))
     });
     let visit = Visit { link, connection_id, _entry: entry };
-    let reader = Reader { receiver, visit, ready: VecDeque::new(), over_at };
+    let limits = limits.clone();
+    let reader = Reader { receiver, visit, ready: VecDeque::new(), over_at, limits };
     futures_util::stream::unfold(reader, |mut reader| async move {
         let frame = reader.next().await?;
         Some((frame, reader))
@@ -124,6 +126,7 @@ struct Reader {
     visit: Visit,
     ready: VecDeque<Frame>,
     over_at: Option<Instant>,
+    limits: Arc<Limits>,
 }
 
 /// Detaches when the stream is dropped.
@@ -163,11 +166,28 @@ impl Reader {
                         self.visit.link.marked(self.visit.connection_id, mark);
                     }
                     Delivery::Close(_) | Delivery::Drain { .. } | Delivery::Revoked => return None,
+                    //= specs/delivery.md#dlv-27
+                    //# An event stream that is to go on from a position MUST say what became of that,
+                    //# as a socket does.
+                    Delivery::Attached(ready) if !ready.resume.is_empty() => {
+                        let resumed = ServerFrame::Resumed { threads: ready.resume.clone() };
+                        let announced = Announced { limits: &self.limits };
+                        self.ready.push_back(resumed.encode(&Say::None, announced));
+                    }
                     Delivery::Attached(_) | Delivery::Heads(_) | Delivery::ServiceStatus(_) => {}
                 }
             }
         }
     }
+}
+
+/// Where a stream that was cut had come to: the id of its last event (HTML, Server-sent events,
+/// `Last-Event-ID`). What is no id of ours is as if there was none.
+//= specs/delivery.md#dlv-28
+//# An event stream that comes back with `Last-Event-ID` MUST go on behind that entry.
+fn last_event(headers: &HeaderMap) -> Option<(Option<Epoch>, Seq)> {
+    let (epoch, seq) = headers.get("last-event-id")?.to_str().ok()?.split_once(':')?;
+    Some((Some(epoch.parse().ok()?), Seq(seq.parse().ok()?)))
 }
 
 /// `EPOCH:SEQ` of a durable entry, to go on from.

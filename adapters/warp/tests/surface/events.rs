@@ -14,9 +14,14 @@ struct Stream {
 
 impl Stream {
     async fn open(rig: &Rig, token: &str) -> Self {
+        Self::asking(rig, token, "", "").await
+    }
+
+    /// Asks with a query and one more header, which ends its line.
+    async fn asking(rig: &Rig, token: &str, query: &str, header: &str) -> Self {
         let mut stream = TcpStream::connect(rig.address).await.unwrap();
         let request = format!(
-            "GET /api/events/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n\r\n"
+            "GET /api/events/stream{query} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n{header}\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut stream = Self { stream, text: String::new() };
@@ -78,4 +83,44 @@ async fn a_drain_ends_the_event_streams() {
     let mut stream = Stream::open(&rig, &token).await;
     rig.connections.registry.drain(|| Millis::from_secs(1));
     stream.until_the_end().await;
+}
+
+//= specs/delivery.md#dlv-27
+//= type=test
+//# An event stream that is to go on from a position MUST say what became of that,
+//# as a socket does.
+#[tokio::test]
+async fn an_event_stream_says_what_became_of_the_position_it_was_asked_for() {
+    let rig = rig(Wishes::default()).await;
+    let token = rig.token().await;
+    let nobodys = "?thread_id=thr_00000000000000000000000009";
+    let mut stream = Stream::asking(&rig, &token, nobodys, "").await;
+    stream.until("\"type\":\"resumed\"").await;
+    stream.until("\"reason\":\"thread_not_found\"").await;
+}
+
+//= specs/delivery.md#dlv-28
+//= type=test
+//# An event stream that comes back with `Last-Event-ID` MUST go on behind that entry.
+#[tokio::test]
+async fn an_event_stream_that_comes_back_goes_on_behind_its_last_event() {
+    let rig = rig(Wishes::default()).await;
+    let token = rig.token().await;
+    let mut first = Stream::open(&rig, &token).await;
+    let say = json!({ "content": "Analyze my AI costs", "client_msg_id": "m1" }).to_string();
+    rig.send("POST", "/api/messages", Some(&token), &say).await;
+    first.until("run_completed").await;
+    let third = first.text.split("\nid:").nth(3).unwrap().lines().next().unwrap().trim().to_owned();
+    assert!(third.ends_with(":3"), "{third}");
+    let frame = first.text.lines().find(|line| line.contains("thread_created")).unwrap();
+    let start = frame.find("thr_").unwrap();
+    let query = format!("?thread_id={}", &frame[start..start + 30]);
+    drop(first);
+    let behind = format!("Last-Event-ID: {third}\r\n");
+    let mut back = Stream::asking(&rig, &token, &query, &behind).await;
+    back.until("run_completed").await;
+    assert!(back.text.contains("\"recovered\":true"), "{}", back.text);
+    let ids: Vec<&str> =
+        back.text.split("\nid:").skip(1).map(|id| id.lines().next().unwrap()).collect();
+    assert!(ids[0].trim().ends_with(":4"), "{ids:?}");
 }
