@@ -87,6 +87,7 @@ fn is_host(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
     use proptest::prelude::*;
 
     fn judge(is_http_1_0: bool, headers: &[(&str, &str)]) -> Result<(), Ambiguous> {
@@ -150,5 +151,14 @@ mod tests {
                 prop_assert!(!value.trim_ascii().iter().any(ends));
             }
         }
+    }
+
+    #[test]
+    fn each_reason_is_said() {
+        use Ambiguous::{HostInvalid, HostMissing, HostTwice, LengthAndCoding};
+        let said =
+            [HostInvalid, HostMissing, HostTwice, LengthAndCoding].map(|why| format!("{why}"));
+        assert!(said.iter().all(|why| why.contains("Host") || why.contains("Content-Length")));
+        assert!((1..said.len()).all(|n| !said[..n].contains(&said[n])), "{said:?}");
     }
 }

@@ -243,6 +243,7 @@ mod tests {
         let one = ip("192.0.2.1");
         for n in 0..5000 {
             assert!(edge.request(Mono(0), one).is_ok() && edge.pick_up(one), "{n}");
+            assert!(edge.probe(Mono(0), one).is_ok(), "{n}");
             assert_eq!(edge.admit(Mono(0), one, n), Admission::Open, "{n}");
         }
         let ada = UserId::new("ada").unwrap();
