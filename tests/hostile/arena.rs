@@ -4,6 +4,7 @@ use goldenpath_tests::oracle::{CRITICAL, check_log, entries, kinds};
 use goldenpath_tests::server::{PATIENCE, Server};
 use goldenpath_tests::socket::{GOLDEN, RUN_ENDS, Socket};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -71,22 +72,27 @@ impl Arena {
             let attacked = tokio::time::timeout(LONGEST, attack).await;
             attacked.expect("the attack comes to its end")
         };
-        let mut attack = std::pin::pin!(attack);
-        let mut paths = 0;
+        let over = Cell::new(false);
+        // The last one begins while the attack goes on, and is judged however short that is.
         let neighbour = async {
-            loop {
+            for path in 0.. {
+                let last = over.get();
                 let began = Instant::now();
-                self.golden_path(&format!("beside-{paths}")).await;
+                self.golden_path(&format!("beside-{path}")).await;
                 let took = began.elapsed();
                 assert!(took < UNNOTICED, "a golden path beside the attack took {took:?}");
-                paths += 1;
+                if last {
+                    break;
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        let outcome = tokio::select! {
-            outcome = &mut attack => outcome,
-            () = neighbour => unreachable!("it goes on until the attack is over"),
+        let attack = async {
+            let outcome = attack.await;
+            over.set(true);
+            outcome
         };
+        let (outcome, ()) = tokio::join!(attack, neighbour);
         self.golden_path("after").await;
         // The window that was open all the time hears its own runs and nothing else, and is there.
         window.say("ping", json!({ "nonce": "still here" })).await;

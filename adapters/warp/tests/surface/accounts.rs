@@ -488,3 +488,19 @@ async fn f39_every_way_to_end_a_log_in_closes_its_sockets_within_two_seconds() {
     staying.say(json!({ "type": "ping", "payload": {} })).await;
     assert_eq!(staying.hear().await.unwrap()["type"], "pong");
 }
+
+#[tokio::test]
+async fn where_registration_is_closed_nobody_registers_and_who_is_known_logs_in() {
+    let store = MemoryStore::new();
+    let open = rig(Wishes { store: store.clone(), ..Wishes::default() }).await;
+    register(&open, "ada@example.org").await;
+    let closed = rig(Wishes { registration: false, store, ..Wishes::default() }).await;
+    let body = json!({ "email": "bob@example.org", "password": "correct horse" }).to_string();
+    for path in ["/auth/register", "/api/auth/register"] {
+        let reply = closed.send("POST", path, None, &body).await;
+        assert_eq!((reply.status(), &reply.json()["code"]), (403, &json!("forbidden")), "{path}");
+    }
+    for (email, status) in [("ada@example.org", 200), ("bob@example.org", 401)] {
+        assert_eq!(log_in(&closed, email, "correct horse").await.status(), status, "{email}");
+    }
+}
