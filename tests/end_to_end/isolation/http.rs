@@ -8,10 +8,10 @@ use reqwest::Method;
 use std::collections::BTreeSet;
 
 /// A method at an address of the table, a query, and a body.
-type Ask = (&'static str, &'static str, &'static str, &'static str);
+pub(super) type Ask = (&'static str, &'static str, &'static str, &'static str);
 
 /// What takes an id: `{id}` stands where it goes, in the address or elsewhere.
-const WITH_IDS: [Ask; 26] = [
+pub(super) const WITH_IDS: [Ask; 26] = [
     ("GET", "/api/threads", "?cursor={id}", ""),
     ("GET", "/api/threads", "?cursor=9999999999999-{id}", ""),
     ("GET", "/api/threads/{thread}", "", ""),
@@ -73,12 +73,15 @@ const NAMES: [&str; 9] = [
 ];
 
 /// An id in each place where this ask has one.
-fn filled(template: &str, id: &str, ada: &Ada, artifact: &str) -> String {
+pub(super) fn filled(template: &str, id: &str, ada: &Ada, artifact: &str) -> String {
     let text = template.replace("{thread}", id).replace("{run}", id).replace("{id}", id);
     text.replace("{fact}", &ada.fact).replace("{artifact}", artifact)
 }
 
-/// The status, the names of the headers, and the words of an answer.
+/// Headers that are new in every answer, whoever asks for what.
+const NEW: [&str; 4] = ["date", "ratelimit", "set-cookie", "x-request-id"];
+
+/// The status, the headers, and the words of an answer.
 type Answer = (u16, BTreeSet<String>, String);
 
 async fn ask(server: &Server, eve: &str, method: &str, path: &str, body: &str, id: &str) -> Answer {
@@ -92,10 +95,14 @@ async fn ask(server: &Server, eve: &str, method: &str, path: &str, body: &str, i
         request = request.header("accept", "text/event-stream");
     }
     let answer = request.send().await.unwrap();
-    let names = answer.headers().keys().map(ToString::to_string).collect();
+    let told = answer.headers().iter().map(|(name, value)| match name.as_str() {
+        name if NEW.contains(&name) => name.to_owned(),
+        name => about(id, &format!("{name}: {}", value.to_str().unwrap())),
+    });
+    let headers = told.collect();
     let status = answer.status().as_u16();
     if !is_stream || status != 200 {
-        return (status, names, about(id, &answer.text().await.unwrap()));
+        return (status, headers, about(id, &answer.text().await.unwrap()));
     }
     // It goes on for ever: a thread of one's own is the end of what there is to say about this one.
     let own = Some(serde_json::json!({ "title": "heard so far" }));
@@ -109,7 +116,7 @@ async fn ask(server: &Server, eve: &str, method: &str, path: &str, body: &str, i
     };
     tokio::time::timeout(PATIENCE, heard).await.expect("one's own thread is heard of");
     let frames = text.lines().filter_map(|line| line.strip_prefix("data:"));
-    (status, names, frames.map(|frame| about(id, frame.trim())).collect())
+    (status, headers, frames.map(|frame| about(id, frame.trim())).collect())
 }
 
 /// A new address must be put into one of the lists above, and what is gone out of them.

@@ -1,11 +1,11 @@
 //! The same statement reads what is somebody else's and what is nothing, so that both take the same time.
 
+use super::http::{WITH_IDS, filled};
 use super::sockets::FRAMES_WITH_IDS;
 use super::{Ada, unknown};
-use goldenpath_core::edge::{ROUTES, Who};
 use goldenpath_tests::server::Server;
 use goldenpath_tests::socket::Socket;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Samples of each of the two.
@@ -51,28 +51,36 @@ async fn an_id_of_somebody_else_takes_as_long_as_an_id_of_nothing() {
     let server = Server::start(&[], &UNLIMITED).await;
     let ada = Ada::at(&server).await;
     let (eve, _) = server.demo().await;
-    let fill = |path: &str, thread: &str, run: &str| {
-        let path = path.replace("{thread}", thread).replace("{run}", run);
-        path.replace("{fact}", &ada.fact).replace("{artifact}", "facts.json")
-    };
-    let nothing = (unknown(&ada.thread), unknown(&ada.run));
-    let with_ids = ROUTES.iter().filter(|route| route.who == Who::SignedIn);
-    let with_ids = with_ids.filter(|route| route.methods().any(|method| method == "GET"));
-    let with_ids = with_ids.map(|route| route.path).filter(|path| path.contains('{'));
     let mut measured = 0;
-    for route in with_ids.chain(["/api/chat/messages?thread_id={thread}"]) {
-        let paths = [fill(route, &ada.thread, &ada.run), fill(route, &nothing.0, &nothing.1)];
-        is_even(route, async |at| {
+    for (method, route, query, body) in WITH_IDS {
+        // A list and a stream begin whatever they are asked for; a thread or a run is named or not.
+        if query.contains("cursor") || route.ends_with("/stream") {
+            continue;
+        }
+        let kind =
+            if route.contains("{run}") || body.contains("run_id") || body.contains("agent_id") {
+                &ada.run
+            } else {
+                &ada.thread
+            };
+        let asks = [kind.clone(), unknown(kind)].map(|id| {
+            let fill = |text: &str| filled(text, &id, &ada, "facts.json");
+            let body = (!body.is_empty()).then(|| serde_json::from_str(&fill(body)).unwrap());
+            (fill(&format!("{route}{query}")), body)
+        });
+        is_even(&format!("{method} {route}{query}"), async |at| {
+            let (path, body): &(String, Option<Value>) = &asks[at];
             let begun = Instant::now();
-            let (status, _) = server.get(&paths[at], &eve).await;
+            let method = method.parse().unwrap();
+            let (status, _) = server.call(method, path, Some(&eve), body.clone()).await;
             let span = begun.elapsed();
-            assert_eq!(status.as_u16(), 404, "{}", paths[at]);
+            assert_eq!(status.as_u16(), 404, "{path}");
             span
         })
         .await;
         measured += 1;
     }
-    assert!(measured >= 7, "{measured} addresses");
+    assert!(measured >= 20, "{measured} asks");
 }
 
 #[tokio::test]
