@@ -45,21 +45,9 @@ pub(crate) fn thought(text: &str) -> Event {
 /// A batch with as many plain entries, and nothing else in it.
 pub(crate) fn plain(id: u128, user: &Scope, thread_id: ThreadId, entries: u128) -> Batch {
     let body = |n| entry(id * 1000, thread_id, n, thought("hm"));
-    Batch {
-        id: EventId(id * 1000),
-        scope: user.clone(),
-        thread_id,
-        epoch: EPOCH,
-        at: Wall(1000 + u64::try_from(id).unwrap()),
-        new_thread: None,
-        title: None,
-        expected_head: None,
-        entries: (0..entries).map(body).collect(),
-        message: None,
-        answers: Vec::new(),
-        runs: Vec::new(),
-        cancels: Vec::new(),
-    }
+    let at = Wall(1000 + u64::try_from(id).unwrap());
+    let entries = (0..entries).map(body).collect();
+    Batch::of(EventId(id * 1000), user.clone(), (thread_id, EPOCH), at, entries)
 }
 
 /// Opens a thread; one entry.

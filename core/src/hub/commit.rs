@@ -368,25 +368,12 @@ impl Hub {
         fill: impl FnOnce(&mut Batch),
     ) {
         let id = drafts.first().map_or_else(|| self.draw_event_id(now), |first| first.id);
-        let epoch = self.epoch_of(thread_id);
-        let mut batch = Batch {
-            id,
-            scope: self.scope.clone(),
-            thread_id,
-            epoch,
-            at: now.wall,
-            new_thread: None,
-            title: None,
-            expected_head: None,
-            //= specs/delivery.md#dlv-03
-            //# Thread, epoch and sequence number MUST name the same bytes for ever, across retries
-            //# and dead processes.
-            entries: drafts.iter().map(Draft::encode).collect(),
-            message: None,
-            answers: Vec::new(),
-            runs: Vec::new(),
-            cancels: Vec::new(),
-        };
+        //= specs/delivery.md#dlv-03
+        //# Thread, epoch and sequence number MUST name the same bytes for ever, across retries
+        //# and dead processes.
+        let entries = drafts.iter().map(Draft::encode).collect();
+        let log = (thread_id, self.epoch_of(thread_id));
+        let mut batch = Batch::of(id, self.scope.clone(), log, now.wall, entries);
         fill(&mut batch);
         let effect = self.ask(Asked::Commit(thread_id));
         if let Some(Thread::Open(open)) = self.threads.get_mut(&thread_id) {

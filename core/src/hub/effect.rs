@@ -42,6 +42,34 @@ pub struct Batch {
     pub cancels: Vec<RunCancel>,
 }
 
+impl Batch {
+    /// Entries of a thread, and nothing beside them.
+    #[must_use]
+    pub const fn of(
+        id: EventId,
+        scope: Scope,
+        (thread_id, epoch): (ThreadId, Epoch),
+        at: Wall,
+        entries: Vec<EntryBody>,
+    ) -> Self {
+        Self {
+            id,
+            scope,
+            thread_id,
+            epoch,
+            at,
+            new_thread: None,
+            title: None,
+            expected_head: None,
+            entries,
+            message: None,
+            answers: Vec::new(),
+            runs: Vec::new(),
+            cancels: Vec::new(),
+        }
+    }
+}
+
 /// A thread that comes into being.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NewThread {

@@ -88,21 +88,8 @@ fn user(name: &str) -> UserId {
 
 /// A batch with this many entries.
 fn batch(entries: u64) -> Batch {
-    Batch {
-        id: EventId(9),
-        scope: Scope::of(user("ada")),
-        thread_id: THREAD,
-        epoch: EPOCH,
-        at: Wall(100),
-        new_thread: None,
-        title: None,
-        expected_head: None,
-        entries: (0..entries).map(|_| EntryBody::from_stored("{}".into())).collect(),
-        message: None,
-        answers: Vec::new(),
-        runs: Vec::new(),
-        cancels: Vec::new(),
-    }
+    let entries = (0..entries).map(|_| EntryBody::from_stored("{}".into())).collect();
+    Batch::of(EventId(9), Scope::of(user("ada")), (THREAD, EPOCH), Wall(100), entries)
 }
 
 fn message(run_id: u128) -> NewMessage {

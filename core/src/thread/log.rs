@@ -202,21 +202,9 @@ mod tests {
     fn busy() -> Log {
         let mut log = Log::new(Epoch(3), Seq(5));
         assert!(!log.is_busy());
-        let batch = Batch {
-            id: EventId(9),
-            scope: Scope::of(UserId::new("ada").unwrap()),
-            thread_id: ThreadId(2),
-            epoch: log.epoch(),
-            at: Wall(0),
-            new_thread: None,
-            title: None,
-            expected_head: None,
-            entries: Vec::new(),
-            message: None,
-            answers: Vec::new(),
-            runs: Vec::new(),
-            cancels: Vec::new(),
-        };
+        let scope = Scope::of(UserId::new("ada").unwrap());
+        let place = (ThreadId(2), log.epoch());
+        let batch = Batch::of(EventId(9), scope, place, Wall(0), Vec::new());
         log.begin(EFFECT, batch);
         assert!(log.is_busy());
         log

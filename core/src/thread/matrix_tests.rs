@@ -33,21 +33,9 @@ impl Writer {
             return String::new();
         }
         self.asked = self.effects.take_next();
-        let batch = Batch {
-            id: EventId(9),
-            scope: Scope::of(UserId::new("ada").unwrap()),
-            thread_id: ThreadId(2),
-            epoch: self.log.epoch(),
-            at: Wall(0),
-            new_thread: None,
-            title: None,
-            expected_head: None,
-            entries: Vec::new(),
-            message: None,
-            answers: Vec::new(),
-            runs: Vec::new(),
-            cancels: Vec::new(),
-        };
+        let scope = Scope::of(UserId::new("ada").unwrap());
+        let place = (ThreadId(2), self.log.epoch());
+        let batch = Batch::of(EventId(9), scope, place, Wall(0), Vec::new());
         self.log.begin(self.asked, batch);
         "write it".into()
     }

@@ -13,6 +13,25 @@ const fn second(strategy: MultitaskStrategy) -> Op {
     Op::Say(0, Talk::new(1, Some(0)).with(strategy))
 }
 
+/// One hub with one reader, who has these wishes; one fault at most.
+fn one_hub(
+    work: Work,
+    wishes: &[&[Op]],
+    faults: &[(Fault, u8)],
+    sometimes: fn() -> Vec<Property<Bounded>>,
+) -> Bounded {
+    Bounded {
+        setup: Setup { work, wall_stands: true, ..Setup::default() },
+        wishes: wishes.iter().map(|one| one.to_vec()).collect(),
+        faults: faults.to_vec(),
+        at_most: 1,
+        outbox: usize::MAX,
+        readers: vec![0],
+        sometimes,
+        healing: Healing::default(),
+    }
+}
+
 fn in_the_end_of_one() -> Vec<Property<Bounded>> {
     vec![
         Property::sometimes("a run is cancelled", |_, s: &State| {
@@ -39,25 +58,18 @@ fn in_the_end_of_one() -> Vec<Property<Bounded>> {
 /// One question, the real run with its agents and a tool: silence, failure, repetition, death, cancel.
 #[test]
 fn whatever_agents_and_tools_do_a_run_has_one_end() {
-    let model = Bounded {
-        setup: Setup { work: Work::Team, wall_stands: true, ..Setup::default() },
-        wishes: vec![vec![FIRST], vec![FIRST, CANCEL]],
-        faults: vec![
-            (Fault::Crash, 1),
-            (Fault::Die, 1),
-            (Fault::DoneUnheard, 1),
-            (Fault::Down, 1),
-            (Fault::Ghost, 1),
-            (Fault::Pass, 4),
-            (Fault::Repeat, 1),
-            (Fault::ToolFails, 2),
-        ],
-        at_most: 1,
-        outbox: usize::MAX,
-        readers: vec![0],
-        sometimes: in_the_end_of_one,
-        healing: Healing::default(),
-    };
+    let wishes: &[&[Op]] = &[&[FIRST], &[FIRST, CANCEL]];
+    let faults = [
+        (Fault::Crash, 1),
+        (Fault::Die, 1),
+        (Fault::DoneUnheard, 1),
+        (Fault::Down, 1),
+        (Fault::Ghost, 1),
+        (Fault::Pass, 4),
+        (Fault::Repeat, 1),
+        (Fault::ToolFails, 2),
+    ];
+    let model = one_hub(Work::Team, wishes, &faults, in_the_end_of_one);
     model.prove("runs_of_agents");
 }
 
@@ -84,28 +96,21 @@ fn of_two() -> Vec<Property<Bounded>> {
 /// Two messages for one thread; the second one waits, is refused, or interrupts.
 #[test]
 fn whatever_becomes_of_a_second_message_one_run_is_at_work() {
-    let model = Bounded {
-        setup: Setup { work: Work::Answer, wall_stands: true, ..Setup::default() },
-        wishes: vec![
-            vec![FIRST, second(MultitaskStrategy::Enqueue), CANCEL],
-            vec![FIRST, second(MultitaskStrategy::Reject)],
-            vec![FIRST, second(MultitaskStrategy::Interrupt)],
-        ],
-        faults: vec![
-            (Fault::Crash, 1),
-            (Fault::Die, 1),
-            (Fault::DoneUnheard, 1),
-            (Fault::Down, 1),
-            (Fault::Ghost, 1),
-            (Fault::Pass, 1),
-            (Fault::Repeat, 1),
-        ],
-        at_most: 1,
-        outbox: usize::MAX,
-        readers: vec![0],
-        sometimes: of_two,
-        healing: Healing::default(),
-    };
+    let wishes: &[&[Op]] = &[
+        &[FIRST, second(MultitaskStrategy::Enqueue), CANCEL],
+        &[FIRST, second(MultitaskStrategy::Reject)],
+        &[FIRST, second(MultitaskStrategy::Interrupt)],
+    ];
+    let faults = [
+        (Fault::Crash, 1),
+        (Fault::Die, 1),
+        (Fault::DoneUnheard, 1),
+        (Fault::Down, 1),
+        (Fault::Ghost, 1),
+        (Fault::Pass, 1),
+        (Fault::Repeat, 1),
+    ];
+    let model = one_hub(Work::Answer, wishes, &faults, of_two);
     model.prove("runs_of_two_messages");
 }
 
@@ -126,24 +131,18 @@ fn of_effects() -> Vec<Property<Bounded>> {
 /// at any moment, and the store loses writes and answers.
 #[test]
 fn whenever_a_process_dies_an_effect_that_cannot_be_repeated_happens_at_most_once() {
-    let model = Bounded {
-        setup: Setup { work: Work::Effects, wall_stands: true, ..Setup::default() },
-        wishes: vec![vec![FIRST], vec![FIRST, CANCEL]],
-        faults: vec![
-            (Fault::Crash, 2),
-            (Fault::Die, 1),
-            (Fault::DoneUnheard, 1),
-            (Fault::LostUnheard, 1),
-            (Fault::Pass, 1),
-            (Fault::Repeat, 1),
-            (Fault::ToolFails, 1),
-        ],
-        at_most: 2,
-        outbox: usize::MAX,
-        readers: vec![0],
-        sometimes: of_effects,
-        healing: Healing::default(),
-    };
+    let wishes: &[&[Op]] = &[&[FIRST], &[FIRST, CANCEL]];
+    let faults = [
+        (Fault::Crash, 2),
+        (Fault::Die, 1),
+        (Fault::DoneUnheard, 1),
+        (Fault::LostUnheard, 1),
+        (Fault::Pass, 1),
+        (Fault::Repeat, 1),
+        (Fault::ToolFails, 1),
+    ];
+    let model = one_hub(Work::Effects, wishes, &faults, of_effects);
+    let model = Bounded { at_most: 2, ..model };
     model.prove("runs_of_effects");
 }
 
@@ -161,15 +160,9 @@ fn of_replaced_tasks() -> Vec<Property<Bounded>> {
 /// One question; its task is replaced, and goes on to speak.
 #[test]
 fn whatever_a_replaced_task_says_nobody_hears_it() {
-    let model = Bounded {
-        setup: Setup { work: Work::FiveKinds, wall_stands: true, ..Setup::default() },
-        wishes: vec![vec![FIRST]],
-        faults: vec![(Fault::Die, 1), (Fault::Ghost, 2), (Fault::DoneUnheard, 1)],
-        at_most: 3,
-        outbox: usize::MAX,
-        readers: vec![0],
-        sometimes: of_replaced_tasks,
-        healing: Healing::default(),
-    };
+    let wishes: &[&[Op]] = &[&[FIRST]];
+    let faults = [(Fault::Die, 1), (Fault::Ghost, 2), (Fault::DoneUnheard, 1)];
+    let model = one_hub(Work::FiveKinds, wishes, &faults, of_replaced_tasks);
+    let model = Bounded { at_most: 3, ..model };
     model.prove("runs_of_replaced_tasks");
 }

@@ -184,21 +184,10 @@ async fn a_hub_that_was_fenced_off_is_dropped_and_its_user_served_anew() {
     let deadline_at = started.started_at;
     let claim = draft(&started, 5, Event::RunStarted { attempt: 2, deadline_at });
     let (run_id, status) = (started.run_id, RunStatus::Running);
-    let batch = Batch {
-        id: claim.id,
-        scope: identity("ada").scope(),
-        thread_id: started.thread_id,
-        epoch: started.epoch,
-        at: started.started_at,
-        new_thread: None,
-        title: None,
-        expected_head: None,
-        entries: vec![claim.encode()],
-        message: None,
-        answers: Vec::new(),
-        runs: vec![RunChange { run_id, fence: Fence(2), status }],
-        cancels: Vec::new(),
-    };
+    let (scope, log) = (identity("ada").scope(), (started.thread_id, started.epoch));
+    let entries = vec![claim.encode()];
+    let mut batch = Batch::of(claim.id, scope, log, started.started_at, entries);
+    batch.runs = vec![RunChange { run_id, fence: Fence(2), status }];
     assert!(matches!(rig.store.commit(batch).await, Ok(Committed::Done { .. })));
     ada.link.command(ada.id, Reply::None, ClientBody::CancelRun { run_id: None }).await;
     let code = loop {
