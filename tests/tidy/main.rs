@@ -254,6 +254,42 @@ fn every_link_of_the_documents_leads_somewhere() {
     assert!(looked_at > 20, "{looked_at} links");
 }
 
+/// Whatever is in one of several states is a machine, and each machine has a page made from it.
+#[test]
+fn every_machine_of_the_core_has_a_page() {
+    let index = fs::read_to_string(root().join("specs/machines/README.md")).unwrap();
+    let rows: Vec<&str> = index.lines().filter(|line| line.starts_with("| [")).collect();
+    let mut pages = BTreeSet::new();
+    let mut shown = BTreeSet::new();
+    for row in rows {
+        pages.insert(row.split(['[', ']']).nth(1).unwrap().to_owned());
+        let code: Vec<&str> = row.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect();
+        assert!(!code.is_empty(), "{row}");
+        shown.extend(code.into_iter().map(|file| format!("core/src/{file}")));
+    }
+    let there: BTreeSet<String> = fs::read_dir(root().join("specs/machines"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| name.strip_suffix(".md").filter(|name| *name != "README").map(str::to_owned))
+        .collect();
+    assert_eq!(pages, there, "pages of specs/machines, and the rows of its index");
+
+    let files = files();
+    let mut machines = BTreeSet::new();
+    for (file, text) in with_extension(&files, &["rs"]).filter(|(file, _)| file.starts_with("core/src")) {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        if ["enum State {", "enum Stage {"].iter().any(|state| code.contains(state)) {
+            machines.insert(file.to_str().unwrap().to_owned());
+        }
+    }
+    assert!(machines.len() > 10, "{machines:?}");
+    let without: Vec<_> = machines.difference(&shown).collect();
+    assert!(without.is_empty(), "in several states, and no page of specs/machines: {without:?}");
+    for file in &shown {
+        assert!(root().join(file).is_file(), "specs/machines/README.md names {file}");
+    }
+}
+
 #[test]
 fn decisions_are_numbered_without_holes() {
     let mut numbers: Vec<u32> = fs::read_dir(root().join("specs/decisions"))
