@@ -221,7 +221,7 @@ fn body(
         },
         Kind::Auth => ClientBody::Auth {
             credential: credential(fields)?,
-            resume: match fields.object("resume") {
+            resume: match fields.object("resume")? {
                 Some(resume) => points(&resume, limits)?.unwrap_or_default(),
                 None => Vec::new(),
             },
@@ -314,7 +314,7 @@ fn content(fields: &Fields<'_>, limits: &Limits) -> Result<String, Wrong> {
     if let Some(name) = NAMES.iter().find(|name| fields.raw(name).is_some()) {
         return fields.required_text(name, limits.content_bytes);
     }
-    if let Some(request) = fields.object("request")
+    if let Some(request) = fields.object("request")?
         && let Some(name) = INSIDE.iter().find(|name| request.raw(name).is_some())
     {
         return request.required_text(name, limits.content_bytes);

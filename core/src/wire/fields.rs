@@ -174,9 +174,11 @@ impl<'a> Fields<'a> {
     }
 
     /// An object inside, or nothing.
-    pub(super) fn object(&self, name: &str) -> Option<Fields<'a>> {
-        let object: Object<'a> = serde_json::from_str(self.raw(name)?.get()).ok()?;
-        Some(Fields::new(object, Object::new()))
+    pub(super) fn object(&self, name: &'static str) -> Result<Option<Fields<'a>>, Wrong> {
+        let Some(raw) = self.raw(name) else { return Ok(None) };
+        let object: Object<'a> =
+            serde_json::from_str(raw.get()).map_err(|_| invalid(name, "must be an object"))?;
+        Ok(Some(Fields::new(object, Object::new())))
     }
 }
 

@@ -149,6 +149,8 @@ fn each_kind_of_broken_input_has_its_refusal() {
             E::ValidationFailed,
             Some("client_msg_id"),
         ),
+        (r#"{"type":"auth","token":"t","resume":[]}"#, E::ValidationFailed, Some("resume")),
+        (r#"{"type":"auth","token":"t","resume":7}"#, E::ValidationFailed, Some("resume")),
         (r#"{"type":"chat","text":"a","metadata":[]}"#, E::ValidationFailed, Some("metadata")),
         (
             r#"{"type":"chat","text":"a","multitask_strategy":"x"}"#,

@@ -11,6 +11,7 @@ mod closes;
 mod edge;
 mod events;
 mod guesses;
+mod log_ins;
 mod older;
 mod patience;
 mod rig;

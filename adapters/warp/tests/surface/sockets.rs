@@ -6,6 +6,7 @@ use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
 use goldenpath_warp::{Listener, Phase, serve};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
@@ -224,6 +225,24 @@ async fn f37_a_reader_that_does_not_read_is_closed_and_comes_back() {
     }
     let registry = rig.connections.registry.clone();
     tokio::time::timeout(PATIENCE, registry.emptied()).await.expect("it is closed");
+    // Nothing that was accepted is missing for whoever comes back.
+    let listed = rig.call("GET", "/api/threads", Some(&token)).await.json();
+    let resume: Vec<Value> = listed["threads"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|thread| json!({ "thread_id": thread["id"], "after_seq": 0 }))
+        .collect();
+    assert_eq!(resume.len(), 20, "{listed}");
+    let mut again = connect(&rig, "/ws", &[GOLDEN]).await.unwrap();
+    again.say(json!({ "type": "auth", "payload": { "token": token, "resume": { "threads": resume } } })).await;
+    let mut answered = BTreeSet::new();
+    while answered.len() < 20 {
+        let frame = again.hear().await.unwrap();
+        if frame["type"] == "run_completed" {
+            answered.insert(frame["thread_id"].to_string());
+        }
+    }
 }
 
 /// A network of one process: streams in memory.
