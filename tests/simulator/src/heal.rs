@@ -217,16 +217,15 @@ impl World {
     }
 
     fn task_moves_on(&mut self, at: usize) -> bool {
-        let now = self.now;
         let runs: Vec<RunId> = self.nodes[at].tasks.keys().copied().collect();
         for run_id in runs {
             match &self.nodes[at].tasks[&run_id].team {
                 None => self.speak_at(at, run_id, usize::MAX),
                 Some(team) if team.calls() > 0 => {
-                    self.drive(at, run_id, |team| team.tool(now, 0, ToolEnd::Returns));
+                    self.drive(at, run_id, |team, now| team.tool(now, 0, ToolEnd::Returns));
                 }
                 Some(team) if team.movers() > 0 => {
-                    self.drive(at, run_id, |team| team.moves(now, 0));
+                    self.drive(at, run_id, |team, now| team.moves(now, 0));
                 }
                 Some(_) => continue,
             }

@@ -216,6 +216,12 @@ pub enum Witness {
     Rejected,
     /// An entry was sent again, marked as replay.
     Replayed,
+    /// Civil time was set back at a node with a run at work and a reader.
+    SetBack,
+    /// Civil time was set forwards at a node with a run at work and a reader.
+    SetForward,
+    /// A node with a run at work and a reader stood still.
+    StoodStill,
     /// A message was told to try later, because the store was down.
     StoreDown,
     /// Another node took the lease over.

@@ -23,11 +23,13 @@
 //! assert_eq!(played.broken, []);
 //! ```
 
+mod clock;
 mod heal;
 mod invariant;
 mod node;
 mod op;
 mod play;
+mod process;
 mod reader;
 mod seat;
 pub mod store;
@@ -35,6 +37,7 @@ mod task;
 mod team;
 mod world;
 
+pub use clock::Clock;
 pub use invariant::{Aside, Broken, Invariant, Seen, Witness};
 pub use node::{Fate, Node, Pending};
 pub use op::{Bytes, Op, Source, Talk};

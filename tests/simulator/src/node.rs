@@ -1,5 +1,6 @@
 //! A server: one hub, what it waits for, and the tasks of its runs.
 
+use crate::clock::Clock;
 use crate::invariant::{Invariant, Witness};
 use crate::task::{Task, Work};
 use crate::team::Team;
@@ -10,7 +11,7 @@ use goldenpath_core::id::{ConnectionId, EffectId, Fence, RunId, ToolCallId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::run::{Assignment, CancelReason};
 use goldenpath_core::seed::Seed;
-use goldenpath_core::time::{Mono, earliest};
+use goldenpath_core::time::{Mono, Now, earliest};
 use goldenpath_core::wire::{Announced, Event, Head, OnDisconnect, Reply, RunStatus, ServerFrame};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,14 +65,16 @@ pub struct Node {
     pub ghosts: Vec<Task>,
     /// Runs that were told to stop, and why.
     pub cancelled: Vec<(RunId, CancelReason)>,
-    /// When the hub wants to be looked at.
+    /// When the hub wants to be looked at, by the clock of this node.
     pub deadline: Option<Mono>,
+    /// What its clocks show.
+    pub clock: Clock,
     /// Whether the hub may be dropped.
     pub retired: bool,
     /// The answer it got last, to be given again.
     pub(crate) last: Option<Input>,
     /// How often the process was started.
-    starts: u64,
+    pub(crate) starts: u64,
 }
 
 impl Node {
@@ -83,6 +86,7 @@ impl Node {
             ghosts: Vec::new(),
             cancelled: Vec::new(),
             deadline: None,
+            clock: Clock::default(),
             retired: false,
             last: None,
             starts: 0,
@@ -98,22 +102,23 @@ impl Node {
         self.hub.as_ref().expect("the process is alive")
     }
 
-    /// The next deadline of its hub and its runs.
+    /// The next deadline of its hub and its runs, by the clock of the world.
     #[must_use]
     pub fn due(&self) -> Option<Mono> {
         let teams = self.tasks.values().filter_map(|task| task.team.as_ref());
-        teams.fold(self.deadline, |soonest, team| earliest(soonest, team.deadline()))
+        let due = teams.fold(self.deadline, |soonest, team| earliest(soonest, team.deadline()));
+        due.map(|due| self.clock.in_the_world(due))
     }
 }
 
-fn hub_seed(at: usize, starts: u64) -> Seed {
+pub(crate) fn hub_seed(at: usize, starts: u64) -> Seed {
     Seed::new(1 + at as u64 * 1_000 + starts)
 }
 
 impl World {
     /// Gives the hub of a node an input, and does what it says.
     pub fn input(&mut self, at: usize, input: Input) {
-        let now = self.now;
+        let now = self.now_at(at);
         let node = &mut self.nodes[at];
         let Some(hub) = &mut node.hub else { return };
         node.retired = false;
@@ -122,7 +127,7 @@ impl World {
     }
 
     pub(crate) fn time_at(&mut self, at: usize) {
-        let now = self.now;
+        let now = self.now_at(at);
         let node = &mut self.nodes[at];
         if let Some(hub) = &mut node.hub {
             hub.handle_timeout(now);
@@ -161,7 +166,7 @@ impl World {
                 self.nodes[at].pending.push(Pending::Commit(effect, batch));
             }
             Output::Confirmed { run_id, fence, tool_call_id } => {
-                let now = self.now;
+                let now = self.now_at(at);
                 if let Some(task) = self.nodes[at].tasks.get_mut(&run_id)
                     && let Some(team) = task.team.as_mut().filter(|_| task.fence == fence)
                 {
@@ -191,7 +196,7 @@ impl World {
     }
 
     fn start_task(&mut self, at: usize, assignment: Assignment, fence: Fence) {
-        let (now, run_id) = (self.now, assignment.run_id);
+        let (now, run_id) = (self.now_at(at), assignment.run_id);
         if self.nodes[at].tasks.contains_key(&run_id) {
             self.breaks(Invariant::OneRunning, format!("two tasks of {run_id}"));
         }
@@ -215,7 +220,7 @@ impl World {
         if reason == CancelReason::Disconnect && asked != Some(OnDisconnect::Cancel) {
             self.breaks(Invariant::OnlyWhatAsked, format!("{run_id} ends with its client"));
         }
-        let now = self.now;
+        let now = self.now_at(at);
         let node = &mut self.nodes[at];
         node.cancelled.push((run_id, reason));
         if let Some(task) = node.tasks.get_mut(&run_id) {
@@ -306,7 +311,7 @@ impl World {
             if ended {
                 self.nodes[at].tasks.remove(&run_id);
             }
-            let now = self.now;
+            let now = self.now_at(at);
             if let Some(hub) = &mut self.nodes[at].hub {
                 hub.handle_input(now, input);
                 driven.confirms.into_iter().for_each(|id| hub.handle_input(now, confirm(id)));
@@ -500,86 +505,13 @@ impl World {
     }
 
     /// Does something with the real run of a task, and what follows from it.
-    pub fn drive(&mut self, at: usize, run_id: RunId, act: impl FnOnce(&mut Team)) {
+    pub fn drive(&mut self, at: usize, run_id: RunId, act: impl FnOnce(&mut Team, Now)) {
+        let now = self.now_at(at);
         if let Some(task) = self.nodes[at].tasks.get_mut(&run_id)
             && let Some(team) = &mut task.team
         {
-            act(team);
+            act(team, now);
             self.drain(at);
         }
-    }
-
-    /// The process of a node dies: what it had asked of the store may land, or not.
-    pub fn crash_at(&mut self, at: usize) {
-        if self.nodes[at].hub.is_some() {
-            self.note(Witness::Crashed);
-            self.drop_hub(at);
-        }
-    }
-
-    fn drop_hub(&mut self, at: usize) {
-        self.nodes[at].hub = None;
-        let node = &mut self.nodes[at];
-        for pending in core::mem::take(&mut node.pending) {
-            if let Pending::Commit(_, batch) = pending {
-                self.late.push(batch);
-            }
-        }
-        let node = &mut self.nodes[at];
-        node.tasks.clear();
-        node.ghosts.clear();
-        node.cancelled.clear();
-        node.last = None;
-        node.deadline = None;
-        let here = self.readers.iter().filter(|(_, reader)| reader.node == at);
-        let gone: Vec<(ConnectionId, Option<usize>)> =
-            here.map(|(id, r)| (*id, r.seat.filter(|_| !r.half_open))).collect();
-        for (connection_id, seat) in gone {
-            self.readers.remove(&connection_id);
-            if let Some(index) = seat {
-                self.cut(index, None);
-            }
-        }
-    }
-
-    /// The process of a node starts again; with the lease it goes on with what was left behind.
-    pub fn start_at(&mut self, at: usize) {
-        if self.nodes[at].hub.is_some() {
-            return;
-        }
-        if self.nodes.len() == 1 {
-            // The writes of a lone process end with it: what has not landed by now never does.
-            self.late.clear();
-        }
-        let node = &mut self.nodes[at];
-        node.starts += 1;
-        node.hub = Some(Hub::new(owner(), self.limits.clone(), hub_seed(at, node.starts)));
-        if self.lease == Some(at) {
-            self.recover(at);
-        }
-    }
-
-    /// The lease of this user passes to a node, which begins anew with what is unfinished: what it knew
-    /// of the user before is old. The one that had the lease does not know yet, and goes on.
-    pub fn take_over(&mut self, at: usize) {
-        if self.lease != Some(at) && self.nodes[at].hub.is_some() {
-            self.note(Witness::TakenOver);
-            self.lease = Some(at);
-            self.drop_hub(at);
-            self.start_at(at);
-        }
-    }
-
-    /// A node that holds the lease looks for runs that were left behind.
-    pub fn recover(&mut self, at: usize) {
-        let runs = self.store.unfinished();
-        self.input(at, Input::Recover { runs });
-    }
-
-    /// The only process dies and starts again; nothing of what was under way lands.
-    pub fn crash(&mut self) {
-        self.crash_at(crate::world::HOME);
-        self.late.clear();
-        self.start_at(crate::world::HOME);
     }
 }

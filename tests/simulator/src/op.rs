@@ -58,10 +58,16 @@ pub enum Op {
     Return(usize),
     /// A reader sends a message.
     Say(usize, Talk),
+    /// A node takes the lease over, and claims what is unfinished.
+    Seize(usize),
     /// A client is given a message.
     Send(usize, Talk),
+    /// Civil time of a node is set, by so many minutes.
+    SetClock(usize, i16),
     /// The task of a run says its next lines.
     Speak(usize, usize, u8),
+    /// A node stands still, for so many seconds.
+    StandStill(usize, u16),
     /// A dead process starts.
     Start(usize),
     /// A node takes the lease over.
@@ -117,7 +123,7 @@ impl Source for Seed {
 }
 
 /// How often each kind happens, out of all; the first ones are the simplest.
-const KINDS: [(u8, Kind); 26] = [
+const KINDS: [(u8, Kind); 29] = [
     (14, Kind::Answer),
     (10, Kind::Speak),
     (8, Kind::Say),
@@ -144,6 +150,9 @@ const KINDS: [(u8, Kind); 26] = [
     (2, Kind::Land),
     (1, Kind::TakeOver),
     (1, Kind::Load),
+    (1, Kind::Seize),
+    (2, Kind::SetClock),
+    (1, Kind::StandStill),
 ];
 
 #[derive(Clone, Copy)]
@@ -170,8 +179,11 @@ enum Kind {
     RepeatToRun,
     Return,
     Say,
+    Seize,
     Send,
+    SetClock,
     Speak,
+    StandStill,
     Start,
     TakeOver,
 }
@@ -228,8 +240,17 @@ impl Op {
             Kind::RepeatToRun => Self::RepeatToRun(node(source)?, index(source, 4)?),
             Kind::Return => Self::Return(index(source, 4)?),
             Kind::Say => Self::Say(index(source, 4)?, Talk::draw(source)?),
+            Kind::Seize => Self::Seize(node(source)?),
             Kind::Send => Self::Send(index(source, 2)?, Talk::draw(source)?),
+            Kind::SetClock => {
+                let hours = i16::from(source.draw(13)?) - 6;
+                Self::SetClock(node(source)?, hours * 60 + 1)
+            }
             Kind::Speak => Self::Speak(node(source)?, index(source, 4)?, source.draw(3)? + 1),
+            Kind::StandStill => {
+                let spans = [1, 3, 30, 600, 7_200, 43_200];
+                Self::StandStill(node(source)?, spans[index(source, 6)?])
+            }
             Kind::Start => Self::Start(node(source)?),
             Kind::TakeOver => Self::TakeOver(node(source)?),
         })
@@ -286,7 +307,6 @@ impl World {
     /// Lets it happen. Whether anything could.
     pub fn apply(&mut self, op: Op) -> bool {
         let nodes = self.nodes.len();
-        let now = self.now;
         match op {
             Op::Answer(at, index, fate) => {
                 let waiting = self.nodes[at % nodes].pending.len();
@@ -322,7 +342,7 @@ impl World {
             }
             Op::EndTool(at, index, end) => {
                 return self.at_task(at, index, |world, at, run_id| {
-                    world.drive(at, run_id, |team| team.tool(now, 0, end));
+                    world.drive(at, run_id, |team, now| team.tool(now, 0, end));
                 });
             }
             Op::Ghost(at) => self.ghost_speaks(at % nodes),
@@ -342,7 +362,7 @@ impl World {
             }
             Op::Move(at, index) => {
                 return self.at_task(at, index, |world, at, run_id| {
-                    world.drive(at, run_id, |team| team.moves(now, 0));
+                    world.drive(at, run_id, |team, now| team.moves(now, 0));
                 });
             }
             Op::Pass => self.pass_to_deadline(),
@@ -351,7 +371,7 @@ impl World {
             Op::Repeat(at) => self.repeat_answer(at % nodes),
             Op::RepeatToRun(at, index) => {
                 return self.at_task(at, index, |world, at, run_id| {
-                    world.drive(at, run_id, |team| team.repeat(now));
+                    world.drive(at, run_id, |team, now| team.repeat(now));
                 });
             }
             Op::Return(index) => {
@@ -362,16 +382,21 @@ impl World {
                 let Some(reader) = self.speaker(index) else { return false };
                 self.say(reader, talk.message(self, "m"));
             }
+            Op::Seize(at) => self.seize(at % nodes),
             Op::Send(index, talk) => {
                 return self.at_seat(index, |world, index| {
                     let message = talk.message(world, &format!("s{index}m"));
                     world.send(index, message);
                 });
             }
+            Op::SetClock(at, minutes) => self.set_clock(at % nodes, i64::from(minutes) * 60_000),
             Op::Speak(at, index, count) => {
                 return self.at_task(at, index, |world, at, run_id| {
                     world.speak_at(at, run_id, usize::from(count));
                 });
+            }
+            Op::StandStill(at, seconds) => {
+                self.stands_still(at % nodes, Millis::from_secs(u64::from(seconds)));
             }
             Op::Start(at) => self.start_at(at % nodes),
             Op::TakeOver(at) => self.take_over(at % nodes),

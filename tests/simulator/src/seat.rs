@@ -215,13 +215,14 @@ impl World {
     }
 
     pub(crate) fn seat_attached(&mut self, connection_id: ConnectionId, ready: HubReady) {
+        let Some(at) = self.readers.get(&connection_id).map(|reader| reader.node) else { return };
         let frame = ServerFrame::Ready(ReadyFrame {
             connection_id,
             user_id: owner().user_id().clone(),
             session_id: SessionId(1),
             auth_method: AuthMethod::Demo,
             mode: "demo",
-            server_time: self.now.wall,
+            server_time: self.now_at(at).wall,
             token_expires_at: None,
             resume: ready.resume,
             active_runs: ready.active_runs,

@@ -60,7 +60,7 @@ impl Default for Setup {
 pub struct World {
     /// What it began with.
     pub setup: Arc<Setup>,
-    /// Both clocks.
+    /// Both clocks of the world; a node may show something else ([`World::now_at`]).
     pub now: Now,
     /// The truth.
     pub store: Store,
@@ -250,15 +250,21 @@ impl World {
     /// Who was looked at has nothing left to do before now.
     fn check_deadlines(&mut self) {
         if self.deadline().is_some_and(|deadline| deadline <= self.now.mono) {
-            let who = self.nodes.iter().any(|node| node.due() <= Some(self.now.mono));
+            let late = |node: &Node| node.due().is_some_and(|due| due <= self.now.mono);
+            let who = self.nodes.iter().any(late);
             self.breaks(Invariant::Rests, format!("a deadline that is over (of a node: {who})"));
         }
+        self.check_cancels();
+    }
+
+    /// Who was told to stop has stopped when its grace is over.
+    pub(crate) fn check_cancels(&mut self) {
         let grace = self.limits.cancel_grace;
-        let late = |node: &Node| {
-            let mut told = node.tasks.values().filter_map(|task| task.cancelled);
-            told.any(|at| at.after(grace) <= self.now.mono)
+        let late = |at: usize| {
+            let mut told = self.nodes[at].tasks.values().filter_map(|task| task.cancelled);
+            told.any(|told| told.after(grace) <= self.now_at(at).mono)
         };
-        if self.nodes.iter().any(late) {
+        if (0..self.nodes.len()).any(late) {
             self.breaks(Invariant::CancelInTime, "a cancelled task is still at work");
         }
     }

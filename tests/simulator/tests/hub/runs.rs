@@ -438,14 +438,13 @@ fn an_effect_that_cannot_be_repeated_happens_at_most_once_wherever_a_crash_falls
     };
     // One step: the store answers, or an agent moves, or the tool ends.
     let step = |world: &mut World| {
-        let now = world.now;
         if !world.home().pending.is_empty() {
             world.answer(0, Fate::Well);
         } else if let Some((run_id, team)) =
             world.home().tasks.iter().find_map(|(id, task)| Some((*id, task.team.clone()?)))
         {
             let moves = team.movers() > 0;
-            world.drive(HOME, run_id, |team| match moves {
+            world.drive(HOME, run_id, |team, now| match moves {
                 true => team.moves(now, 0),
                 false => team.tool(now, 0, ToolEnd::Returns),
             });
