@@ -1,25 +1,123 @@
 """A client of the replaced system, as it is deployed: the Python library `websockets`, the older dialect.
 
-Arguments: the socket's URL on a server with demo mode and on one without it, and a token for the latter.
-Each way of connecting that works is printed as one line; whatever is not as agreed ends the script.
+Arguments: which of the library's clients to use (`asyncio`, `sync` or `legacy`), the socket's URL on a server
+with demo mode and on one without it, and a token for the latter. Each way of connecting that works is printed
+as one line; whatever is not as agreed ends the script.
 """
 
 import asyncio
 import base64
 import json
+import socket as sockets
 import sys
+import urllib.request
+import warnings
 
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-DEMO, URL, TOKEN = sys.argv[1:4]
+LIBRARY, DEMO, URL, TOKEN = sys.argv[1:5]
+PATIENCE = 20
 ENCODED = base64.urlsafe_b64encode(TOKEN.encode()).decode().rstrip("=")
+BROKEN = TOKEN[:-4] + "AAAA"
 BEARER = {"Authorization": "Bearer " + TOKEN}
+WORDS = ["handshake_acknowledged", "session_acknowledged", None]
 FIVE = ["agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed"]
+ENDS = ["run_completed", "run_failed", "run_timed_out", "run_cancelled", "run_interrupted"]
+
+
+class Asyncio:
+    """`websockets.asyncio.client`."""
+
+    def __init__(self, url, **options):
+        from websockets.asyncio.client import connect
+
+        self.connecting = connect(url, **options)
+
+    async def __aenter__(self):
+        self.socket = await self.connecting.__aenter__()
+        self.subprotocol = self.socket.subprotocol
+        return self
+
+    async def __aexit__(self, *raised):
+        await self.connecting.__aexit__(*raised)
+
+    async def send(self, text):
+        await self.socket.send(text)
+
+    async def recv(self):
+        return await asyncio.wait_for(self.socket.recv(), PATIENCE)
+
+    def abort(self):
+        self.socket.transport.abort()
+
+
+class Legacy(Asyncio):
+    """`websockets.legacy.client`: headers have another name, and a refusal has no body."""
+
+    def __init__(self, url, **options):
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from websockets.legacy.client import connect
+
+        if "additional_headers" in options:
+            options["extra_headers"] = options.pop("additional_headers")
+        self.connecting = connect(url, **options)
+
+    async def __aenter__(self):
+        from websockets.legacy.exceptions import InvalidStatusCode
+
+        try:
+            return await super().__aenter__()
+        except InvalidStatusCode as refusal:
+            raise Refused(refusal.status_code) from None
+
+    async def __aexit__(self, *raised):
+        try:
+            await super().__aexit__(*raised)
+        except ConnectionClosedError:
+            check(self.aborted, "nobody else closes")
+
+    aborted = False
+
+    def abort(self):
+        self.aborted = True
+        super().abort()
+
+
+class Sync(Asyncio):
+    """`websockets.sync.client`, which blocks: each call in a thread of its own."""
+
+    def __init__(self, url, **options):
+        self.url, self.options = url, options
+
+    async def __aenter__(self):
+        from websockets.sync.client import connect
+
+        self.socket = await asyncio.to_thread(connect, self.url, **self.options)
+        self.subprotocol = self.socket.subprotocol
+        return self
+
+    async def __aexit__(self, *raised):
+        await asyncio.to_thread(self.socket.close)
+
+    async def send(self, text):
+        await asyncio.to_thread(self.socket.send, text)
+
+    async def recv(self):
+        return await asyncio.to_thread(self.socket.recv, PATIENCE)
+
+    def abort(self):
+        self.socket.socket.shutdown(sockets.SHUT_RDWR)
+
+
+class Refused(Exception):
+    """The status of a refused upgrade."""
+
+
+connect = {"asyncio": Asyncio, "sync": Sync, "legacy": Legacy}[LIBRARY]
 
 
 async def hear(socket):
-    return json.loads(await asyncio.wait_for(socket.recv(), 20))
+    return json.loads(await socket.recv())
 
 
 async def say(socket, **frame):
@@ -52,7 +150,7 @@ async def greet(socket, word="handshake_acknowledged"):
         await say(socket, type=word, thread_id=response["thread_id"])
         complete = await hear(socket)
         check(complete["type"] == "handshake_complete", complete)
-    return response["thread_id"], established["user_id"]
+    return response["thread_id"], established
 
 
 def check_run(frames, run_id, thread_id, user_id):
@@ -77,8 +175,10 @@ def check_run(frames, run_id, thread_id, user_id):
     check(end["status"] == "completed" and end["result"] == end["final_response"] == end["response"] != "", end)
 
 
-async def converse(socket, word="handshake_acknowledged", run_id="client-run-1"):
-    thread_id, user_id = await greet(socket, word)
+async def converse(socket, word, run_id):
+    """A whole conversation; answers by which place the credential came."""
+    thread_id, established = await greet(socket, word)
+    user_id = established["user_id"]
     await say(socket, type="user_message", payload={"content": "hello", "run_id": run_id, "user_id": user_id})
     check_run(await until(socket, "agent_completed"), run_id, thread_id, user_id)
     # Any other word for it, flat; the run has the server's name then.
@@ -86,7 +186,7 @@ async def converse(socket, word="handshake_acknowledged", run_id="client-run-1")
     frames = await until(socket, "agent_completed")
     check_run(frames, frames[-1]["run_id"], thread_id, user_id)
     check(frames[-1]["run_id"].startswith("run_"), frames[-1])
-    return thread_id
+    return established["auth_method"]
 
 
 async def broken(socket):
@@ -108,11 +208,12 @@ async def broken(socket):
 async def comes_back():
     """A client that loses its connection at work finds its run again, and hears its end."""
     async with connect(URL, additional_headers=BEARER) as socket:
-        thread_id, user_id = await greet(socket)
+        thread_id, established = await greet(socket)
+        user_id = established["user_id"]
         question = {"content": "data 1 slow", "run_id": "lost-and-found"}
         await say(socket, type="user_message", payload=question)
         await until(socket, "agent_started")
-        socket.transport.abort()
+        socket.abort()
     async with connect(URL, additional_headers=BEARER) as socket:
         found, _ = await greet(socket)
         check(found == thread_id, "the thread of the run under way")
@@ -129,46 +230,96 @@ async def comes_back():
         check(all(frame in again for frame in live), "a replay has the images of what was live")
 
 
-async def refused(**options):
+async def refused(code, url=URL, **options):
+    """Refused before the upgrade, with a reason where the library shows one."""
+    status = 400 if code == "auth_ambiguous" else 401
     try:
-        async with connect(URL, **options):
-            check(False, "let in")
+        async with connect(url, **options):
+            check(False, ("let in", url, options))
     except InvalidStatus as refusal:
         body = json.loads(refusal.response.body)
-        check(refusal.response.status_code == 401 and body["code"] and body["message"], body)
+        said = (refusal.response.status_code, body["code"])
+        check(said == (status, code) and body["message"], (said, options))
+    except Refused as refusal:
+        check(refusal.args == (status,), (refusal.args, options))
 
 
-async def golden():
-    async with connect(URL, subprotocols=["golden.v1"]) as socket:
-        await until(socket, "auth_required")
-        await say(socket, type="auth", payload={"token": TOKEN})
-        ready = (await until(socket, "connection_ready"))[-1]
-        check(ready["payload"]["auth_method"] == "first_message", ready)
-        return socket.subprotocol
+def ticket():
+    url = URL.replace("ws://", "http://").replace("/ws", "/api/auth/ticket")
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST", headers=BEARER), timeout=PATIENCE) as answer:
+        return json.load(answer)["ticket"]
 
 
-async def older(url, word="handshake_acknowledged", **options):
+async def golden(url=URL, **options):
+    """A question in `golden.v1`; answers what was selected, and by which place the credential came."""
     async with connect(url, **options) as socket:
-        await converse(socket, word)
-        return socket.subprotocol
+        first = await hear(socket)
+        if first["type"] == "auth_required":
+            await say(socket, type="auth", payload={"token": TOKEN})
+            first = (await until(socket, "connection_ready"))[-1]
+        check(first["type"] == "connection_ready", first)
+        await say(socket, type="user_message", payload={"content": "hello"})
+        kinds = []
+        while not kinds or kinds[-1] not in ENDS:
+            kinds.append((await hear(socket))["type"])
+        check(kinds[-1] == "run_completed" and set(FIVE) <= set(kinds), kinds)
+        return socket.subprotocol, first["payload"]["auth_method"]
+
+
+async def older(nth, url=URL, **options):
+    """A conversation in the older dialect; answers the same."""
+    async with connect(url, **options) as socket:
+        by = await converse(socket, WORDS[nth % len(WORDS)], f"client-run-{nth}")
+        return socket.subprotocol, by
+
+
+# What stands before a token, and how the token is written behind it. Padding and the other alphabet of base64
+# the library itself refuses: they are no characters of a token of HTTP.
+PREFIXES = ["jwt.", "jwt-auth.", "bearer.", "base64url.bearer.authorization.golden."]
+WRITTEN = {"as it is": TOKEN, "base64url": ENCODED}
+NAMES = [[], ["jwt-auth"], ["jwt"], ["bearer"], ["jwt-auth", "jwt", "bearer"], ["chat.v7", "bearer"]]
+
+
+def ways():
+    """Everything an older client may offer: a name for the way, its address, its options."""
+    for prefix in PREFIXES:
+        for written, token in WRITTEN.items():
+            yield f"{prefix} {written}", URL, {"subprotocols": [prefix + token]}
+    for names in NAMES:
+        shown = " ".join(names) or "nothing"
+        if names:
+            yield f"{shown}, token", URL, {"subprotocols": [*names, "jwt." + ENCODED]}
+            yield f"token, {shown}", URL, {"subprotocols": ["bearer." + TOKEN, *names]}
+        offer = {"subprotocols": names} if names else {}
+        yield f"{shown}, Authorization", URL, {**offer, "additional_headers": BEARER}
+        yield f"{shown}, ticket", f"{URL}?ticket={ticket()}", offer
+        yield f"{shown}, demo mode", DEMO, offer
+    twice = {"subprotocols": ["jwt-auth", "jwt." + TOKEN], "additional_headers": BEARER}
+    yield "token and Authorization", URL, twice
 
 
 async def main():
-    print("token alone:", await older(URL, subprotocols=["jwt." + TOKEN]))
-    print("token encoded:", await older(URL, subprotocols=["jwt." + ENCODED], word="session_acknowledged"))
-    print("jwt-auth and token:", await older(URL, subprotocols=["jwt-auth", "jwt." + TOKEN]))
-    print("bearer and token:", await older(URL, subprotocols=["bearer", "bearer." + ENCODED], word=None))
+    for nth, (shown, url, options) in enumerate(ways()):
+        selected, by = await older(nth, url, **options)
+        print(f"{shown}: {selected} by {by}")
     async with connect(URL, additional_headers=BEARER) as socket:
         await greet(socket)
         await broken(socket)
-    print("Authorization:", await older(URL, additional_headers=BEARER))
-    print("Authorization and jwt-auth:", await older(URL, additional_headers=BEARER, subprotocols=["jwt-auth"]))
-    print("nothing, in demo mode:", await older(DEMO))
-    print("golden.v1, first frame:", await golden())
-    await refused()
-    await refused(subprotocols=["jwt-auth"])
-    await refused(subprotocols=["jwt." + TOKEN[:-4] + "AAAA"])
-    print("refused with 401 and a reason")
+    v1 = "golden.v1"
+    print("golden.v1, first frame:", *await golden(subprotocols=[v1]))
+    print("golden.v1, Authorization:", *await golden(subprotocols=[v1], additional_headers=BEARER))
+    print("golden.v1, token:", *await golden(subprotocols=[v1, "jwt." + ENCODED]))
+    print("token, jwt-auth, golden.v1:", *await golden(subprotocols=["jwt." + TOKEN, "jwt-auth", v1]))
+    print("golden.v1, ticket:", *await golden(f"{URL}?ticket={ticket()}", subprotocols=[v1]))
+    print("golden.v1 in the address:", *await golden(f"{URL}?protocol={v1}", additional_headers=BEARER))
+    for names in NAMES:
+        await refused("unauthorized", subprotocols=names or None)
+        await refused("unauthorized", f"{URL}?token={TOKEN}", subprotocols=names or None)
+        for prefix in PREFIXES:
+            await refused("unauthorized", subprotocols=[*names, prefix + BROKEN])
+    stranger = ".".join([TOKEN.split(".")[0], base64.urlsafe_b64encode(b'{"sub":"eve 1"}').decode(), "AAAA"])
+    await refused("auth_ambiguous", subprotocols=["jwt-auth", "jwt." + stranger], additional_headers=BEARER)
+    print("refused with a reason")
     await comes_back()
     print("comes back")
 
