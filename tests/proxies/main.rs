@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
 mod nginx;
+mod total_limit;
 
 use goldenpath_core::client::{Event, Link};
 use goldenpath_core::wire::{AuthMethod, Entry, Secret};
@@ -10,12 +11,13 @@ use goldenpath_tests::oracle::{CRITICAL, check_log};
 use goldenpath_tests::server::{PATIENCE, Server};
 use goldenpath_tests::socket::{GOLDEN, Heard as Said, RUN_ENDS, Socket};
 use goldenpath_tungstenite::{Address, Chat, Credentials, Heard};
-use nginx::{Cutter, HABITS, Habit, Nginx};
+use nginx::{HABITS, Habit, Nginx};
 use reqwest::StatusCode;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use total_limit::{RELOAD, TotalLimit};
 
 /// No demo mode: without a credential nobody gets in.
 const STRICT: [(&str, &str); 2] = [("DEMO_MODE", "0"), ("ENVIRONMENT", "test")];
@@ -28,6 +30,8 @@ type Place<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
 struct Told {
     /// By which place the credential came, for each time the server took the client in.
     methods: Vec<AuthMethod>,
+    /// When it did.
+    since: Vec<Instant>,
     entries: Vec<Entry>,
 }
 
@@ -43,7 +47,10 @@ async fn ask(port: u16, credentials: Credentials, question: &str, longest: Durat
         let heard = tokio::time::timeout(left, chat.next()).await;
         let heard = heard.unwrap_or_else(|_| panic!("the run does not end: {told:?}"));
         match heard.unwrap_or_else(|| panic!("the client gave up: {told:?}")) {
-            Heard::Event(Event::Ready(ready)) => told.methods.push(ready.auth_method),
+            Heard::Event(Event::Ready(ready)) => {
+                told.methods.push(ready.auth_method);
+                told.since.push(Instant::now());
+            }
             Heard::Event(Event::Applied(entry)) => {
                 let last = RUN_ENDS.contains(&entry.event.type_name());
                 told.entries.push(*entry);
@@ -186,29 +193,56 @@ async fn a_proxy_that_cuts_what_is_silent_cuts_nothing_while_the_server_pings() 
     assert!((4..8).contains(&cut.as_secs()), "after {cut:?}");
 }
 
-/// F28. The proxy's limit is on the whole life of a connection: 15 s, as some load balancers have it.
+/// Seconds after which a connection is cut, and how often a run is cut at least: 15 s, as some load
+/// balancers have it, and a shorter limit that cuts the same run again and again.
+const TOTAL_LIMITS: [(u64, usize); 2] = [(15, 1), (3, 4)];
+
+/// From a cut to the next connection: the client's backoff, a reload, a slow machine.
+const RETURN: Duration = Duration::from_secs(8);
+
+/// F28. The proxy's limit is on the whole life of a connection.
 #[tokio::test]
 async fn f28_a_run_that_outlives_every_connection_is_heard_once_and_to_its_end() {
     let settings = [
+        ("DEMO_MODE", "0"),
         ("ENVIRONMENT", "test"),
         ("GOLDENPATH_AGENT_TIMEOUT", "30"),
         ("GOLDENPATH_RUN_TIMEOUT", "60"),
     ];
     let server = Server::start(&["--agents", "scripted"], &settings).await;
-    let (token, _) = server.demo().await;
-    let nginx = Nginx::before(server.port()).await;
-    let cutter = Cutter::before(nginx.port(Habit::Plain), Duration::from_secs(15)).await;
     // Thirteen times a second and a half: the run outlives the first connection.
     let script: Vec<String> = [("triage", 5), ("data", 5), ("report", 3)]
         .iter()
         .flat_map(|(agent, times)| (0..*times).map(move |n| format!("{agent} {n} slow")))
         .collect();
-    let began = Instant::now();
-    let credentials = Credentials::Header(Secret(token));
-    let told = ask(cutter.port, credentials, &script.join("; "), Duration::from_secs(60)).await;
-    assert!(began.elapsed() > Duration::from_secs(15), "it was long: {:?}", began.elapsed());
-    is_golden(&told);
-    assert!(told.methods.len() >= 2, "it was cut and came back: {:?}", told.methods);
+    let script = script.join("; ");
+    let through = async |seconds: u64, cuts: usize, by: AuthMethod| {
+        let limit = Duration::from_secs(seconds);
+        let nginx = TotalLimit::before(server.port(), limit).await;
+        // One run at a time is under way for each user.
+        let (token, _) = server.register(&format!("{seconds}-{by:?}@example.org")).await;
+        let credentials = match by {
+            AuthMethod::AuthorizationHeader => Credentials::Header(Secret(token.clone())),
+            _ => Credentials::FirstFrame(Secret(token.clone())),
+        };
+        let told = ask(nginx.port(), credentials, &script, Duration::from_secs(90)).await;
+        is_golden(&told);
+        let thread = told.entries[0].thread_id.to_string();
+        assert_eq!(server.log_of(&token, &thread).await.len(), told.entries.len());
+        assert!(told.methods.len() > cuts, "cut after {seconds} s, {cuts} times: {told:?}");
+        assert!(told.methods.iter().all(|method| *method == by), "{by:?}: {:?}", told.methods);
+        for life in told.since.windows(2).map(|pair| pair[1] - pair[0]) {
+            assert!(life > limit, "{life:?} is shorter than {limit:?}: something else cut it");
+            assert!(life < limit + RELOAD + RETURN, "{life:?}: not cut after {limit:?}");
+        }
+    };
+    let [long, short] = TOTAL_LIMITS;
+    tokio::join!(
+        through(long.0, long.1, AuthMethod::AuthorizationHeader),
+        through(long.0, long.1, AuthMethod::FirstMessage),
+        through(short.0, short.1, AuthMethod::AuthorizationHeader),
+        through(short.0, short.1, AuthMethod::FirstMessage),
+    );
 }
 
 /// The client is at 127.0.0.2 and writes what it likes; nginx at 127.0.0.1 is trusted.

@@ -1,15 +1,13 @@
-//! A real nginx in front of a server: its configuration, its process, and a cutter for what it cannot do.
+//! A real nginx in front of a server: its configuration and its process.
 
 use goldenpath_tests::server::PATIENCE;
-use std::fmt::Write as _;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
 
 /// What a proxy does to an upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,44 +48,39 @@ impl Habit {
     }
 }
 
-/// A running nginx with one port for each habit; killed when dropped.
-pub(crate) struct Nginx {
-    _child: Child,
-    folder: TempDir,
-    ports: [u16; HABITS.len()],
+/// A running nginx, its files and its ports; killed when dropped.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) folder: TempDir,
+    pub(crate) ports: Vec<u16>,
 }
 
-impl Nginx {
-    /// Starts one before the server on `upstream` and waits until it listens.
-    pub(crate) async fn before(upstream: u16) -> Self {
+impl Process {
+    /// Starts one with the configuration that is made for a folder and `count` free ports, and waits until
+    /// it listens on all of them.
+    pub(crate) async fn start(
+        count: usize,
+        configuration: impl FnOnce(&Path, &[u16]) -> String,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let free: Vec<TcpListener> =
-            HABITS.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports = std::array::from_fn(|n| free[n].local_addr().unwrap().port());
+            (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> = free.iter().map(|one| one.local_addr().unwrap().port()).collect();
         drop(free);
-        let path = folder.path().join("nginx.conf");
-        std::fs::write(&path, configuration(upstream, &ports)).unwrap();
+        let text = configuration(folder.path(), &ports);
+        std::fs::write(folder.path().join("nginx.conf"), text).unwrap();
         let log = std::fs::File::create(folder.path().join("nginx.log")).unwrap();
-        let child = Command::new("nginx")
-            .arg("-p")
-            .arg(folder.path())
-            .arg("-c")
-            .arg(&path)
-            .args(["-e", "stderr"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .expect("nginx is installed: apt-get install nginx-light");
-        let mut nginx = Self { _child: child, folder, ports };
-        for port in ports {
-            nginx.until_open(port).await;
+        let mut command = Command::from(nginx(folder.path()));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
+        let child = command.spawn().expect("nginx is installed: apt-get install nginx-light");
+        let process = Self { child, folder, ports };
+        for port in &process.ports {
+            process.until_open(*port).await;
         }
-        nginx
+        process
     }
 
-    async fn until_open(&mut self, port: u16) {
+    async fn until_open(&self, port: u16) {
         let begin = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             assert!(begin.elapsed() < PATIENCE, "nginx does not listen:\n{}", self.log());
@@ -99,78 +92,75 @@ impl Nginx {
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("nginx.log")).unwrap_or_default()
     }
-
-    /// Where the proxy with this habit listens.
-    pub(crate) fn port(&self, habit: Habit) -> u16 {
-        self.ports[HABITS.iter().position(|one| *one == habit).unwrap()]
-    }
 }
 
-fn configuration(upstream: u16, ports: &[u16]) -> String {
-    let mut servers = String::new();
-    for (habit, port) in HABITS.iter().zip(ports) {
-        let directives = habit.directives();
-        let _ = write!(
-            servers,
-            "server {{
-                listen 127.0.0.1:{port};
-                location / {{ proxy_pass http://127.0.0.1:{upstream}; }}
-                location /ws {{
-                    proxy_pass http://127.0.0.1:{upstream};
-                    proxy_set_header Upgrade $http_upgrade;
-                    proxy_set_header Connection \"upgrade\";
-                    proxy_set_header Host $http_host;
-                    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-                    {directives}
-                }}
-            }}\n"
-        );
-    }
-    // One process in the foreground: what is started here is ended by its own id.
+/// The program with the configuration of a folder.
+pub(crate) fn nginx(folder: &Path) -> std::process::Command {
+    let mut command = std::process::Command::new("nginx");
+    command.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf")).args(["-e", "stderr"]);
+    command
+}
+
+/// What stands around the servers: `main` decides about processes, temporary files stay in the folder.
+pub(crate) fn around(main: &str, servers: &str) -> String {
     format!(
-        "daemon off; master_process off; worker_processes 1; pid nginx.pid;
+        "daemon off; {main} pid nginx.pid;
         error_log stderr warn;
         events {{ worker_connections 256; }}
         http {{
-            access_log off;
             client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
             uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-            proxy_http_version 1.1;
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             {servers}
         }}"
     )
 }
 
-/// A load balancer that ends every connection after `life`, whatever is said on it: nginx has no such
-/// limit, others do. It passes bytes and nothing else.
-pub(crate) struct Cutter {
-    pub(crate) port: u16,
-    task: JoinHandle<()>,
-}
+/// One process in the foreground: what is started here is ended by its own id.
+pub(crate) const ALONE: &str = "master_process off; worker_processes 1;";
 
-impl Cutter {
-    pub(crate) async fn before(upstream: u16, life: Duration) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let task = tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    let Ok(mut server) = TcpStream::connect(("127.0.0.1", upstream)).await else {
-                        return;
-                    };
-                    let passed = copy_bidirectional(&mut client, &mut server);
-                    let _ = tokio::time::timeout(life, passed).await;
-                });
-            }
-        });
-        Self { port, task }
+/// A running nginx with one port for each habit.
+pub(crate) struct Nginx(Process);
+
+impl Nginx {
+    /// Starts one before the server on `upstream` and waits until it listens.
+    pub(crate) async fn before(upstream: u16) -> Self {
+        let configuration = |_: &Path, ports: &[u16]| configuration(upstream, ports);
+        Self(Process::start(HABITS.len(), configuration).await)
+    }
+
+    /// Where the proxy with this habit listens.
+    pub(crate) fn port(&self, habit: Habit) -> u16 {
+        self.0.ports[HABITS.iter().position(|one| *one == habit).unwrap()]
     }
 }
 
-impl Drop for Cutter {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// What every WebSocket proxy has, on a port, with directives of its own.
+pub(crate) fn server(upstream: u16, port: u16, directives: &str) -> String {
+    format!(
+        "server {{
+            listen 127.0.0.1:{port};
+            access_log off;
+            proxy_http_version 1.1;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            location / {{ proxy_pass http://127.0.0.1:{upstream}; }}
+            location /ws {{
+                proxy_pass http://127.0.0.1:{upstream};
+                proxy_set_header Upgrade $http_upgrade;
+                proxy_set_header Connection \"upgrade\";
+                proxy_set_header Host $http_host;
+                proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+                {directives}
+            }}
+        }}\n"
+    )
+}
+
+fn configuration(upstream: u16, ports: &[u16]) -> String {
+    let servers: String = HABITS
+        .iter()
+        .zip(ports)
+        .map(|(habit, port)| server(upstream, *port, habit.directives()))
+        .collect();
+    around(ALONE, &servers)
 }
