@@ -161,7 +161,7 @@ impl Life {
         let good_verdict = opening.identity.is_some();
         let held =
             if opening.accepted.dialect == Dialect::Older { limits.held_frames + 3 } else { 0 };
-        let expires_at = opening.identity.as_ref().and_then(|identity| identity.expires_at);
+        let expires_at = opening.identity.as_ref().and_then(Identity::expires_at);
         let seen = Seen { good_verdict, expires_at, clocks_agree: true, ..Seen::default() };
         let connection = Connection::new(opening, limits.clone(), Seed::new(2), START);
         let asked = NOTHING;
@@ -281,7 +281,7 @@ impl Life {
             && kind & 0x80 == 0
         {
             // Whichever credential counts, it ends no later than the latest one given.
-            self.seen.expires_at = match (self.seen.expires_at, identity.expires_at) {
+            self.seen.expires_at = match (self.seen.expires_at, identity.expires_at()) {
                 (Some(one), Some(other)) => Some(one.max(other)),
                 (None, first) if self.seen.attaches == 0 => first,
                 _ => None,
@@ -352,7 +352,7 @@ impl Life {
             assert_eq!(twin.poll_output(), Output::Idle(None), "after the end nothing is heard");
         }
         if let (Some(identity), Some(user)) = (self.connection.identity(), &self.seen.user) {
-            assert_eq!(&identity.user_id, user, "CONN-03: the user changed");
+            assert_eq!(identity.user_id(), user, "CONN-03: the user changed");
         }
         count
     }
@@ -392,7 +392,7 @@ impl Life {
             Output::Attach { identity, .. } => {
                 seen.attaches += 1;
                 assert!(seen.good_verdict && seen.attaches == 1, "AUTH-01");
-                seen.user = Some(identity.user_id.clone());
+                seen.user = Some(identity.user_id().clone());
             }
             Output::Forward { body, .. } => self.forwarded(body),
             Output::Detach => {

@@ -80,8 +80,8 @@ fn judge(token: &str, tidy: bool) {
                 assert_eq!(judged, Judged::Good, "accepted: {token}");
                 let payload = token.split('.').nth(1).unwrap_or_default();
                 let claims = object(payload).expect("a good token has claims");
-                assert_eq!(verified.identity.user_id.as_str(), claims["sub"]);
-                let ends = verified.identity.expires_at.expect("every token ends");
+                assert_eq!(verified.vouched.user_id().as_str(), claims["sub"]);
+                let ends = verified.vouched.expires_at().expect("every token ends");
                 assert!(ends.after(LEEWAY) > NOW);
                 let later = tokens.verify(token, ends.after(LEEWAY));
                 assert_eq!(later, Err(ErrorCode::TokenExpired), "it ends");

@@ -1,20 +1,16 @@
 //! Accounts, sessions, artifacts.
 
-use crate::batches::{asking, opening, user};
+use crate::batches::{asking, leave, opening, user};
 use crate::on_every_store;
 use crate::world::World;
 use bytes::Bytes;
 use goldenpath_core::auth::Role;
 use goldenpath_core::hub::Record;
-use goldenpath_core::id::{RunId, SessionId, ThreadId, UserId};
+use goldenpath_core::id::{RunId, SessionId, ThreadId};
 use goldenpath_core::time::Wall;
 use goldenpath_runtime::ports::{Account, Artifact, Created};
 
-fn name(id: &str) -> UserId {
-    UserId::new(id).unwrap()
-}
-
-fn account(id: &str, email: &str) -> Account {
+pub(crate) fn account(id: &str, email: &str) -> Account {
     Account {
         user_id: user(id).user_id().clone(),
         email: email.parse().unwrap(),
@@ -41,8 +37,8 @@ on_every_store! {
         world.restart().await;
         let found = world.accounts.by_email(&" Ada@EXAMPLE.org".parse().unwrap()).await;
         assert_eq!(found, Ok(Some(ada.clone())));
-        assert_eq!(world.accounts.by_id(user("u1").user_id()).await, Ok(Some(ada)));
-        assert_eq!(world.accounts.by_id(user("u2").user_id()).await, Ok(None));
+        assert_eq!(world.accounts.by_id(&user("u1")).await, Ok(Some(ada)));
+        assert_eq!(world.accounts.by_id(&user("u2")).await, Ok(None));
     }
 
     async fn an_address_and_an_id_belong_to_one_account(world: &mut World) {
@@ -51,23 +47,30 @@ on_every_store! {
         assert_eq!(same_email, Ok(Created::EmailTaken));
         let same_id = world.accounts.create(account("u1", "bob@example.org")).await;
         assert_eq!(same_id, Ok(Created::IdTaken));
-        assert_eq!(world.accounts.by_id(user("u2").user_id()).await, Ok(None));
+        assert_eq!(world.accounts.by_id(&user("u2")).await, Ok(None));
         let bob = world.accounts.by_email(&"bob@example.org".parse().unwrap()).await;
         assert_eq!(bob, Ok(None));
     }
 
     async fn what_a_user_changes_is_kept_and_changes_nobody_else(world: &mut World) {
-        let (ada, bob) = (name("u1"), name("u2"));
+        let (ada, bob) = (user("u1"), user("u2"));
         for (id, email) in [("u1", "ada@example.org"), ("u2", "bob@example.org")] {
             world.accounts.create(account(id, email)).await.unwrap();
         }
         assert_eq!(world.accounts.set_name(&ada, Some("Countess".into())).await, Ok(true));
-        assert_eq!(world.accounts.set_roles(&ada, vec![Role::Admin]).await, Ok(true));
+        let email = |text: &str| text.parse().unwrap();
+        let set = world.accounts.set_roles(&email("ada@example.org"), vec![Role::Admin]).await;
+        assert_eq!(set, Ok(true));
+        let set = world.accounts.set_roles(&email("eve@example.org"), vec![Role::Admin]).await;
+        assert_eq!(set, Ok(false), "there is no such account");
+        for (id, known) in [("u1", true), ("u3", false)] {
+            assert_eq!(world.accounts.is_known(user(id).user_id()).await, Ok(known));
+        }
         let old = account("u1", "x@example.org").password_hash;
         let set = |old: &str, new: &str| world.accounts.set_password(&ada, old.into(), new.into());
         assert_eq!(set(&old, "new").await, Ok(true));
         assert_eq!(set(&old, "newer").await, Ok(false), "the old one is another by now");
-        assert_eq!(world.accounts.set_name(&name("u3"), None).await, Ok(false));
+        assert_eq!(world.accounts.set_name(&user("u3"), None).await, Ok(false));
         assert_eq!(world.accounts.preferences(&ada).await, Ok(None));
         for json in [r#"{"theme":"dark"}"#, r#"{"theme":"light"}"#] {
             world.accounts.set_preferences(&ada, json.into(), Wall(9)).await.unwrap();
@@ -87,12 +90,12 @@ on_every_store! {
     //= type=test
     //# A session that was revoked MUST stay revoked after a restart.
     async fn a_revoked_session_stays_revoked_for_its_user_only(world: &mut World) {
-        let (ada, bob) = (name("ada"), name("bob"));
+        let (ada, bob) = (user("ada"), user("bob"));
         let session = SessionId(3);
         assert!(!world.is_revoked(&ada, session).await);
         // Revoking twice is revoking.
         for _ in 0..2 {
-            world.sessions.revoke(&ada, session, Wall(4_000_000_000_000)).await.unwrap();
+            world.sessions.revoke(&leave("ada", session), Wall(4_000_000_000_000)).await.unwrap();
         }
         world.restart().await;
         assert!(world.is_revoked(&ada, session).await);

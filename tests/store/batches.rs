@@ -1,9 +1,11 @@
 //! Batches as a hub makes them, with ids that are easy to read.
 
-use goldenpath_core::auth::Scope;
+use goldenpath_core::auth::{Claims, Endings, Leave, Policy, Scope, Signed, Vouched, check_claims};
 use goldenpath_core::hub::{Batch, NewAnswer, NewMessage, NewThread, RunChange};
-use goldenpath_core::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, ThreadId};
-use goldenpath_core::time::Wall;
+use goldenpath_core::id::{
+    ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, SessionId, ThreadId,
+};
+use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{
     Draft, EntryBody, Event, Json, OnDisconnect, RunScope, RunStatus, ThoughtKind,
 };
@@ -13,6 +15,25 @@ pub(crate) const EPOCH: Epoch = Epoch(7);
 
 pub(crate) fn user(name: &str) -> Scope {
     scope_of(name)
+}
+
+/// A good credential of this user's log-in.
+pub(crate) fn vouched(name: &str, session_id: SessionId) -> Vouched {
+    let claims = Claims {
+        sub: name.into(),
+        iss: Some("store".into()),
+        exp: 1,
+        sid: Some(session_id),
+        ..Claims::default()
+    };
+    let (issuer, leeway) = (String::from("store"), Millis(0));
+    let policy = Policy { issuer, audience: None, leeway, max_age: None, older_issuer: None };
+    check_claims(&Signed::by("key", claims), &policy, Wall(0)).unwrap()
+}
+
+/// The right to end this log-in.
+pub(crate) fn leave(name: &str, session_id: SessionId) -> Leave {
+    vouched(name, session_id).unless_ended(&Endings::default()).unwrap().leave()
 }
 
 pub(crate) fn client(name: &str) -> ClientMsgId {

@@ -3,8 +3,10 @@
 use crate::batches::user;
 use crate::on_every_store;
 use crate::world::World;
-use goldenpath_core::time::Wall;
+use goldenpath_core::auth::{ForeignPolicy, Foreigner, Signed, check_foreign};
+use goldenpath_core::time::{Millis, Wall};
 use goldenpath_runtime::ports::Link;
+use serde_json::json;
 
 fn link(id: &str, issuer: &str, subject: &str) -> Link {
     Link {
@@ -17,10 +19,19 @@ fn link(id: &str, issuer: &str, subject: &str) -> Link {
     }
 }
 
+/// Somebody this issuer vouches for.
+fn foreigner(issuer: &str, subject: &str) -> Foreigner {
+    let claims = json!({ "iss": issuer, "sub": subject, "aud": "chat", "exp": 9 });
+    let claims = Signed::by("theirs", serde_json::from_value(claims).unwrap());
+    let (audience, leeway) = (String::from("chat"), Millis(0));
+    let policy = ForeignPolicy { issuer: issuer.into(), audience, leeway, max_age: None };
+    check_foreign(&claims, &policy, Wall(0)).unwrap()
+}
+
 on_every_store! {
     async fn a_user_of_a_provider_is_the_same_for_ever(world: &mut World) {
         let first = link("u1", "https://a", "7");
-        assert_eq!(world.links.known("https://a", "7").await, Ok(None));
+        assert_eq!(world.links.known(&foreigner("https://a", "7")).await, Ok(None));
         assert_eq!(world.links.link(first.clone()).await, Ok(first.clone()));
         world.restart().await;
         let renamed = Link {
@@ -36,9 +47,9 @@ on_every_store! {
         };
         assert_eq!(world.links.link(renamed).await, Ok(kept.clone()));
         assert_eq!(world.links.linked(&user("u1")).await, Ok(Some(kept.clone())));
-        assert_eq!(world.links.known("https://a", "7").await, Ok(Some(kept)));
+        assert_eq!(world.links.known(&foreigner("https://a", "7")).await, Ok(Some(kept)));
         for (issuer, subject) in [("https://b", "7"), ("https://a", "8"), ("https://a", "u1")] {
-            assert_eq!(world.links.known(issuer, subject).await, Ok(None));
+            assert_eq!(world.links.known(&foreigner(issuer, subject)).await, Ok(None));
         }
         assert_eq!(world.links.linked(&user("u2")).await, Ok(None));
     }

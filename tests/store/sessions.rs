@@ -1,11 +1,13 @@
 //! Log-ins, their refresh tokens, and who was let in.
 
+use crate::accounts::account;
+use crate::batches::{leave, user, vouched};
 use crate::on_every_store;
 use crate::world::World;
 use goldenpath_core::auth::{
-    Cutoff, Digest, Endings, Family, Presented, RefreshPolicy, RefreshVerdict,
+    Admission, Cutoff, Digest, Endings, Family, Presented, RefreshPolicy, RefreshVerdict,
 };
-use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::id::SessionId;
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::ErrorCode;
 use goldenpath_runtime::ports::{
@@ -16,10 +18,6 @@ const POLICY: RefreshPolicy =
     RefreshPolicy { grace: Millis(30), idle: Millis(1_000), lifetime: Millis(10_000) };
 const UNTIL: Wall = Wall(50_000);
 
-fn user(name: &str) -> UserId {
-    UserId::new(name).unwrap()
-}
-
 fn digest(n: u8) -> Digest {
     Digest([n; 32])
 }
@@ -28,8 +26,9 @@ fn digest(n: u8) -> Digest {
 fn log_in(name: &str, n: u8, at: u64) -> LogIn {
     let first = [digest(n), digest(n)];
     let session_id = SessionId(u128::from(n));
+    let admitted = Admission::by_new_account(user(name).user_id().clone(), session_id);
     LogIn {
-        family: Family::begin(user(name), session_id, first, Wall(at), POLICY),
+        family: Family::begin(&admitted, first, Wall(at), POLICY),
         by: Credence::Password,
         place: format!("192.0.2.{n}"),
         guest: None,
@@ -45,37 +44,37 @@ fn refresh(n: u8, half: u8, next: u8, at: u64) -> Refresh {
 on_every_store! {
     async fn a_refresh_token_is_used_once_and_its_reuse_revokes_the_session(world: &mut World) {
         let ada = user("ada");
-        world.sessions.begin(log_in("ada", 1, 100)).await.unwrap();
+        world.sessions.begin(&user("ada"), log_in("ada", 1, 100)).await.unwrap();
         let first = world.sessions.refresh(refresh(1, 1, 2, 200)).await.unwrap().unwrap();
-        assert_eq!(first.verdict, RefreshVerdict::Rotated);
+        assert_eq!(first.judgement.verdict(), RefreshVerdict::Rotated);
         assert_eq!(first.log_in.family.current, digest(2));
         world.restart().await;
         let second = world.sessions.refresh(refresh(1, 2, 3, 300)).await.unwrap().unwrap();
-        assert_eq!(second.verdict, RefreshVerdict::Rotated);
+        assert_eq!(second.judgement.verdict(), RefreshVerdict::Rotated);
         assert!(!world.is_revoked(&ada, SessionId(1)).await);
         let stolen = world.sessions.refresh(refresh(1, 1, 4, 301)).await.unwrap().unwrap();
-        assert_eq!(stolen.verdict, RefreshVerdict::Reused);
+        assert_eq!(stolen.judgement.verdict(), RefreshVerdict::Reused);
         world.restart().await;
         assert!(world.is_revoked(&ada, SessionId(1)).await);
         let after = world.sessions.refresh(refresh(1, 3, 5, 302)).await.unwrap().unwrap();
-        assert_eq!(after.verdict, RefreshVerdict::Ended);
+        assert_eq!(after.judgement.verdict(), RefreshVerdict::Ended);
         assert_eq!(world.sessions.refresh(refresh(9, 1, 2, 1)).await, Ok(None));
     }
 
     async fn of_two_uses_at_once_one_is_the_second(world: &mut World) {
-        world.sessions.begin(log_in("ada", 1, 100)).await.unwrap();
+        world.sessions.begin(&user("ada"), log_in("ada", 1, 100)).await.unwrap();
         let uses = (2..10).map(|next| world.sessions.refresh(refresh(1, 1, next, 200)));
         let verdicts = futures_util::future::join_all(uses).await;
-        let rotated = verdicts
-            .iter()
-            .filter(|v| v.as_ref().unwrap().as_ref().unwrap().verdict == RefreshVerdict::Rotated);
+        let judged = verdicts.iter().map(|used| used.as_ref().unwrap().as_ref().unwrap());
+        let rotated =
+            judged.filter(|used| used.judgement.verdict() == RefreshVerdict::Rotated);
         assert_eq!(rotated.count(), 1);
     }
 
     async fn leaving_everywhere_ends_what_is_ones_own_but_perhaps_one(world: &mut World) {
         let (ada, bob) = (user("ada"), user("bob"));
         for (name, n) in [("ada", 1), ("ada", 2), ("ada", 3), ("bob", 4)] {
-            world.sessions.begin(log_in(name, n, 100 + u64::from(n))).await.unwrap();
+            world.sessions.begin(&user(name), log_in(name, n, 100 + u64::from(n))).await.unwrap();
         }
         let of_ada = world.sessions.of_user(&ada, Wall(200)).await.unwrap();
         assert_eq!(of_ada, [log_in("ada", 3, 103), log_in("ada", 2, 102), log_in("ada", 1, 101)]);
@@ -89,67 +88,85 @@ on_every_store! {
             assert_eq!(world.is_revoked(who, SessionId(session)).await, revoked);
         }
         // One that is ended by itself goes the same way.
-        world.sessions.revoke(&bob, SessionId(4), UNTIL).await.unwrap();
+        world.sessions.revoke(&leave("bob", SessionId(4)), UNTIL).await.unwrap();
         let used = world.sessions.refresh(refresh(4, 4, 5, 200)).await.unwrap().unwrap();
-        assert_eq!(used.verdict, RefreshVerdict::Ended);
+        assert_eq!(used.judgement.verdict(), RefreshVerdict::Ended);
         assert_eq!(world.sessions.of_user(&bob, Wall(200)).await, Ok(vec![]));
     }
 
     async fn leaving_everywhere_is_remembered_for_good_and_the_last_time_counts(world: &mut World) {
-        let (ada, bob) = (user("ada"), user("bob"));
+        let ada = user("ada");
         let unknown = SessionId(77);
-        assert_eq!(world.sessions.endings(&ada, unknown).await, Ok(Endings::default()));
+        assert_eq!(world.sessions.endings(&vouched("ada", unknown)).await, Ok(Endings::default()));
         let first = Cutoff { at: Wall(150), but: Some(SessionId(2)) };
         assert_eq!(world.sessions.revoke_all(&ada, first, UNTIL).await, Ok(vec![]));
         world.restart().await;
         let known = Endings { revoked: false, cutoff: Some(first) };
-        assert_eq!(world.sessions.endings(&ada, unknown).await, Ok(known));
-        assert_eq!(world.sessions.endings(&bob, unknown).await, Ok(Endings::default()));
+        assert_eq!(world.sessions.endings(&vouched("ada", unknown)).await, Ok(known));
+        assert_eq!(world.sessions.endings(&vouched("bob", unknown)).await, Ok(Endings::default()));
         let last = Cutoff { at: Wall(300), but: None };
         for cutoff in [last, Cutoff { at: Wall(299), but: Some(SessionId(3)) }] {
             world.sessions.revoke_all(&ada, cutoff, UNTIL).await.unwrap();
         }
-        world.sessions.revoke(&ada, unknown, UNTIL).await.unwrap();
+        world.sessions.revoke(&leave("ada", unknown), UNTIL).await.unwrap();
         world.sessions.forget(Wall(u64::from(u32::MAX))).await.unwrap();
         let known = Endings { revoked: false, cutoff: Some(last) };
-        assert_eq!(world.sessions.endings(&ada, unknown).await, Ok(known));
+        assert_eq!(world.sessions.endings(&vouched("ada", unknown)).await, Ok(known));
     }
 
-    async fn a_guest_is_remembered_and_so_is_where_a_user_came_from(world: &mut World) {
+    async fn a_guest_is_remembered(world: &mut World) {
         let guest = Guest {
             name: "Test".into(),
             email: Some("t@example.org".into()),
             permissions: vec!["audit:read".into()],
         };
         let log_in = LogIn { guest: Some(guest), by: Credence::E2e, ..log_in("e2e-t", 7, 100) };
-        world.sessions.begin(log_in.clone()).await.unwrap();
-        world.restart().await;
         let tester = user("e2e-t");
+        world.sessions.begin(&tester, log_in.clone()).await.unwrap();
+        world.restart().await;
         assert_eq!(world.sessions.of_user(&tester, Wall(200)).await, Ok(vec![log_in]));
-        assert_eq!(world.sessions.has_come_from(&tester, "192.0.2.7").await, Ok(true));
-        assert_eq!(world.sessions.has_come_from(&tester, "192.0.2.8").await, Ok(false));
-        assert_eq!(world.sessions.has_come_from(&user("x"), "192.0.2.7").await, Ok(false));
+        assert_eq!(world.accounts.is_known(tester.user_id()).await, Ok(true));
+    }
+
+    async fn where_the_owner_of_an_address_came_from_is_remembered(world: &mut World) {
+        for (id, email) in [("ada", "ada@example.org"), ("bob", "bob@example.org")] {
+            world.accounts.create(account(id, email)).await.unwrap();
+        }
+        world.sessions.begin(&user("ada"), log_in("ada", 7, 100)).await.unwrap();
+        world.restart().await;
+        for (email, place, known) in [
+            ("ada@example.org", "192.0.2.7", true),
+            ("ada@example.org", "192.0.2.8", false),
+            ("bob@example.org", "192.0.2.7", false),
+            ("eve@example.org", "192.0.2.7", false),
+        ] {
+            let has_come = world.sessions.has_come_from(&email.parse().unwrap(), place).await;
+            assert_eq!(has_come, Ok(known), "{email} {place}");
+        }
     }
 
     async fn a_device_is_known_to_its_own_user_also_after_the_log_in_was_ended(world: &mut World) {
         let (ada, own) = (user("ada"), log_in("ada", 1, 100));
+        for (id, email) in [("ada", "ada@example.org"), ("bob", "bob@example.org")] {
+            world.accounts.create(account(id, email)).await.unwrap();
+        }
         let (key, other) = (own.family.key, log_in("ada", 2, 100).family.key);
-        world.sessions.begin(own).await.unwrap();
-        world.sessions.revoke(&ada, SessionId(1), Wall(9_000)).await.unwrap();
+        world.sessions.begin(&ada, own).await.unwrap();
+        world.sessions.revoke(&leave("ada", SessionId(1)), Wall(9_000)).await.unwrap();
         world.restart().await;
-        assert_eq!(world.sessions.is_device_of(&ada, key).await, Ok(true));
-        assert_eq!(world.sessions.is_device_of(&user("bob"), key).await, Ok(false));
-        assert_eq!(world.sessions.is_device_of(&ada, other).await, Ok(false));
+        assert_eq!(world.sessions.is_device_of(&"ada@example.org".parse().unwrap(), key).await, Ok(true));
+        assert_eq!(world.sessions.is_device_of(&"bob@example.org".parse().unwrap(), key).await, Ok(false));
+        assert_eq!(world.sessions.is_device_of(&"ada@example.org".parse().unwrap(), other).await, Ok(false));
     }
 
     async fn what_has_ended_by_itself_is_forgotten_and_nothing_else(world: &mut World) {
         let ada = user("ada");
-        world.sessions.begin(log_in("ada", 1, 100)).await.unwrap();
-        world.sessions.begin(log_in("ada", 2, 5_000)).await.unwrap();
-        world.sessions.revoke(&ada, SessionId(3), Wall(9_000)).await.unwrap();
+        world.sessions.begin(&user("ada"), log_in("ada", 1, 100)).await.unwrap();
+        world.sessions.begin(&user("ada"), log_in("ada", 2, 5_000)).await.unwrap();
+        world.sessions.revoke(&leave("ada", SessionId(3)), Wall(9_000)).await.unwrap();
         // A later revocation of the same session is kept as long as the later one says.
-        world.sessions.revoke(&ada, SessionId(4), Wall(20_000)).await.unwrap();
-        world.sessions.revoke(&ada, SessionId(4), Wall(9_000)).await.unwrap();
+        world.sessions.revoke(&leave("ada", SessionId(4)), Wall(20_000)).await.unwrap();
+        world.sessions.revoke(&leave("ada", SessionId(4)), Wall(9_000)).await.unwrap();
         assert_eq!(world.sessions.forget(Wall(8_999)).await, Ok(0));
         assert_eq!(world.sessions.forget(Wall(10_100)).await, Ok(2));
         assert!(!world.is_revoked(&ada, SessionId(3)).await);
@@ -165,7 +182,7 @@ on_every_store! {
             outcome: AuditOutcome::Refused,
             reason: Some(ErrorCode::Unauthorized),
             by: Some(Credence::Password),
-            user_id: Some(user("ada")),
+            user_id: Some(user("ada").user_id().clone()),
             session_id: Some(SessionId(7)),
             place: Some("192.0.2.1".into()),
             times: 3,

@@ -1,7 +1,7 @@
 //! What every store of tickets must do; another implementation adds a line at the end.
 
 use futures_util::FutureExt as _;
-use goldenpath_core::auth::{Digest, TICKET_LIFETIME, Ticket, UNUSED_TICKETS};
+use goldenpath_core::auth::{Digest, Endings, TICKET_LIFETIME, Ticket, UNUSED_TICKETS};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::id::SessionId;
 use goldenpath_core::time::{Millis, Wall};
@@ -36,7 +36,8 @@ async fn come(
     at: u64,
 ) -> Result<Identity, ErrorCode> {
     let taken = tickets.redeem(digest(n)).await.unwrap();
-    taken.ok_or(ErrorCode::TicketInvalid)?.redeem(origin, Wall(at))
+    let vouched = taken.ok_or(ErrorCode::TicketInvalid)?.redeem(origin, Wall(at))?;
+    vouched.unless_ended(&Endings::default())
 }
 
 async fn a_ticket_is_good_once_in_time_and_for_its_page(tickets: Arc<dyn Tickets>) {

@@ -1,9 +1,10 @@
 //! A store under test, and how to restart it.
 
+use crate::batches::vouched;
 use goldenpath_core::auth::Scope;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{Batch, Committed, Load, Loaded, StoredThread};
-use goldenpath_core::id::{Seq, SessionId, ThreadId, UserId};
+use goldenpath_core::id::{Seq, SessionId, ThreadId};
 use goldenpath_core::wire::EntryBody;
 use goldenpath_runtime::memory::MemoryStore;
 use goldenpath_runtime::ports::{Accounts, Artifacts, AuditLog, Directory, Links, Sessions, Store};
@@ -65,8 +66,9 @@ impl World {
     }
 
     /// Whether a session of this user was ended by itself.
-    pub(crate) async fn is_revoked(&self, user: &UserId, session_id: SessionId) -> bool {
-        self.sessions.endings(user, session_id).await.unwrap().revoked
+    pub(crate) async fn is_revoked(&self, user: &Scope, session_id: SessionId) -> bool {
+        let asked = vouched(user.user_id().as_str(), session_id);
+        self.sessions.endings(&asked).await.unwrap().revoked
     }
 
     /// Ends the store in order and opens it again; memory has nothing to close.

@@ -300,32 +300,99 @@ fn decisions_are_numbered_without_holes() {
     assert_eq!(numbers, (1..=numbers.len() as u32).collect::<Vec<_>>());
 }
 
-/// ISO-10: the two ways to a user's data that do not begin with a verdict are used where they are meant
-/// to be, and nowhere that hears from a wire.
+/// What an adapter has to say because the core cannot see it, and who says it: signatures, hashes, rows,
+/// providers, whoever has the files in hand. No type keeps a caller from lying, so nobody else calls.
+const BELIEVED: [(&str, &[&str]); 10] = [
+    ("Admission::by_new_account(", &["adapters/runtime/src/identity/log_in.rs"]),
+    ("Admission::by_password(", &["adapters/runtime/src/identity/log_in.rs"]),
+    ("Admission::by_provider(", &["adapters/runtime/src/identity/foreign.rs"]),
+    ("Identity::visitor(", &["adapters/runtime/src/identity/log_in.rs"]),
+    (
+        "Signed::by(",
+        &["adapters/jsonwebtoken/src/foreign.rs", "adapters/jsonwebtoken/src/tokens.rs"],
+    ),
+    ("Tenant::at_the_machine(", &["adapters/server/src/commands/import.rs"]),
+    // A store of texts outside this process would; there is none.
+    ("Ticket::from_text(", &[]),
+    (
+        "Unfinished::new(",
+        &["adapters/runtime/src/memory/state.rs", "adapters/sqlx/src/store/read.rs"],
+    ),
+    (".known_as(", &["adapters/runtime/src/identity/trusted.rs"]),
+    (".sources.tokens.issue(", &["adapters/runtime/src/identity/session.rs"]),
+];
+
+/// A line of code under `adapters` that is no comment, with its file; what a test module says is left out.
+fn lines_of_adapters(files: &[PathBuf]) -> Vec<(String, String)> {
+    let inside = |file: &Path, part: &str| file.components().any(|c| c.as_os_str() == part);
+    let mut lines = Vec::new();
+    for (file, text) in with_extension(files, &["rs"]) {
+        let is_test =
+            file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests"));
+        if !file.starts_with("adapters") || !inside(file, "src") || is_test {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let said = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        lines.extend(said.map(|line| (file.to_str().unwrap().to_owned(), line.to_owned())));
+    }
+    lines
+}
+
+//= specs/isolation.md#iso-22
+//= type=test
+//# What gives a right on an adapter's word MUST be called in the files that are named for it, and
+//# nowhere else.
 #[test]
-fn nobody_gets_a_right_from_a_name_but_commands_and_stores() {
-    let files = files();
-    let found = |what: &str| -> BTreeSet<String> {
-        let sources = with_extension(&files, &["rs"]).filter(|(file, _)| {
-            let inside = |part: &str| file.components().any(|c| c.as_os_str() == part);
-            inside("src") && (file.starts_with("adapters") || file.starts_with("core"))
+fn what_is_believed_is_said_by_those_who_are_named_and_by_nobody_else() {
+    let lines = lines_of_adapters(&files());
+    assert!(lines.len() > 10_000, "{}", lines.len());
+    for (call, named) in BELIEVED {
+        let said: BTreeSet<&str> = lines
+            .iter()
+            .filter(|(_, line)| line.contains(call))
+            .map(|(file, _)| file.as_str())
+            .collect();
+        assert_eq!(said, named.iter().copied().collect(), "{call}");
+        // Nobody calls it by another name: neither as a value nor through an import of its type's own.
+        let function = call.trim_end_matches('(');
+        let value = lines.iter().find(|(_, line)| {
+            let mut rest = line.split(function).skip(1);
+            rest.any(|after| {
+                !after.starts_with(|c: char| c == '(' || c == '_' || c.is_alphanumeric())
+            })
         });
-        let mut found = BTreeSet::new();
-        for (file, text) in sources {
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            if code.contains(what) {
-                found.insert(file.to_str().unwrap().to_owned());
+        assert_eq!(value, None, "{call} as a value");
+        if let Some((kind, _)) = call.split_once("::") {
+            let renamed = format!("{kind} as ");
+            let other = lines.iter().find(|(_, line)| line.contains(&renamed));
+            assert_eq!(other, None, "{kind} by another name");
+        }
+    }
+}
+
+/// No port hears from its caller whose data are meant, but for the commands at the machine.
+#[test]
+fn no_port_takes_a_name_for_a_right() {
+    let mut named = Vec::new();
+    let files = files();
+    for (file, text) in with_extension(&files, &["rs"]) {
+        let name = file.to_str().unwrap();
+        if !name.starts_with("adapters/runtime/src/ports/")
+            && name != "adapters/runtime/src/usage.rs"
+        {
+            continue;
+        }
+        let code: Vec<&str> =
+            text.lines().map(str::trim).filter(|line| !line.starts_with("//")).collect();
+        let code = code.join(" ");
+        for signature in code.split(" fn ").skip(1) {
+            let (head, rest) = signature.split_once('(').unwrap_or_default();
+            let taken = rest.split("->").next().unwrap_or_default();
+            if taken.starts_with("&self") && taken.contains("UserId") {
+                named.push(head.to_owned());
             }
         }
-        found
-    };
-    let named = |files: &[&str]| files.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-    assert_eq!(
-        found("Tenant::at_the_machine("),
-        named(&["adapters/server/src/commands/import.rs"])
-    );
-    assert_eq!(
-        found("Unfinished::new("),
-        named(&["adapters/runtime/src/memory/state.rs", "adapters/sqlx/src/store/read.rs"])
-    );
+    }
+    assert_eq!(named, ["is_known"]);
 }

@@ -4,7 +4,7 @@ use crate::key::VerifyingKey;
 use crate::once::says_everything_once;
 use crate::tokens::{is_plain, signature_only};
 use goldenpath_core::auth::{
-    ForeignClaims, ForeignPolicy, Foreigner, MAX_TOKEN_BYTES, check_foreign,
+    ForeignClaims, ForeignPolicy, Foreigner, MAX_TOKEN_BYTES, Signed, check_foreign,
 };
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::ErrorCode;
@@ -50,7 +50,8 @@ impl ForeignKeys {
             key.verifying(),
             &signature_only(key.algorithm()),
         );
-        check_foreign(&decoded.map_err(|_| refused)?.claims, policy, wall)
+        let claims = decoded.map_err(|_| refused)?.claims;
+        check_foreign(&Signed::by(key.fingerprint(), claims), policy, wall)
     }
 
     /// The key of a name that speaks this algorithm; a single key answers to no name as well.

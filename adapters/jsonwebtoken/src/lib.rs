@@ -23,7 +23,7 @@
 //! let grant = Grant::new(UserId::new("ada")?, SessionId(1), Millis::from_secs(900));
 //! let issued = tokens.issue(grant, now)?;
 //! let verified = tokens.verify(&issued.token.0, now).unwrap();
-//! assert_eq!(verified.identity.user_id.as_str(), "ada");
+//! assert_eq!(verified.vouched.user_id().as_str(), "ada");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -5,8 +5,7 @@ use crate::once::says_everything_once;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use core::fmt;
-use goldenpath_core::auth::{Claims, MAX_TOKEN_BYTES, Policy, check_claims};
-use goldenpath_core::connection::Identity;
+use goldenpath_core::auth::{Claims, MAX_TOKEN_BYTES, Policy, Signed, Vouched, check_claims};
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{ErrorCode, Secret};
@@ -56,8 +55,8 @@ pub struct Issued {
 /// A token that was found good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// Who it is and until when; what a connection asks for.
-    pub identity: Identity,
+    /// Whose it is and until when, unless that log-in was ended.
+    pub vouched: Vouched,
     /// All it says.
     pub claims: Claims,
 }
@@ -143,8 +142,9 @@ impl Tokens {
             &signature_only(key.algorithm()),
         )
         .map_err(|_| ErrorCode::Unauthorized)?;
-        let identity = check_claims(&decoded.claims, &self.policy, wall)?;
-        Ok(Verified { identity, claims: decoded.claims })
+        let signed = Signed::by(key.fingerprint(), decoded.claims);
+        let vouched = check_claims(&signed, &self.policy, wall)?;
+        Ok(Verified { vouched, claims: signed.into_claims() })
     }
 }
 

@@ -40,8 +40,47 @@ pub use query::{
 
 /// Whose usage data are meant: the id of the authenticated user, the same in demo mode.
 ///
-/// The only way to name the rows of a query; it is a parameter of the SQL, never part of its text.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+/// The only way to name the rows of a query; it is a parameter of the SQL, never part of its text. It is
+/// got from a right, not from a name:
+///
+/// ```
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::id::UserId;
+/// # use goldenpath_runtime::usage::{Tenant, UsageStore};
+/// fn imports_of(usage: &dyn UsageStore, user: &Scope) {
+///     let tenant = Tenant::of(user);
+///     let answer = usage.imports(&tenant);
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::id::UserId;
+/// # use goldenpath_runtime::usage::{Tenant, UsageStore};
+/// fn imports_of(usage: &dyn UsageStore, user: &UserId) {
+///     let tenant = Tenant::of(user);
+///     let answer = usage.imports(&tenant);
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::id::UserId;
+/// # use goldenpath_runtime::usage::{Tenant, UsageStore};
+/// fn imports_of(usage: &dyn UsageStore, user: &UserId) {
+///     let answer = usage.imports(user);
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::id::UserId;
+/// # use goldenpath_runtime::usage::{Tenant, UsageStore};
+/// fn imports_of(usage: &dyn UsageStore, user: &UserId) {
+///     let tenant: Tenant = serde_json::from_str("\"ada\"").unwrap();
+/// }
+/// ```
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Tenant(String);
 

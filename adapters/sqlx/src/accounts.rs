@@ -3,7 +3,7 @@
 use crate::columns::{Column, get, read_fault};
 use crate::store::{Side, SqliteStore, Wrote};
 use futures_util::FutureExt;
-use goldenpath_core::auth::Role;
+use goldenpath_core::auth::{Role, Scope};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::id::UserId;
 use goldenpath_core::time::Wall;
@@ -29,25 +29,41 @@ impl Accounts for SqliteStore {
         find(pool, "SELECT * FROM account WHERE email = ?", email)
     }
 
-    fn by_id(&self, user: &UserId) -> Answer<Option<Account>> {
-        let (pool, user) = (self.readers.clone(), user.stored());
+    fn by_id(&self, user: &Scope) -> Answer<Option<Account>> {
+        let (pool, user) = (self.readers.clone(), user.user_id().stored());
         find(pool, "SELECT * FROM account WHERE user_id = ?", user)
     }
 
-    fn set_password(&self, user: &UserId, old_hash: String, new_hash: String) -> Answer<bool> {
+    fn set_password(&self, user: &Scope, old_hash: String, new_hash: String) -> Answer<bool> {
         self.change(user, Change::Password { old_hash, new_hash })
     }
 
-    fn set_name(&self, user: &UserId, name: Option<String>) -> Answer<bool> {
+    fn set_name(&self, user: &Scope, name: Option<String>) -> Answer<bool> {
         self.change(user, Change::Name(name))
     }
 
-    fn set_roles(&self, user: &UserId, roles: Vec<Role>) -> Answer<bool> {
-        self.change(user, Change::Roles(roles))
+    fn set_roles(&self, email: &Email, roles: Vec<Role>) -> Answer<bool> {
+        let written = self.write(Side::Roles(email.clone(), roles));
+        written.map(|wrote| wrote.map(|wrote| wrote == Wrote::Done)).boxed()
     }
 
-    fn preferences(&self, user: &UserId) -> Answer<Option<String>> {
+    fn is_known(&self, user: &UserId) -> Answer<bool> {
         let (pool, user) = (self.readers.clone(), user.stored());
+        async move {
+            let known = sqlx::query_scalar::<_, i64>(
+                "SELECT EXISTS (SELECT 1 FROM account WHERE user_id = ?1)
+                     OR EXISTS (SELECT 1 FROM log_in WHERE user_id = ?1)",
+            )
+            .bind(user)
+            .fetch_one(&pool)
+            .await;
+            known.map(|known| known != 0).map_err(|error| read_fault(&error))
+        }
+        .boxed()
+    }
+
+    fn preferences(&self, user: &Scope) -> Answer<Option<String>> {
+        let (pool, user) = (self.readers.clone(), user.user_id().stored());
         async move {
             let found = sqlx::query_scalar("SELECT json FROM preference WHERE user_id = ?")
                 .bind(user)
@@ -58,7 +74,7 @@ impl Accounts for SqliteStore {
         .boxed()
     }
 
-    fn set_preferences(&self, user: &UserId, json: String, at: Wall) -> Answer<()> {
+    fn set_preferences(&self, user: &Scope, json: String, at: Wall) -> Answer<()> {
         let written = self.write(Side::Account(user.clone(), Change::Preferences(json, at)));
         written.map(|wrote| wrote.map(|_| ())).boxed()
     }
@@ -77,16 +93,15 @@ pub(crate) enum Change {
     },
     /// What their pages keep.
     Preferences(String, Wall),
-    /// What they may do.
-    Roles(Vec<Role>),
 }
 
 impl Change {
     pub(crate) async fn write(
         &self,
         conn: &mut SqliteConnection,
-        user: &UserId,
+        user: &Scope,
     ) -> Result<u64, sqlx::Error> {
+        let user = user.user_id();
         let statement = match self {
             Self::Name(name) => sqlx::query("UPDATE account SET name = ?2 WHERE user_id = ?1")
                 .bind(user.stored())
@@ -103,20 +118,30 @@ impl Change {
             .bind(user.stored())
             .bind(json.clone())
             .bind(at.stored()),
-            Self::Roles(roles) => sqlx::query("UPDATE account SET roles = ?2 WHERE user_id = ?1")
-                .bind(user.stored())
-                .bind(words_of(roles)),
         };
         statement.execute(conn).await.map(|done| done.rows_affected())
     }
 }
 
 impl SqliteStore {
-    fn change(&self, user: &UserId, change: Change) -> Answer<bool> {
+    fn change(&self, user: &Scope, change: Change) -> Answer<bool> {
         self.write(Side::Account(user.clone(), change))
             .map(|wrote| wrote.map(|wrote| wrote == Wrote::Done))
             .boxed()
     }
+}
+
+pub(crate) async fn set_roles(
+    conn: &mut SqliteConnection,
+    email: &Email,
+    roles: &[Role],
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query("UPDATE account SET roles = ?2 WHERE email = ?1")
+        .bind(email.as_str().to_owned())
+        .bind(words_of(roles))
+        .execute(conn)
+        .await;
+    done.map(|done| done.rows_affected())
 }
 
 /// Roles as they stand in their column.

@@ -3,7 +3,7 @@
 use crate::columns::{Column, get, read_fault};
 use crate::store::{Side, SqliteStore};
 use futures_util::FutureExt;
-use goldenpath_core::auth::Scope;
+use goldenpath_core::auth::{Foreigner, Scope};
 use goldenpath_core::fault::Fault;
 use goldenpath_runtime::ports::{Answer, Link, Links};
 use sqlx::sqlite::SqliteRow;
@@ -24,8 +24,9 @@ impl Links for SqliteStore {
         .boxed()
     }
 
-    fn known(&self, issuer: &str, subject: &str) -> Answer<Option<Link>> {
-        find(self.readers.clone(), OF_SUBJECT, vec![issuer.to_owned(), subject.to_owned()])
+    fn known(&self, who: &Foreigner) -> Answer<Option<Link>> {
+        let keys = vec![who.issuer().to_owned(), who.subject().to_owned()];
+        find(self.readers.clone(), OF_SUBJECT, keys)
     }
 
     fn linked(&self, scope: &Scope) -> Answer<Option<Link>> {

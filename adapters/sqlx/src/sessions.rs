@@ -3,16 +3,19 @@
 use crate::columns::{Column, get, get_optional, read_fault};
 use crate::store::{Side, SqliteStore, Wrote};
 use futures_util::FutureExt;
-use goldenpath_core::auth::{Cutoff, Digest, Endings, Family, RefreshVerdict};
+use goldenpath_core::auth::{
+    Cutoff, Digest, Endings, Family, Leave, RefreshVerdict, Scope, Vouched,
+};
 use goldenpath_core::fault::Fault;
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::Wall;
-use goldenpath_runtime::ports::{Answer, Guest, LogIn, Refresh, Refreshed, Sessions};
+use goldenpath_runtime::ports::{Answer, Email, Guest, LogIn, Refresh, Refreshed, Sessions};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 impl Sessions for SqliteStore {
-    fn begin(&self, log_in: LogIn) -> Answer<()> {
+    fn begin(&self, user: &Scope, mut log_in: LogIn) -> Answer<()> {
+        log_in.family.user_id = user.user_id().clone();
         self.write(Side::LogIn(Box::new(log_in))).map(|wrote| wrote.map(|_| ())).boxed()
     }
 
@@ -25,12 +28,12 @@ impl Sessions for SqliteStore {
         self.write(Side::Refresh(refresh)).map(move |wrote| wrote.and_then(refreshed)).boxed()
     }
 
-    fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()> {
-        let revoked = self.write(Side::Revoke(user.clone(), session_id, until));
+    fn revoke(&self, log_in: &Leave, until: Wall) -> Answer<()> {
+        let revoked = self.write(Side::Revoke(log_in.clone(), until));
         revoked.map(|wrote| wrote.map(|_| ())).boxed()
     }
 
-    fn revoke_all(&self, user: &UserId, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>> {
+    fn revoke_all(&self, user: &Scope, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>> {
         let revoked = |wrote| match wrote {
             Wrote::Revoked(sessions) => Ok(sessions),
             _ => Err(Fault::Refused),
@@ -41,8 +44,9 @@ impl Sessions for SqliteStore {
 
     //= specs/auth.md#auth-20
     //# A session that was revoked MUST stay revoked after a restart.
-    fn endings(&self, user: &UserId, session_id: SessionId) -> Answer<Endings> {
-        let (pool, user) = (self.readers.clone(), user.stored());
+    fn endings(&self, of: &Vouched) -> Answer<Endings> {
+        let (pool, user) = (self.readers.clone(), of.user_id().stored());
+        let session_id = of.session_id();
         async move {
             let row = sqlx::query(
                 "SELECT EXISTS (SELECT 1 FROM revoked_session WHERE user_id = ?1 AND session_id = ?2)
@@ -59,8 +63,8 @@ impl Sessions for SqliteStore {
         .boxed()
     }
 
-    fn of_user(&self, user: &UserId, now: Wall) -> Answer<Vec<LogIn>> {
-        let (pool, user) = (self.readers.clone(), user.stored());
+    fn of_user(&self, user: &Scope, now: Wall) -> Answer<Vec<LogIn>> {
+        let (pool, user) = (self.readers.clone(), user.user_id().stored());
         async move {
             let rows = sqlx::query(
                 "SELECT * FROM log_in WHERE user_id = ? AND ended = 0 AND ends_at > ?
@@ -76,27 +80,33 @@ impl Sessions for SqliteStore {
         .boxed()
     }
 
-    fn has_come_from(&self, user: &UserId, place: &str) -> Answer<bool> {
-        let (pool, user, place) = (self.readers.clone(), user.stored(), place.to_owned());
+    fn has_come_from(&self, email: &Email, place: &str) -> Answer<bool> {
+        let (pool, place) = (self.readers.clone(), place.to_owned());
+        let email = email.as_str().to_owned();
         async move {
-            let row = sqlx::query("SELECT 1 FROM log_in WHERE user_id = ? AND place = ? LIMIT 1")
-                .bind(user)
-                .bind(place)
-                .fetch_optional(&pool)
-                .await;
+            let row = sqlx::query(
+                "SELECT 1 FROM log_in JOIN account USING (user_id)
+                 WHERE email = ? AND place = ? LIMIT 1",
+            )
+            .bind(email)
+            .bind(place)
+            .fetch_optional(&pool)
+            .await;
             row.map(|row| row.is_some()).map_err(|error| read_fault(&error))
         }
         .boxed()
     }
 
-    fn is_device_of(&self, user: &UserId, key: Digest) -> Answer<bool> {
-        let (pool, user) = (self.readers.clone(), user.stored());
+    fn is_device_of(&self, email: &Email, key: Digest) -> Answer<bool> {
+        let (pool, email) = (self.readers.clone(), email.as_str().to_owned());
         async move {
-            let row = sqlx::query("SELECT 1 FROM log_in WHERE key = ? AND user_id = ?")
-                .bind(key.stored())
-                .bind(user)
-                .fetch_optional(&pool)
-                .await;
+            let row = sqlx::query(
+                "SELECT 1 FROM log_in JOIN account USING (user_id) WHERE key = ? AND email = ?",
+            )
+            .bind(key.stored())
+            .bind(email)
+            .fetch_optional(&pool)
+            .await;
             row.map(|row| row.is_some()).map_err(|error| read_fault(&error))
         }
         .boxed()
@@ -149,7 +159,7 @@ pub(crate) async fn refresh(
     let Some(row) = found else { return Ok(None) };
     let mut log_in = log_in(&row)?;
     let before = log_in.family.clone();
-    let verdict = log_in.family.present(&refresh.presented);
+    let judgement = log_in.family.present(&refresh.presented);
     let family = &log_in.family;
     if *family != before {
         sqlx::query(
@@ -164,10 +174,10 @@ pub(crate) async fn refresh(
         .execute(&mut *conn)
         .await?;
     }
-    if verdict == RefreshVerdict::Reused {
+    if judgement.verdict() == RefreshVerdict::Reused {
         revoke(conn, &family.user_id, family.session_id, refresh.until).await?;
     }
-    Ok(Some(Refreshed { log_in, verdict }))
+    Ok(Some(Refreshed { log_in, judgement }))
 }
 
 pub(crate) async fn revoke(
@@ -195,10 +205,11 @@ pub(crate) async fn revoke(
 
 pub(crate) async fn revoke_all(
     conn: &mut SqliteConnection,
-    user: &UserId,
+    user: &Scope,
     cutoff: Cutoff,
     until: Wall,
 ) -> Result<Vec<SessionId>, sqlx::Error> {
+    let user = user.user_id();
     sqlx::query(
         "INSERT INTO cutoff (user_id, at, session_id) VALUES (?, ?, ?)
          ON CONFLICT (user_id) DO UPDATE SET at = excluded.at, session_id = excluded.session_id

@@ -1,5 +1,6 @@
 //! The claims of a token whose signature was found good: one function for HTTP and WebSocket (AUTH-06, F07).
 
+use super::{Signed, Vouched};
 use crate::connection::Identity;
 use crate::id::{SessionId, UserId};
 use crate::time::{Millis, Wall};
@@ -65,14 +66,19 @@ pub struct Policy {
     pub older_issuer: Option<String>,
 }
 
-/// Compares claims with the policy at an instant. The signature has been checked before.
+/// Compares signed claims with the policy at an instant.
 ///
 /// # Errors
 /// `token_expired` when everything but the time is right, `unauthorized` otherwise.
 //= specs/auth.md#auth-12
 //# A token MUST NOT be accepted unless its issuer, audience, times and kind are those of the
 //# policy.
-pub fn check_claims(claims: &Claims, policy: &Policy, wall: Wall) -> Result<Identity, ErrorCode> {
+pub fn check_claims(
+    signed: &Signed<Claims>,
+    policy: &Policy,
+    wall: Wall,
+) -> Result<Vouched, ErrorCode> {
+    let claims = signed.claims();
     let user_id = UserId::new(&claims.sub).map_err(|_| ErrorCode::Unauthorized)?;
     let issuer = claims.iss.as_deref();
     let issued_here = issuer == Some(policy.issuer.as_str());
@@ -88,7 +94,9 @@ pub fn check_claims(claims: &Claims, policy: &Policy, wall: Wall) -> Result<Iden
     let times = Times { exp: claims.exp, nbf: claims.nbf, iat: claims.iat };
     let expires_at = check_times(times, policy.leeway, policy.max_age, wall)?;
     let session_id = claims.sid.unwrap_or_else(|| session_of(claims));
-    Ok(Identity { user_id, session_id, expires_at: Some(expires_at), demo: claims.demo })
+    let identity =
+        Identity { user_id, session_id, expires_at: Some(expires_at), demo: claims.demo };
+    Ok(Vouched::new(identity, claims.issued_at()))
 }
 
 /// What a token says about time, in seconds since the Unix epoch.
@@ -206,6 +214,7 @@ pub(super) fn one_or_many<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Endings;
 
     const NOW: Wall = Wall(1_800_000_000_000);
     const NOW_S: u64 = 1_800_000_000;
@@ -235,7 +244,8 @@ mod tests {
     fn verdict(change: impl FnOnce(&mut Claims, &mut Policy)) -> Result<Identity, ErrorCode> {
         let (mut claims, mut policy) = (good(), policy());
         change(&mut claims, &mut policy);
-        check_claims(&claims, &policy, NOW)
+        let vouched = check_claims(&Signed::by("key", claims), &policy, NOW)?;
+        vouched.unless_ended(&Endings::default())
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! The issuer decides who somebody is there; who that is here is decided by issuer and subject
 //! together. Nothing else it says counts: no permission, no log-in of ours, no address.
 
-use super::MAX_TOKEN_BYTES;
 use super::claims::{Times, check_times, one_or_many, seconds, some_seconds};
+use super::{MAX_TOKEN_BYTES, Signed, Vouched};
 use crate::connection::Identity;
 use crate::id::{SessionId, UserId};
 use crate::time::{Millis, Wall};
@@ -92,13 +92,14 @@ impl Foreigner {
 
     /// As one of our users, who was found by issuer and subject. The token is a session of its own.
     #[must_use]
-    pub fn known_as(self, user_id: UserId, session_id: SessionId) -> Identity {
-        Identity { user_id, session_id, expires_at: Some(self.expires_at), demo: false }
+    pub fn known_as(self, user_id: UserId, session_id: SessionId) -> Vouched {
+        let expires_at = Some(self.expires_at);
+        let identity = Identity { user_id, session_id, expires_at, demo: false };
+        Vouched::new(identity, self.issued_at)
     }
 }
 
-/// Compares claims with the policy at an instant. The signature has been checked before, with a key
-/// of this issuer.
+/// Compares claims with the policy at an instant. They were signed with a key of this issuer.
 ///
 /// # Errors
 /// `token_expired` when everything but the time is right, `unauthorized` otherwise.
@@ -106,6 +107,24 @@ impl Foreigner {
 //# A token of another issuer MUST NOT be accepted unless the operator named the issuer, its audience
 //# is the one set for it, and it is an access token that whoever holds it may use.
 pub fn check_foreign(
+    signed: &Signed<ForeignClaims>,
+    policy: &ForeignPolicy,
+    wall: Wall,
+) -> Result<Foreigner, ErrorCode> {
+    judge(signed.claims(), policy, wall)
+}
+
+/// Whether a token could be accepted if its signature were good: only to say no before anybody is
+/// asked for keys.
+///
+/// # Errors
+/// As [`check_foreign`].
+pub fn could_be_accepted(token: &str, policy: &ForeignPolicy, wall: Wall) -> Result<(), ErrorCode> {
+    let claims = unchecked(token).ok_or(ErrorCode::Unauthorized)?;
+    judge(&claims, policy, wall).map(|_| ())
+}
+
+fn judge(
     claims: &ForeignClaims,
     policy: &ForeignPolicy,
     wall: Wall,
@@ -136,12 +155,6 @@ pub fn claimed_issuer(token: &str) -> Option<String> {
     unchecked::<Issued>(token).map(|claimed| claimed.iss)
 }
 
-/// What a token claims, before its signature is checked; only to say no early.
-#[must_use]
-pub fn claimed(token: &str) -> Option<ForeignClaims> {
-    unchecked(token)
-}
-
 #[derive(Deserialize)]
 struct Issued {
     iss: String,
@@ -159,6 +172,7 @@ fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Endings;
     use alloc::borrow::ToOwned as _;
     use alloc::format;
     use serde_json::{Value, json};
@@ -185,7 +199,7 @@ mod tests {
             claims.as_object_mut().unwrap().remove(name);
         }
         let claims = serde_json::from_value(claims).map_err(|_| ErrorCode::Unauthorized)?;
-        check_foreign(&claims, &policy(), NOW)
+        check_foreign(&Signed::by("theirs", claims), &policy(), NOW)
     }
 
     //= specs/auth.md#auth-36
@@ -245,7 +259,8 @@ mod tests {
         let foreigner = verdict("sub", json!("ada")).unwrap();
         assert_eq!((foreigner.issuer(), foreigner.subject()), ("https://login.example", "ada"));
         assert_eq!(foreigner.issued_at(), Wall((NOW_S - 60) * 1000));
-        let identity = foreigner.known_as(UserId::new("user-1").unwrap(), SessionId(9));
+        let vouched = foreigner.known_as(UserId::new("user-1").unwrap(), SessionId(9));
+        let identity = vouched.unless_ended(&Endings::default()).unwrap();
         assert_eq!((identity.user_id.as_str(), identity.session_id), ("user-1", SessionId(9)));
         assert_eq!(identity.expires_at, Some(Wall((NOW_S + 60) * 1000)));
         assert!(!identity.demo);
@@ -264,9 +279,14 @@ mod tests {
         for none in ["", "a", "a.b", "a.!.c"] {
             assert_eq!(claimed_issuer(none), None, "{none}");
         }
-        let said = claimed(&token(r#"{"iss":"a","sub":"b","exp":1}"#)).unwrap();
+        let said: ForeignClaims = unchecked(&token(r#"{"iss":"a","sub":"b","exp":1}"#)).unwrap();
         assert_eq!((said.iss, said.sub), ("a".to_owned(), "b".to_owned()));
         let other = r#"{"iss":"a","sub":"b","exp":1,"nonce":"n","events":{"x":[1]},"cnf":7}"#;
-        assert!(claimed(&token(other)).is_some(), "another kind of token has a shape, too");
+        assert!(
+            unchecked::<ForeignClaims>(&token(other)).is_some(),
+            "another kind has a shape, too"
+        );
+        let early = could_be_accepted(&token(other), &policy(), NOW);
+        assert_eq!(early, Err(ErrorCode::Unauthorized), "no key is fetched for it");
     }
 }

@@ -1,5 +1,6 @@
 //! The matrices of what decides about log-ins and keys, and their pages.
 
+use super::Admission;
 use super::jwks::{Decision, Freshness, KeySet};
 use super::lockout::{Allowance, Allowances, Lockout, Try};
 use super::refresh::{Digest, Family, Presented, RefreshPolicy, RefreshVerdict};
@@ -26,14 +27,15 @@ const fn half(n: u8) -> Digest {
 impl LogIn {
     fn new() -> Self {
         let user = UserId::new("ada").unwrap();
-        let family = Family::begin(user, SessionId(1), [half(0), half(1)], Wall(0), REFRESH);
+        let admitted = Admission::by_new_account(user, SessionId(1));
+        let family = Family::begin(&admitted, [half(0), half(1)], Wall(0), REFRESH);
         Self { family, at: Wall(0) }
     }
 
     fn present(&mut self, half: Digest) -> String {
         let next = Digest([self.family.current.0[0] + 1; 32]);
         let presented = Presented { half, next, at: self.at, policy: REFRESH };
-        match self.family.present(&presented) {
+        match self.family.present(&presented).verdict() {
             RefreshVerdict::Ended => "ended before",
             RefreshVerdict::Expired => "its time is over",
             RefreshVerdict::Repeated => "answered once more",

@@ -5,6 +5,7 @@
 //! changes with each use. Only digests are kept. So one row knows every token the family ever had
 //! without keeping them: right family, wrong second half is a token of old.
 
+use super::{Admission, Leave};
 use crate::id::{SessionId, UserId};
 use crate::time::{Millis, Wall};
 use core::fmt;
@@ -103,20 +104,48 @@ impl RefreshVerdict {
     }
 }
 
+/// What a use of a refresh token came to, and for whom. Only [`Family::present`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Judgement {
+    verdict: RefreshVerdict,
+    admission: Admission,
+}
+
+impl Judgement {
+    /// What it came to.
+    #[must_use]
+    pub const fn verdict(&self) -> RefreshVerdict {
+        self.verdict
+    }
+
+    /// Who may go on, when the token was good.
+    ///
+    /// # Errors
+    /// What it came to instead.
+    pub fn admitted(&self) -> Result<&Admission, RefreshVerdict> {
+        if self.verdict.is_answered() { Ok(&self.admission) } else { Err(self.verdict) }
+    }
+
+    /// The right to end this log-in, which whoever holds a token of it has, old ones included.
+    #[must_use]
+    pub fn leave(&self) -> Leave {
+        Leave::of(self.admission.user_id().clone(), self.admission.session_id())
+    }
+}
+
 impl Family {
     /// A log-in at this instant, with its first token.
     #[must_use]
-    pub const fn begin(
-        user_id: UserId,
-        session_id: SessionId,
+    pub fn begin(
+        admitted: &Admission,
         [key, current]: [Digest; 2],
         at: Wall,
         policy: RefreshPolicy,
     ) -> Self {
         Self {
             key,
-            user_id,
-            session_id,
+            user_id: admitted.user_id().clone(),
+            session_id: admitted.session_id(),
             current,
             previous: None,
             began_at: at,
@@ -128,7 +157,13 @@ impl Family {
 
     /// Uses a token. The store calls this with the family locked and keeps what it became, so that of
     /// two uses at once one is the second.
-    pub fn present(&mut self, presented: &Presented) -> RefreshVerdict {
+    pub fn present(&mut self, presented: &Presented) -> Judgement {
+        let verdict = self.judge(presented);
+        let admission = Admission::by_refresh(self.user_id.clone(), self.session_id);
+        Judgement { verdict, admission }
+    }
+
+    fn judge(&mut self, presented: &Presented) -> RefreshVerdict {
         let Presented { half, next, at, policy } = *presented;
         if self.ended {
             return RefreshVerdict::Ended;
@@ -179,7 +214,8 @@ mod tests {
         fn new() -> Self {
             let user = UserId::new("ada").unwrap();
             let first = [Digest([0; 32]), half(0)];
-            let family = Family::begin(user, SessionId(1), first, Wall(0), POLICY);
+            let admitted = Admission::by_new_account(user, SessionId(1));
+            let family = Family::begin(&admitted, first, Wall(0), POLICY);
             Self { family, made: 0, at: Wall(0) }
         }
 
@@ -191,12 +227,16 @@ mod tests {
         /// The same where the half that would be answered is another one, as after a restart.
         fn present_for(&mut self, old: u8, next: u8, wait: u64) -> (u8, RefreshVerdict) {
             self.at = self.at.after(Millis(wait));
-            let verdict = self.family.present(&Presented {
+            let judgement = self.family.present(&Presented {
                 half: half(old),
                 next: half(next),
                 at: self.at,
                 policy: POLICY,
             });
+            let verdict = judgement.verdict();
+            assert_eq!(judgement.admitted().err(), (!verdict.is_answered()).then_some(verdict));
+            assert_eq!(judgement.leave().user_id().as_str(), "ada");
+            assert_eq!(judgement.leave().session_id(), SessionId(1));
             if verdict.is_answered() {
                 self.made = self.made.max(next);
             }
@@ -352,7 +392,7 @@ mod tests {
                     let mut copy = desk.family.clone();
                     let next = half(200);
                     let presented = Presented { half: half(*token), next, at: desk.at, policy: POLICY };
-                    copy.present(&presented).is_answered()
+                    copy.present(&presented).verdict().is_answered()
                 });
                 let answered = answered.count();
                 prop_assert!(answered <= 2);

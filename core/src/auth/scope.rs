@@ -10,28 +10,112 @@ use alloc::vec::Vec;
 /// How the id of every demo user begins.
 pub const DEMO_USER_PREFIX: &str = "demo-user-";
 
-/// The right to read and write what one user owns, and nothing else.
+/// The right to read and write what one user owns, and nothing else. Every call of a store takes one.
 ///
-/// It cannot be written down, only got: from an [`Identity`], which only a verdict makes, or from the
-/// [`Unfinished`] runs that a store found. So a query on behalf of whoever a request names does not
-/// compile:
+/// # Where one comes from
+///
+/// It cannot be written down, read from JSON or made of a name; it is got from these, each of which is a
+/// verdict of this crate:
+///
+/// | From | Which is made by | Why |
+/// |---|---|---|
+/// | [`Identity`] | [`Vouched::unless_ended`](super::Vouched::unless_ended) | a good credential whose log-in was not ended |
+/// | [`Identity`] | [`Identity::visitor`] | demo mode: somebody new, whose id no account has |
+/// | [`Admission`](super::Admission) | its functions, and [`Family::present`](super::Family::present) | a log-in, before there is a token |
+/// | [`Unfinished`] | the store | work that was accepted before a restart |
+///
+/// And a [`Vouched`](super::Vouched) comes from [`check_claims`](super::check_claims), from a
+/// [`Foreigner`](super::Foreigner) or from a [`Ticket`](super::Ticket), which was made for an identity.
+///
+/// # What is believed
+///
+/// Signatures, hashes, rows and providers are not this crate's, so an adapter has to say what it found,
+/// and no type keeps it from lying: [`Signed::by`](super::Signed::by), three ways of
+/// [`Admission`](super::Admission), [`Foreigner::known_as`](super::Foreigner::known_as),
+/// [`Ticket::from_text`](super::Ticket::from_text), [`Unfinished::new`] and [`Identity::visitor`].
+/// `tests/tidy` names the only files that may call each of them; a call anywhere else fails it.
+///
+/// # What does not compile
+///
+/// With the right in hand:
+///
+/// ```
+/// use goldenpath_core::auth::Scope;
+/// use goldenpath_core::connection::Identity;
+/// use goldenpath_core::id::UserId;
+///
+/// fn of_verdict(known: &Identity) -> (Scope, &UserId) {
+///     (known.scope(), known.user_id())
+/// }
+/// ```
+///
+/// Of whoever a request names:
 ///
 /// ```compile_fail,E0423
 /// use goldenpath_core::auth::Scope;
 /// use goldenpath_core::id::UserId;
 ///
-/// let named_in_a_request = UserId::new("ada").unwrap();
-/// let scope = Scope(named_in_a_request);
+/// fn of_name(named_in_a_request: UserId) -> Scope {
+///     Scope(named_in_a_request)
+/// }
 /// ```
 ///
-/// An identity cannot be written down either:
+/// ```compile_fail,E0624
+/// use goldenpath_core::auth::Scope;
+/// use goldenpath_core::id::UserId;
 ///
-/// ```compile_fail,E0639
+/// fn of_name(named_in_a_request: UserId) -> Scope {
+///     Scope::of(named_in_a_request)
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// use goldenpath_core::auth::Scope;
+/// use goldenpath_core::id::UserId;
+///
+/// fn of_name(named_in_a_request: UserId) -> Scope {
+///     named_in_a_request.into()
+/// }
+/// ```
+///
+/// Read from what somebody sent, where a name is:
+///
+/// ```
+/// use goldenpath_core::id::UserId;
+///
+/// let name: UserId = serde_json::from_str("\"ada\"").unwrap();
+/// ```
+///
+/// ```compile_fail,E0277
+/// use goldenpath_core::auth::Scope;
+///
+/// let scope: Scope = serde_json::from_str("\"ada\"").unwrap();
+/// ```
+///
+/// ```compile_fail,E0277
+/// use goldenpath_core::connection::Identity;
+///
+/// let identity: Identity = serde_json::from_str("{}").unwrap();
+/// ```
+///
+/// An identity that is written down, or becomes another's:
+///
+/// ```compile_fail,E0451
 /// use goldenpath_core::connection::Identity;
 /// use goldenpath_core::id::{SessionId, UserId};
 ///
-/// let user_id = UserId::new("ada").unwrap();
-/// let forged = Identity { user_id, session_id: SessionId(1), expires_at: None, demo: false };
+/// fn forged(user_id: UserId) -> Identity {
+///     Identity { user_id, session_id: SessionId(1), expires_at: None, demo: false }
+/// }
+/// ```
+///
+/// ```compile_fail,E0616
+/// use goldenpath_core::connection::Identity;
+/// use goldenpath_core::id::UserId;
+///
+/// fn become_somebody(known: &mut Identity, user_id: UserId) {
+///     known.user_id = user_id;
+/// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(UserId);
@@ -48,6 +132,32 @@ impl Scope {
     }
 }
 
+/// The right to end one log-in, and nothing else: of whoever is logged in, or holds a refresh token of
+/// it, be it one of old.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Leave {
+    user_id: UserId,
+    session_id: SessionId,
+}
+
+impl Leave {
+    pub(super) const fn of(user_id: UserId, session_id: SessionId) -> Self {
+        Self { user_id, session_id }
+    }
+
+    /// Whose log-in it is.
+    #[must_use]
+    pub const fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+
+    /// The log-in.
+    #[must_use]
+    pub const fn session_id(&self) -> SessionId {
+        self.session_id
+    }
+}
+
 impl Identity {
     /// The right to what this user owns.
     //= specs/isolation.md#iso-10
@@ -56,6 +166,36 @@ impl Identity {
     #[must_use]
     pub fn scope(&self) -> Scope {
         Scope::of(self.user_id.clone())
+    }
+
+    /// The right to end this log-in.
+    #[must_use]
+    pub fn leave(&self) -> Leave {
+        Leave::of(self.user_id.clone(), self.session_id)
+    }
+
+    /// The subject.
+    #[must_use]
+    pub const fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+
+    /// The log-in it belongs to.
+    #[must_use]
+    pub const fn session_id(&self) -> SessionId {
+        self.session_id
+    }
+
+    /// When the credential ends; `None`: never (demo mode for the life of the process).
+    #[must_use]
+    pub const fn expires_at(&self) -> Option<Wall> {
+        self.expires_at
+    }
+
+    /// Whether demo mode made it.
+    #[must_use]
+    pub const fn is_demo(&self) -> bool {
+        self.demo
     }
 
     /// A visitor who exists on one connection only, without a token to come back with.

@@ -3,7 +3,7 @@
 //! What a store keeps of one, and whether what it gave out may still be used. The store itself only
 //! keeps and takes out; it may be a map, a table or another server.
 
-use super::Digest;
+use super::{Digest, Vouched};
 use crate::connection::Identity;
 use crate::id::{SessionId, UserId};
 use crate::time::{Millis, Wall};
@@ -67,11 +67,12 @@ impl Ticket {
     ///
     /// # Errors
     /// `ticket_invalid` after its time, and from elsewhere.
-    pub fn redeem(self, origin: Option<&str>, now: Wall) -> Result<Identity, ErrorCode> {
+    pub fn redeem(self, origin: Option<&str>, now: Wall) -> Result<Vouched, ErrorCode> {
         //= specs/auth.md#auth-11
         //# A ticket MUST NOT be accepted after its lifetime or from another origin.
         let good = now < self.ends_at && self.origin.as_deref() == origin;
-        if good { Ok(self.identity) } else { Err(ErrorCode::TicketInvalid) }
+        let made_at = self.made_at();
+        if good { Ok(Vouched::new(self.identity, made_at)) } else { Err(ErrorCode::TicketInvalid) }
     }
 
     /// As a text, for a store outside this process. It holds nothing by which anybody gets in.
@@ -90,7 +91,8 @@ impl Ticket {
         serde_json::to_string(&record).unwrap_or_default()
     }
 
-    /// The ticket that [`Self::to_text`] wrote; `None` for anything else.
+    /// The ticket that [`Self::to_text`] wrote; `None` for anything else. For stores of texts only: who
+    /// can write there can let anybody in (`tests/tidy` names the files that may).
     #[must_use]
     pub fn from_text(digest: Digest, text: &str) -> Option<Self> {
         let record: Record = serde_json::from_str(text).ok()?;
@@ -124,9 +126,10 @@ mod tests {
     #[test]
     fn a_ticket_is_good_for_its_page_until_the_last_millisecond() {
         let redeem = |origin, from, at| ticket(origin).redeem(from, Wall(at));
-        assert_eq!(redeem(PAGE, PAGE, 1_000), Ok(visitor()));
-        assert_eq!(redeem(PAGE, PAGE, 30_999), Ok(visitor()));
-        assert_eq!(redeem(None, None, 30_999), Ok(visitor()));
+        let good = Ok(Vouched::new(visitor(), Wall(1_000)));
+        assert_eq!(redeem(PAGE, PAGE, 1_000), good);
+        assert_eq!(redeem(PAGE, PAGE, 30_999), good);
+        assert_eq!(redeem(None, None, 30_999), good);
         assert_eq!(ticket(PAGE).made_at(), Wall(1_000));
         let refused = Err(ErrorCode::TicketInvalid);
         assert_eq!(redeem(PAGE, PAGE, 31_000), refused);

@@ -11,19 +11,18 @@ use crate::wire::{
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Who somebody is. Only a verdict makes one: [`check_claims`](crate::auth::check_claims) and
-/// [`Identity::visitor`].
+/// Who somebody is. Only a verdict makes one, and nobody changes it afterwards: see
+/// [`Scope`](crate::auth::Scope) for the ways.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub struct Identity {
     /// The subject.
-    pub user_id: UserId,
+    pub(crate) user_id: UserId,
     /// The log-in it belongs to.
-    pub session_id: SessionId,
+    pub(crate) session_id: SessionId,
     /// When the credential ends; `None`: never (demo mode for the life of the process).
-    pub expires_at: Option<Wall>,
+    pub(crate) expires_at: Option<Wall>,
     /// Made by demo mode.
-    pub demo: bool,
+    pub(crate) demo: bool,
 }
 
 /// What a connection is told when it is made, at the upgrade.

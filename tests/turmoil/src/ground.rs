@@ -1,9 +1,8 @@
 //! What all parts of a world share: the disk, the devices' memories, and the tape of all that was heard.
 
 use crate::store::Disk;
-use goldenpath_core::auth::Policy;
+use goldenpath_core::auth::{Policy, Vouched};
 use goldenpath_core::client::Link;
-use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{ClientMsgId, Epoch, EventId, RunId, Seq, SessionId, ThreadId, UserId};
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{AckFrame, ErrorCode, Secret, UserMessage};
@@ -171,10 +170,9 @@ impl Ground {
         self.tokens.issue(grant, Self::wall(ms)).expect("a token can be signed").token
     }
 
-    /// Who a token is of, and when it was issued.
-    pub(crate) fn check(&self, token: &Secret, now: Wall) -> Result<(Identity, Wall), ErrorCode> {
-        let verified = self.tokens.verify(&token.0, now)?;
-        Ok((verified.identity, verified.claims.issued_at()))
+    /// Whose a token is.
+    pub(crate) fn check(&self, token: &Secret, now: Wall) -> Result<Vouched, ErrorCode> {
+        Ok(self.tokens.verify(&token.0, now)?.vouched)
     }
 
     /// The threads of a device's user, in the order of their ids.

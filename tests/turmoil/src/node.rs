@@ -18,7 +18,7 @@ use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::AgentRuns;
 use goldenpath_runtime::connection::Connections;
 use goldenpath_runtime::drain::drain;
-use goldenpath_runtime::identity::{self, Audit, Identities, Known, Sources};
+use goldenpath_runtime::identity::{self, Audit, Identities, Sources};
 use goldenpath_runtime::memory::MemoryTickets;
 use goldenpath_runtime::ports::{Answer, Store as _};
 use goldenpath_runtime::shard::{Shards, Surroundings};
@@ -155,9 +155,9 @@ impl identity::Tokens for Plain {
         Err(Fault::Refused)
     }
 
-    fn read(&self, token: &Secret, now: Wall) -> Result<Known, ErrorCode> {
-        let (identity, issued_at) = self.0.check(token, now)?;
-        Ok(Known { identity, issued_at, email: None, permissions: Vec::new() })
+    fn read(&self, token: &Secret, now: Wall) -> Result<identity::Read, ErrorCode> {
+        let vouched = self.0.check(token, now)?;
+        Ok(identity::Read { vouched, email: None, permissions: Vec::new() })
     }
 }
 

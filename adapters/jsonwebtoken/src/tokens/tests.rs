@@ -1,6 +1,7 @@
 use super::*;
 use crate::key::Key;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+use goldenpath_core::auth::Bypass;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -73,9 +74,9 @@ fn a_token_of_ours_is_accepted_until_it_expires() {
         let issued = tokens.issue(grant(), NOW).unwrap();
         assert_eq!(issued.expires_at, Wall((NOW_S + 60) * 1000));
         let verified = tokens.verify(&issued.token.0, NOW).unwrap();
-        assert_eq!(verified.identity.user_id.as_str(), "ada");
-        assert_eq!(verified.identity.session_id, SessionId(7));
-        assert_eq!(verified.identity.expires_at, Some(issued.expires_at));
+        assert_eq!(verified.vouched.user_id().as_str(), "ada");
+        assert_eq!(verified.vouched.session_id(), SessionId(7));
+        assert_eq!(verified.vouched.expires_at(), Some(issued.expires_at));
         let after = |secs| tokens.verify(&issued.token.0, NOW.after(Millis::from_secs(secs)));
         assert!(after(64).is_ok());
         assert_eq!(after(65), Err(ErrorCode::TokenExpired));
@@ -119,7 +120,7 @@ fn a_grant_survives_its_token() {
     };
     let tokens = hs256();
     let verified = tokens.verify(&tokens.issue(full, NOW).unwrap().token.0, NOW).unwrap();
-    assert!(verified.identity.demo);
+    assert_eq!(verified.vouched.bypass(), Some(Bypass::Demo));
     assert_eq!(verified.claims.email.as_deref(), Some("ada@example.org"));
     assert_eq!(verified.claims.permissions, ["import"]);
 }

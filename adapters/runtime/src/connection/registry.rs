@@ -186,7 +186,7 @@ impl Entry {
             if socket.known.is_none() {
                 self.registry.unauthenticated.fetch_sub(1, Ordering::Relaxed);
             }
-            socket.known = Some((who.user_id.clone(), who.session_id));
+            socket.known = Some((who.user_id().clone(), who.session_id()));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::answer::{Denied, Profile};
 use super::log_in::usable_name;
-use super::{Event, Identities, Known};
+use super::{Event, Identities, Known, Read};
 use crate::connection::Registry;
 use crate::ports::{AuditAction, Credence, LogIn, PREFERENCES_MAX};
 use goldenpath_core::auth::{Try, check_password};
@@ -20,12 +20,13 @@ impl Identities {
     }
 
     pub(super) async fn known_at(&self, token: &Secret, now: Wall) -> Result<Known, ErrorCode> {
-        let known = match self.issuer_of(token) {
+        let read = match self.issuer_of(token) {
             Some(issuer) => self.read_foreign(&*issuer, token, now).await?,
             None => self.sources.tokens.read(token, now)?,
         };
-        let identity = self.unless_ended(known.identity, known.issued_at).await?;
-        Ok(Known { identity, ..known })
+        let Read { vouched, email, permissions } = read;
+        let identity = self.unless_ended(vouched).await?;
+        Ok(Known { identity, email, permissions })
     }
 
     /// The user of an identity.
@@ -33,18 +34,19 @@ impl Identities {
     /// # Errors
     /// `storage_unavailable`.
     pub async fn profile(&self, known: &Known) -> Result<Profile, Denied> {
-        let Identity { user_id, demo, .. } = &known.identity;
-        let account = self.sources.accounts.by_id(user_id).await?;
+        let (user_id, demo) = (known.identity.user_id(), known.identity.is_demo());
+        let scope = known.identity.scope();
+        let account = self.sources.accounts.by_id(&scope).await?;
         let own = match &account {
             Some(account) => Some(Profile::of(account)),
-            None => self.foreign_profile(&known.identity.scope()).await?,
+            None => self.foreign_profile(&scope).await?,
         };
         let mut profile = own.unwrap_or_else(|| Profile {
             user_id: user_id.clone(),
-            name: if *demo { "Demo visitor" } else { user_id.as_str() }.into(),
+            name: if demo { "Demo visitor" } else { user_id.as_str() }.into(),
             email: known.email.clone(),
             permissions: Vec::new(),
-            demo: *demo,
+            demo,
         });
         // What holds is what the token says; the next one says what the account has by then.
         profile.permissions.clone_from(&known.permissions);
@@ -57,7 +59,7 @@ impl Identities {
     /// `validation_failed`, `forbidden` without an account, `storage_unavailable`.
     pub async fn rename(&self, identity: &Identity, name: String) -> Result<(), Denied> {
         let name = usable_name(Some(name))?;
-        let renamed = self.sources.accounts.set_name(&identity.user_id, name).await?;
+        let renamed = self.sources.accounts.set_name(&identity.scope(), name).await?;
         if renamed { Ok(()) } else { Err(no_account()) }
     }
 
@@ -66,7 +68,7 @@ impl Identities {
     /// # Errors
     /// `storage_unavailable`.
     pub async fn preferences(&self, identity: &Identity) -> Result<String, Denied> {
-        let kept = self.sources.accounts.preferences(&identity.user_id).await?;
+        let kept = self.sources.accounts.preferences(&identity.scope()).await?;
         Ok(kept.unwrap_or_else(|| "{}".to_owned()))
     }
 
@@ -90,7 +92,7 @@ impl Identities {
             return Err(Denied::invalid(message));
         }
         let now = self.now().wall;
-        Ok(self.sources.accounts.set_preferences(&identity.user_id, json, now).await?)
+        Ok(self.sources.accounts.set_preferences(&identity.scope(), json, now).await?)
     }
 
     /// The log-ins of this user that go on.
@@ -99,7 +101,7 @@ impl Identities {
     /// `storage_unavailable`.
     pub async fn sessions(&self, identity: &Identity) -> Result<Vec<LogIn>, Denied> {
         let now = self.now().wall;
-        Ok(self.sources.sessions.of_user(&identity.user_id, now).await?)
+        Ok(self.sources.sessions.of_user(&identity.scope(), now).await?)
     }
 
     /// Changes the password, for somebody who knows the old one, and ends all other log-ins of the
@@ -118,8 +120,8 @@ impl Identities {
     ) -> Result<usize, Denied> {
         let event = Event::new(AuditAction::Password, place)
             .by(Credence::Password)
-            .of(&identity.user_id)
-            .in_session(identity.session_id);
+            .of(identity.user_id())
+            .in_session(identity.session_id());
         let changed = self.change_noting(identity, current, new, place, registry).await;
         self.noted(event, changed)
     }
@@ -133,7 +135,8 @@ impl Identities {
         registry: &Registry,
     ) -> Result<usize, Denied> {
         let accounts = &self.sources.accounts;
-        let account = accounts.by_id(&identity.user_id).await?.ok_or_else(no_account)?;
+        let scope = identity.scope();
+        let account = accounts.by_id(&scope).await?.ok_or_else(no_account)?;
         check_password(&new.0, account.email.as_str()).map_err(Denied::invalid)?;
         // Whoever is logged in shares no count with strangers; whoever stole a token has the tries of
         // one device and then those of a stranger.
@@ -141,20 +144,21 @@ impl Identities {
             account: Some(account.email.as_str().to_owned()),
             place: place.to_owned(),
             known: false,
-            device: Some(format!("session {}", identity.session_id)),
+            device: Some(format!("session {}", identity.session_id())),
         };
-        let (account, line) = self.check_tried(tried, Some(account), current).await?;
-        let wrong = || Denied::new(ErrorCode::Unauthorized, "the current password is wrong");
-        let account = account.ok_or_else(wrong)?;
+        let (matches, line) = self.check_tried(tried, Some(&account), current).await?;
+        if !matches {
+            return Err(Denied::new(ErrorCode::Unauthorized, "the current password is wrong"));
+        }
         let hash = self.hash(new, &line).await?;
-        let changed = accounts.set_password(&account.user_id, account.password_hash, hash).await?;
+        let changed = accounts.set_password(&scope, account.password_hash, hash).await?;
         if !changed {
             let message = "the password was changed by somebody else just now";
             return Err(Denied::new(ErrorCode::Unauthorized, message));
         }
         //= specs/auth.md#auth-53
         //# Changing a password MUST end every other log-in of the user.
-        self.end_others(&account.user_id, Some(identity.session_id), registry).await
+        self.end_others(&scope, Some(identity.session_id()), registry).await
     }
 }
 

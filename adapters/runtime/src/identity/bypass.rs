@@ -5,10 +5,8 @@ use super::log_in::usable_name;
 use super::throttle::Deed;
 use super::{Event, Identities};
 use crate::ports::{AuditAction, Credence, Email, Guest};
-use goldenpath_core::auth::{
-    Bypass, BypassRefusal, DEV_USER_PREFIX, E2E_USER_PREFIX, Try, check_bypass,
-};
-use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::auth::{Admission, Bypass, BypassRefusal, Opened, Try, check_bypass};
+use goldenpath_core::id::SessionId;
 use goldenpath_core::wire::{ErrorCode, Secret};
 
 /// Permissions a test may ask for.
@@ -61,13 +59,13 @@ impl Identities {
     pub async fn log_in_dev(&self, email: &str, place: &str) -> Result<LoggedIn, Denied> {
         let mut event = Event::new(AuditAction::LogIn, place).by(Credence::Dev);
         let entered = async {
-            if !self.has_dev_login() {
+            let opened = self.sources.environment.open_for_developers().ok_or_else(|| {
                 let message = "developers log in this way in development and test only";
-                return Err(Denied::new(ErrorCode::Forbidden, message));
-            }
+                Denied::new(ErrorCode::Forbidden, message)
+            })?;
             self.may_try(Deed::Enter(place))?;
             let guest = guest(email, None, Vec::new())?;
-            self.enter(DEV_USER_PREFIX, guest, Credence::Dev, place, &mut event).await
+            self.enter(opened, guest, Credence::Dev, place, &mut event).await
         };
         let entered = entered.await;
         self.noted(event, entered)
@@ -84,35 +82,37 @@ impl Identities {
         place: &str,
     ) -> Result<LoggedIn, BypassDenied> {
         let mut event = Event::new(AuditAction::LogIn, place).by(Credence::E2e);
-        let opened = self.check_key(key, place);
-        if let Err(denied) = opened {
-            let code = match &denied {
-                BypassDenied::Key(BypassRefusal::NotConfigured) => ErrorCode::Degraded,
-                BypassDenied::Key(BypassRefusal::Production) => ErrorCode::Forbidden,
-                BypassDenied::Key(BypassRefusal::Invalid | BypassRefusal::Missing) => {
-                    ErrorCode::Unauthorized
-                }
-                BypassDenied::Other(denied) => denied.code,
-            };
-            let _ = self.noted::<()>(event, Err(Denied::new(code, "")));
-            return Err(denied);
-        }
+        let opened = match self.check_key(key, place) {
+            Ok(opened) => opened,
+            Err(denied) => {
+                let code = match &denied {
+                    BypassDenied::Key(BypassRefusal::NotConfigured) => ErrorCode::Degraded,
+                    BypassDenied::Key(BypassRefusal::Production) => ErrorCode::Forbidden,
+                    BypassDenied::Key(BypassRefusal::Invalid | BypassRefusal::Missing) => {
+                        ErrorCode::Unauthorized
+                    }
+                    BypassDenied::Other(denied) => denied.code,
+                };
+                let _ = self.noted::<()>(event, Err(Denied::new(code, "")));
+                return Err(denied);
+            }
+        };
         let entered = match guest(email, name, permissions) {
-            Ok(guest) => self.enter(E2E_USER_PREFIX, guest, Credence::E2e, place, &mut event).await,
+            Ok(guest) => self.enter(opened, guest, Credence::E2e, place, &mut event).await,
             Err(denied) => Err(denied),
         };
         Ok(self.noted(event, entered)?)
     }
 
     /// A wrong key counts against its place like a wrong password.
-    fn check_key(&self, key: Option<&Secret>, place: &str) -> Result<(), BypassDenied> {
+    fn check_key(&self, key: Option<&Secret>, place: &str) -> Result<Opened, BypassDenied> {
         let tried = Try { account: None, place: place.to_owned(), known: false, device: None };
         let now = self.now().mono;
         let mut state = self.state();
         let turn = state.lockout.begin(&tried, now).map_err(Denied::later)?;
         let configured = self.sources.e2e_key.as_ref();
         let opened = check_bypass(self.sources.environment, configured, key);
-        if opened != Err(BypassRefusal::Invalid) {
+        if !matches!(opened, Err(BypassRefusal::Invalid)) {
             state.lockout.undecided(&turn, now);
         }
         opened.map_err(BypassDenied::Key)
@@ -120,7 +120,7 @@ impl Identities {
 
     async fn enter(
         &self,
-        prefix: &str,
+        opened: Opened,
         guest: Guest,
         by: Credence,
         place: &str,
@@ -128,12 +128,13 @@ impl Identities {
     ) -> Result<LoggedIn, Denied> {
         let local = guest.email.as_deref().and_then(|email| email.rsplit_once('@'));
         let local = local.map_or("", |(local, _)| local);
-        let user_id = UserId::new(&format!("{prefix}{local}"))
-            .map_err(|_| Denied::invalid("email is too long"))?;
         let session_id = SessionId::draw(&mut self.state().seed, self.now().wall);
+        let admitted = Admission::by_bypass(opened, local, session_id)
+            .map_err(|_| Denied::invalid("email is too long"))?;
+        let user_id = admitted.user_id().clone();
         (event.user_id, event.session_id) = (Some(user_id.clone()), Some(session_id));
         let user = Profile::of_guest(user_id, guest.clone(), false);
-        self.begin(user, session_id, Some(guest), by, place).await
+        self.begin(&admitted, user, Some(guest), by, place).await
     }
 }
 

@@ -102,16 +102,16 @@ impl Identities {
         if is_about_identity(code) {
             let mut event = Event::new(action, place);
             event.by = by;
-            event.user_id = of.map(|identity| identity.user_id.clone());
-            event.session_id = of.map(|identity| identity.session_id);
+            event.user_id = of.map(|identity| identity.user_id().clone());
+            event.session_id = of.map(Identity::session_id);
             self.note(event, Some(code));
         }
     }
 
     /// Records that somebody was given a ticket.
     pub fn note_ticket(&self, identity: &Identity, place: &str) {
-        let Identity { user_id, session_id, .. } = identity;
-        let event = Event::new(AuditAction::Ticket, place).of(user_id).in_session(*session_id);
+        let (user_id, session_id) = (identity.user_id(), identity.session_id());
+        let event = Event::new(AuditAction::Ticket, place).of(user_id).in_session(session_id);
         self.note(event, None);
     }
 
@@ -128,8 +128,8 @@ impl Identities {
         let event = Event {
             action: AuditAction::Socket,
             by: Some(by),
-            user_id: identity.map(|identity| identity.user_id.clone()),
-            session_id: identity.map(|identity| identity.session_id),
+            user_id: identity.map(|identity| identity.user_id().clone()),
+            session_id: identity.map(Identity::session_id),
             place: seen.place.map(str::to_owned),
         };
         self.note(event, seen.verdict.as_ref().err().copied());

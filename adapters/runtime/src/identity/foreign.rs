@@ -4,7 +4,7 @@ use super::once::Once;
 use super::provider::{Provider, ProviderFault, Returned};
 use super::{Denied, Event, Identities, LoggedIn, Profile};
 use crate::ports::{AuditAction, Credence, Guest, Link, Links};
-use goldenpath_core::auth::Scope;
+use goldenpath_core::auth::{Admission, Scope};
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{ErrorCode, Secret};
@@ -154,9 +154,10 @@ impl Identities {
         let user = self.noted_if_refused(&event, arrived)?.user;
         let session_id = SessionId::draw(&mut self.state().seed, now.wall);
         (event.user_id, event.session_id) = (Some(user.user_id.clone()), Some(session_id));
+        let admitted = Admission::by_provider(user.user_id.clone(), session_id);
         let (name, email) = (user.name.clone(), user.email.clone());
         let guest = Guest { name, email, permissions: Vec::new() };
-        let begun = self.begin(user, session_id, Some(guest), Credence::Oidc, place).await;
+        let begun = self.begin(&admitted, user, Some(guest), Credence::Oidc, place).await;
         self.noted(event, begun)
     }
 

@@ -6,7 +6,7 @@ use super::throttle::Deed;
 use super::{Event, Identities, refresh_token};
 use crate::ports::{Account, AuditAction, Created, Credence, Email, Guest};
 use goldenpath_core::auth::hashing::{Lane, Name};
-use goldenpath_core::auth::{Digest, PASSWORD_MAX, Try, check_password};
+use goldenpath_core::auth::{Admission, Digest, PASSWORD_MAX, Try, check_password};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::Wall;
@@ -28,10 +28,11 @@ impl Identities {
             .map_err(|code| Denied::new(code, "demo mode is off; log in with an account"));
         let identity = self.noted_if_refused(&event, made)?;
         let guest = Guest { name: "Demo visitor".into(), ..Guest::default() };
-        let user = Profile::of_guest(identity.user_id.clone(), guest.clone(), true);
-        let event = event.of(&identity.user_id);
-        let begun = self.begin(user, identity.session_id, Some(guest), Credence::Demo, place).await;
-        self.noted(event.in_session(identity.session_id), begun)
+        let user = Profile::of_guest(identity.user_id().clone(), guest.clone(), true);
+        let event = event.of(identity.user_id()).in_session(identity.session_id());
+        let admitted = Admission::by_visit(&identity).ok_or_else(Denied::internal)?;
+        let begun = self.begin(&admitted, user, Some(guest), Credence::Demo, place).await;
+        self.noted(event, begun)
     }
 
     /// Logs in with a password, from a place, perhaps with the device credential of an earlier log-in.
@@ -63,27 +64,34 @@ impl Identities {
             None => None,
         };
         event.user_id = account.as_ref().map(|account| account.user_id.clone());
-        let nobody = UserId::new("nobody").map_err(|_| Denied::internal())?;
-        let user = account.as_ref().map_or(&nobody, |account| &account.user_id);
         let sessions = &self.sources.sessions;
-        let device = match device.and_then(refresh_token::read_device) {
-            Some(key) => sessions.is_device_of(user, key).await?.then(|| name_of(key)),
-            None => None,
+        let device = match (&email, device.and_then(refresh_token::read_device)) {
+            (Some(email), Some(key)) => {
+                sessions.is_device_of(email, key).await?.then(|| name_of(key))
+            }
+            _ => None,
         };
-        let known = sessions.has_come_from(user, place).await?;
+        let known = match &email {
+            Some(email) => sessions.has_come_from(email, place).await?,
+            None => false,
+        };
         let account_name = email.as_ref().map(|email| email.as_str().to_owned());
         let tried = Try { account: account_name, place: place.to_owned(), known, device };
-        let (account, line) = self.check_tried(tried, account, password.clone()).await?;
-        let account = account.ok_or_else(|| {
+        let (matches, line) = self.check_tried(tried, account.as_ref(), password.clone()).await?;
+        let session_id = SessionId::draw(&mut self.state().seed, self.now().wall);
+        let admitted = account.and_then(|account| {
+            let user_id = account.user_id.clone();
+            Some((Admission::by_password(user_id, matches, session_id)?, account))
+        });
+        let (admitted, account) = admitted.ok_or_else(|| {
             Denied::new(ErrorCode::Unauthorized, "the address or the password is wrong")
         })?;
-        self.keep_hash_strong(&account, password, &line).await;
-        let session_id = SessionId::draw(&mut self.state().seed, self.now().wall);
+        self.keep_hash_strong(&admitted, &account, password, &line).await;
         event.session_id = Some(session_id);
-        self.begin(Profile::of(&account), session_id, None, Credence::Password, place).await
+        self.begin(&admitted, Profile::of(&account), None, Credence::Password, place).await
     }
 
-    /// Checks a password within what [`Lockout`](goldenpath_core::auth::Lockout) allows; `None`: it is
+    /// Checks a password within what [`Lockout`](goldenpath_core::auth::Lockout) allows; `false`: it is
     /// wrong. Without an account it takes as long and counts as much. Also says in which line the next
     /// password of the same client is hashed.
     //= specs/auth.md#auth-19
@@ -92,9 +100,9 @@ impl Identities {
     pub(super) async fn check_tried(
         &self,
         tried: Try,
-        account: Option<Account>,
+        account: Option<&Account>,
         password: Secret,
-    ) -> Result<(Option<Account>, Line), Denied> {
+    ) -> Result<(bool, Line), Denied> {
         let now = self.now().mono;
         let turn = self.state().lockout.begin(&tried, now).map_err(Denied::later)?;
         let (lane, names) = turn.line();
@@ -105,7 +113,7 @@ impl Identities {
         // Hashing what nobody could have chosen is work for a stranger's sake.
         let possible = password.0.len() <= PASSWORD_MAX;
         let password = if possible { password } else { Secret(String::new()) };
-        let hash = account.as_ref().map(|account| account.password_hash.clone());
+        let hash = account.map(|account| account.password_hash.clone());
         let matches = seat.work(|| self.sources.passwords.matches(password, hash)).await;
         let matches = match matches {
             Ok(matches) => matches && possible,
@@ -119,19 +127,26 @@ impl Identities {
             let now = self.now().mono;
             self.state().lockout.succeeded(&turn, now);
         }
-        Ok((account.filter(|_| matches), line))
+        Ok((matches, line))
     }
 
     /// A hash of weaker parameters is replaced while the password is at hand.
     //= specs/auth.md#auth-50
     //# A password hash of weaker parameters than today's MUST be replaced when its user logs in.
-    async fn keep_hash_strong(&self, account: &Account, password: Secret, line: &Line) {
+    async fn keep_hash_strong(
+        &self,
+        admitted: &Admission,
+        account: &Account,
+        password: Secret,
+        line: &Line,
+    ) {
         let old = &account.password_hash;
         if !self.sources.passwords.is_outdated(old) {
             return;
         }
         let Ok(new) = self.hash(password, line).await else { return };
-        let written = self.sources.accounts.set_password(&account.user_id, old.clone(), new).await;
+        let user = admitted.scope();
+        let written = self.sources.accounts.set_password(&user, old.clone(), new).await;
         tracing::info!(user = %account.user_id, ?written, "a password hash was renewed");
     }
 
@@ -183,7 +198,8 @@ impl Identities {
         match self.sources.accounts.create(account.clone()).await? {
             Created::Done => {
                 let user = Profile::of(&account);
-                self.begin(user, session_id, None, Credence::Password, place).await
+                let admitted = Admission::by_new_account(account.user_id, session_id);
+                self.begin(&admitted, user, None, Credence::Password, place).await
             }
             Created::EmailTaken | Created::IdTaken => {
                 (event.user_id, event.session_id) = (None, None);
@@ -205,7 +221,7 @@ impl Identities {
         let seed = &mut self.state().seed;
         let number = seed.draw() >> 16;
         let visitor = Identity::visitor(number, SessionId::draw(seed, wall), wall);
-        tracing::warn!(user = %visitor.user_id, "demo mode let a visitor in");
+        tracing::warn!(user = %visitor.user_id(), "demo mode let a visitor in");
         Ok(visitor)
     }
 

@@ -24,7 +24,7 @@ pub use audit::{Audit, AuditCounts};
 pub use bypass::BypassDenied;
 pub use foreign::{AWAY, Arrival, Departure};
 pub use goldenpath_core::auth::TICKET_LIFETIME;
-pub use ports::{Entropy, Known, Passwords, Tokens};
+pub use ports::{Entropy, Known, Passwords, Read, Tokens};
 pub use provider::{Begun, ForeignUser, Provider, ProviderFault, Returned};
 pub use session::LONGEST_LEEWAY;
 pub use trusted::Issuer;
@@ -36,7 +36,7 @@ use event::Event;
 use foreign::Foreign;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
-use goldenpath_core::auth::{Allowances, Bypass, Environment, Lockout, RefreshPolicy};
+use goldenpath_core::auth::{Allowances, Environment, Lockout, RefreshPolicy, Vouched};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Now, Wall};
@@ -138,34 +138,23 @@ impl Identities {
     }
 
     /// The identity of a credential that is good by itself, unless its log-in was ended.
-    fn unless_ended(
-        &self,
-        identity: Identity,
-        issued_at: Wall,
-    ) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
+    fn unless_ended(&self, vouched: Vouched) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
         //= specs/auth.md#auth-75
         //# A credential of a user of demo mode, of developers or of tests MUST NOT be accepted where
         //# that way in is closed.
-        if Bypass::of(&identity).is_some_and(|way| !self.is_open_to(way)) {
+        if vouched.bypass().is_some_and(|way| !self.is_open_to(way)) {
             return ready(Err(ErrorCode::TokenRevoked)).boxed();
         }
-        let Identity { user_id, session_id, .. } = &identity;
-        match self.state().revoked.known(user_id, *session_id, issued_at) {
-            Some(true) => return ready(Err(ErrorCode::TokenRevoked)).boxed(),
-            Some(false) => return ready(Ok(identity)).boxed(),
-            None => {}
+        if let Some(endings) = self.state().revoked.known(&vouched) {
+            return ready(vouched.unless_ended(&endings)).boxed();
         }
-        let asked = self.sources.sessions.endings(user_id, *session_id);
+        let asked = self.sources.sessions.endings(&vouched);
         let state = self.state.clone();
         async move {
             let endings = asked.await.map_err(|_| ErrorCode::StorageUnavailable)?;
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            let Identity { user_id, session_id, .. } = &identity;
-            if state.revoked.learnt(user_id, *session_id, issued_at, endings) {
-                Err(ErrorCode::TokenRevoked)
-            } else {
-                Ok(identity)
-            }
+            let endings = state.revoked.learnt(&vouched, endings);
+            vouched.unless_ended(&endings)
         }
         .boxed()
     }
@@ -191,14 +180,14 @@ impl Verifier for Identities {
                 let (this, ticket) = (self.clone(), ticket.clone());
                 let origin = origin.map(str::to_owned);
                 async move {
-                    let (identity, made_at) = this.redeem(&ticket, origin.as_deref(), now).await?;
-                    this.unless_ended(identity, made_at).await
+                    let vouched = this.redeem(&ticket, origin.as_deref(), now).await?;
+                    this.unless_ended(vouched).await
                 }
                 .boxed()
             }
             Credential::Token(token) if self.issuer_of(token).is_none() => {
                 match self.sources.tokens.read(token, now) {
-                    Ok(known) => self.unless_ended(known.identity, known.issued_at),
+                    Ok(read) => self.unless_ended(read.vouched),
                     Err(code) => ready(Err(code)).boxed(),
                 }
             }
@@ -216,8 +205,7 @@ impl Verifier for Identities {
     fn is_over(&self, identity: &Identity) -> bool {
         // When its token was issued is not known here, so a cutoff says nothing; but leaving everywhere
         // ends each log-in by itself, too.
-        let Identity { user_id, session_id, .. } = identity;
-        self.state().revoked.known(user_id, *session_id, Wall(u64::MAX)) == Some(true)
+        self.state().revoked.is_over(identity.session_id())
     }
 
     fn seen(&self, seen: Sighting<'_>) {

@@ -1,7 +1,7 @@
 //! What identities need from outside: signatures, password hashes, randomness.
 
 use crate::ports::Answer;
-use goldenpath_core::auth::Claims;
+use goldenpath_core::auth::{Claims, Vouched};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::time::Wall;
@@ -15,11 +15,11 @@ pub trait Tokens: Send + Sync + 'static {
     /// [`Fault::Refused`] when the key cannot sign.
     fn issue(&self, claims: &Claims) -> Result<Secret, Fault>;
 
-    /// Who a token is of, and what it says they may do.
+    /// Whose a token is, if it is good by itself, and what it says they may do.
     ///
     /// # Errors
     /// `unauthorized` or `token_expired`.
-    fn read(&self, token: &Secret, now: Wall) -> Result<Known, ErrorCode>;
+    fn read(&self, token: &Secret, now: Wall) -> Result<Read, ErrorCode>;
 
     /// The public keys as a JSON Web Key Set; none where a shared secret signs.
     fn published(&self) -> String {
@@ -27,13 +27,22 @@ pub trait Tokens: Send + Sync + 'static {
     }
 }
 
-/// Somebody with a good token.
+/// A token that is good by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Whose it is.
+    pub vouched: Vouched,
+    /// The address, if the token says one.
+    pub email: Option<String>,
+    /// What they may do besides using what is their own.
+    pub permissions: Vec<String>,
+}
+
+/// Somebody with a good token, whose log-in was not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// Who it is.
     pub identity: Identity,
-    /// When the token was issued.
-    pub issued_at: Wall,
     /// The address, if the token says one.
     pub email: Option<String>,
     /// What they may do besides using what is their own.

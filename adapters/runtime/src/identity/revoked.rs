@@ -1,8 +1,9 @@
 //! What is known about ended sessions without asking the store. On one node this process is the only
 //! one that ends them, so what it once read stays true until it changes it itself.
 
-use goldenpath_core::auth::{Cutoff, Endings};
+use goldenpath_core::auth::{Cutoff, Endings, Vouched};
 use goldenpath_core::id::{SessionId, UserId};
+#[cfg(test)]
 use goldenpath_core::time::Wall;
 use std::collections::BTreeMap;
 
@@ -18,17 +19,24 @@ pub(super) struct Revoked {
 }
 
 impl Revoked {
-    /// Whether a token of this user's session, issued at this moment, is ended, if that is known.
-    pub(super) fn known(
-        &self,
-        user: &UserId,
-        session_id: SessionId,
-        issued_at: Wall,
-    ) -> Option<bool> {
-        if self.cutoffs.get(user).is_some_and(|cutoff| cutoff.ends(session_id, issued_at)) {
-            return Some(true);
+    /// What is known about the end of this credential's log-in, if anything.
+    pub(super) fn known(&self, of: &Vouched) -> Option<Endings> {
+        let cutoff = self.cutoffs.get(of.user_id()).copied();
+        if cutoff.is_some_and(|cutoff| cutoff.ends(of.session_id(), of.issued_at())) {
+            return Some(Endings { revoked: false, cutoff });
         }
-        self.sessions.get(&session_id).map(|endings| endings.end(session_id, issued_at))
+        self.sessions.get(&of.session_id()).copied()
+    }
+
+    /// Whether this log-in is known to have been ended by itself.
+    pub(super) fn is_over(&self, session_id: SessionId) -> bool {
+        self.sessions.get(&session_id).is_some_and(|endings| endings.revoked)
+    }
+
+    /// A log-in of a moment ago cannot have been ended: its first check need not ask the store.
+    pub(super) fn began(&mut self, session_id: SessionId) {
+        self.make_room();
+        self.sessions.entry(session_id).or_default();
     }
 
     /// It is revoked now.
@@ -47,17 +55,12 @@ impl Revoked {
     }
 
     /// The store's answer; what was ended meanwhile counts more. Returns what holds.
-    pub(super) fn learnt(
-        &mut self,
-        user: &UserId,
-        session_id: SessionId,
-        issued_at: Wall,
-        endings: Endings,
-    ) -> bool {
+    pub(super) fn learnt(&mut self, of: &Vouched, endings: Endings) -> Endings {
         self.make_room();
-        let known = self.sessions.entry(session_id).or_insert(endings);
+        let known = self.sessions.entry(of.session_id()).or_insert(endings);
         *known = Endings { revoked: known.revoked || endings.revoked, ..endings };
-        self.known(user, session_id, issued_at).unwrap_or(true)
+        let learnt = *known;
+        self.known(of).unwrap_or(learnt)
     }
 
     fn make_room(&mut self) {
@@ -78,36 +81,78 @@ impl Revoked {
 mod tests {
     use super::*;
 
+    use goldenpath_core::auth::{Claims, Policy, Signed, check_claims};
+    use goldenpath_core::time::Millis;
+
     const GOOD: Endings = Endings { revoked: false, cutoff: None };
 
-    fn user(name: &str) -> UserId {
-        UserId::new(name).unwrap()
+    /// A credential of this user's session, issued at this second.
+    fn of(user: &str, session: u128, issued: u64) -> Vouched {
+        let claims = Claims {
+            sub: user.into(),
+            iss: Some("us".into()),
+            exp: 1_000,
+            iat: Some(issued),
+            sid: Some(SessionId(session)),
+            ..Claims::default()
+        };
+        let policy = Policy {
+            issuer: "us".into(),
+            audience: None,
+            leeway: Millis(0),
+            max_age: None,
+            older_issuer: None,
+        };
+        check_claims(&Signed::by("key", claims), &policy, Wall(900_000)).unwrap()
+    }
+
+    fn is_ended(revoked: &Revoked, of: &Vouched) -> Option<bool> {
+        Some(of.clone().unless_ended(&revoked.known(of)?).is_err())
+    }
+
+    fn learnt(revoked: &mut Revoked, of: &Vouched, endings: Endings) -> bool {
+        let endings = revoked.learnt(of, endings);
+        of.clone().unless_ended(&endings).is_err()
     }
 
     #[test]
     fn a_revocation_counts_more_than_a_late_answer() {
-        let (mut revoked, ada) = (Revoked::default(), user("ada"));
-        assert_eq!(revoked.known(&ada, SessionId(1), Wall(0)), None);
+        let mut revoked = Revoked::default();
+        let (one, two) = (of("ada", 1, 0), of("ada", 2, 0));
+        assert_eq!(is_ended(&revoked, &one), None);
         revoked.revoke(SessionId(1));
-        assert!(revoked.learnt(&ada, SessionId(1), Wall(0), GOOD));
-        assert_eq!(revoked.known(&ada, SessionId(1), Wall(0)), Some(true));
-        assert!(!revoked.learnt(&ada, SessionId(2), Wall(0), GOOD));
-        assert_eq!(revoked.known(&ada, SessionId(2), Wall(0)), Some(false));
+        assert!(learnt(&mut revoked, &one, GOOD));
+        assert_eq!(is_ended(&revoked, &one), Some(true));
+        assert!(revoked.is_over(SessionId(1)) && !revoked.is_over(SessionId(2)));
+        assert!(!learnt(&mut revoked, &two, GOOD));
+        assert_eq!(is_ended(&revoked, &two), Some(false));
+    }
+
+    #[test]
+    fn a_log_in_that_began_here_is_good_until_it_is_ended() {
+        let mut revoked = Revoked::default();
+        revoked.began(SessionId(1));
+        assert_eq!(is_ended(&revoked, &of("ada", 1, 0)), Some(false));
+        revoked.revoke(SessionId(1));
+        revoked.began(SessionId(1));
+        assert_eq!(is_ended(&revoked, &of("ada", 1, 0)), Some(true));
     }
 
     #[test]
     fn who_leaves_everywhere_is_not_let_in_by_what_was_read_before() {
-        let (mut revoked, ada, bob) = (Revoked::default(), user("ada"), user("bob"));
-        assert!(!revoked.learnt(&ada, SessionId(1), Wall(5), GOOD));
-        assert!(!revoked.learnt(&bob, SessionId(2), Wall(5), GOOD));
-        revoked.leave(&ada, Cutoff { at: Wall(9), but: Some(SessionId(7)) });
-        assert_eq!(revoked.known(&ada, SessionId(1), Wall(5)), Some(true));
-        assert!(revoked.learnt(&ada, SessionId(3), Wall(9), GOOD), "a late answer");
-        assert!(!revoked.learnt(&ada, SessionId(3), Wall(10), GOOD), "issued later");
-        assert!(!revoked.learnt(&ada, SessionId(7), Wall(5), GOOD), "the log-in that stays");
-        assert_eq!(revoked.known(&bob, SessionId(2), Wall(5)), Some(false));
-        let cutoff = Some(Cutoff { at: Wall(9), but: None });
-        assert!(revoked.learnt(&bob, SessionId(4), Wall(9), Endings { revoked: false, cutoff }));
-        assert_eq!(revoked.known(&bob, SessionId(4), Wall(10)), Some(false), "the token decides");
+        let mut revoked = Revoked::default();
+        assert!(!learnt(&mut revoked, &of("ada", 1, 5), GOOD));
+        assert!(!learnt(&mut revoked, &of("bob", 2, 5), GOOD));
+        let ada = UserId::new("ada").unwrap();
+        revoked.leave(&ada, Cutoff { at: Wall(9_000), but: Some(SessionId(7)) });
+        assert_eq!(is_ended(&revoked, &of("ada", 1, 5)), Some(true));
+        assert!(learnt(&mut revoked, &of("ada", 3, 9), GOOD), "a late answer");
+        assert!(!learnt(&mut revoked, &of("ada", 3, 10), GOOD), "issued later");
+        assert!(!learnt(&mut revoked, &of("ada", 7, 5), GOOD), "the log-in that stays");
+        assert_eq!(is_ended(&revoked, &of("bob", 2, 5)), Some(false));
+        let cutoff = Some(Cutoff { at: Wall(9_000), but: None });
+        let endings = Endings { revoked: false, cutoff };
+        assert!(learnt(&mut revoked, &of("bob", 4, 9), endings));
+        assert_eq!(is_ended(&revoked, &of("bob", 4, 10)), Some(false), "the token decides");
     }
 }

@@ -5,9 +5,11 @@ use super::refresh_token::{self, RotationKey};
 use super::{Event, Identities};
 use crate::connection::Registry;
 use crate::ports::{AuditAction, Credence, Guest, LogIn, Refresh, Refreshed};
-use goldenpath_core::auth::{Bypass, Claims, Cutoff, Endings, Family, Presented, RefreshVerdict};
+use goldenpath_core::auth::{
+    Admission, Bypass, Claims, Cutoff, Family, Leave, Presented, RefreshVerdict, Scope,
+};
 use goldenpath_core::connection::Identity;
-use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::id::SessionId;
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{ErrorCode, Secret};
 
@@ -16,11 +18,11 @@ use goldenpath_core::wire::{ErrorCode, Secret};
 pub const LONGEST_LEEWAY: Millis = Millis::from_secs(120);
 
 impl Identities {
-    /// A new log-in of this user, with its first tokens.
+    /// A new log-in of somebody who was admitted, with its first tokens.
     pub(super) async fn begin(
         &self,
+        admitted: &Admission,
         user: Profile,
-        session_id: SessionId,
         guest: Option<Guest>,
         by: Credence,
         place: &str,
@@ -28,15 +30,12 @@ impl Identities {
         let now = self.now().wall;
         let policy = self.sources.refresh;
         let drawn = refresh_token::draw(&*self.sources.entropy).map_err(|_| Denied::internal())?;
-        let user_id = user.user_id.clone();
-        let family = Family::begin(user_id, session_id, drawn.digests, now, policy);
+        let family = Family::begin(admitted, drawn.digests, now, policy);
         let ends_at = family.ends_at;
         let log_in = LogIn { family, by, place: place.to_owned(), guest };
-        self.sources.sessions.begin(log_in).await?;
-        let token = self.access_token(&user, session_id, now)?;
-        // A session of a moment ago cannot have been revoked: its first check need not ask the store.
-        let endings = Endings::default();
-        self.state().revoked.learnt(&user.user_id, session_id, now, endings);
+        self.sources.sessions.begin(&admitted.scope(), log_in).await?;
+        let token = self.access_token(admitted, &user, now)?;
+        self.state().revoked.began(admitted.session_id());
         Ok(self.welcome(user, token, drawn.text, ends_at.since(now)))
     }
 
@@ -64,35 +63,37 @@ impl Identities {
     ) -> Result<LoggedIn, Denied> {
         let now = self.now().wall;
         let (refreshed, next) = self.present(token, event).await?;
-        let Refreshed { log_in, verdict } = refreshed;
-        let Family { user_id, session_id, ends_at, .. } = log_in.family;
-        match verdict {
-            RefreshVerdict::Repeated | RefreshVerdict::Rotated => {}
-            RefreshVerdict::Reused => {
+        let Refreshed { log_in, judgement } = refreshed;
+        let ends_at = log_in.family.ends_at;
+        let admitted = match judgement.admitted() {
+            Ok(admitted) => admitted,
+            Err(RefreshVerdict::Reused) => {
                 event.action = AuditAction::Reuse;
-                tracing::warn!(user = %user_id, %session_id, "a refresh token was used twice");
+                let leave = judgement.leave();
+                let (user, session_id) = (leave.user_id(), leave.session_id());
+                tracing::warn!(%user, %session_id, "a refresh token was used twice");
                 self.close(session_id, registry);
                 let message = "this refresh token was used before; the log-in has ended";
                 return Err(Denied::new(ErrorCode::TokenRevoked, message));
             }
-            RefreshVerdict::Ended => {
-                return Err(Denied::new(ErrorCode::TokenRevoked, "the log-in has ended"));
-            }
-            RefreshVerdict::Expired => {
+            Err(RefreshVerdict::Expired) => {
                 return Err(Denied::new(ErrorCode::TokenExpired, "the log-in is too old"));
             }
-        }
+            Err(RefreshVerdict::Ended | RefreshVerdict::Repeated | RefreshVerdict::Rotated) => {
+                return Err(Denied::new(ErrorCode::TokenRevoked, "the log-in has ended"));
+            }
+        };
         let user = if self.is_open(log_in.by) {
-            self.who(&user_id, log_in.by, log_in.guest).await?
+            self.who(admitted, log_in.by, log_in.guest).await?
         } else {
             None
         };
         let Some(user) = user else {
-            self.end(&user_id, session_id, registry).await?;
+            self.end(&judgement.leave(), registry).await?;
             let message = "the way this log-in began is closed";
             return Err(Denied::new(ErrorCode::TokenRevoked, message));
         };
-        let token = self.access_token(&user, session_id, now)?;
+        let token = self.access_token(admitted, &user, now)?;
         Ok(self.welcome(user, token, next, ends_at.since(now)))
     }
 
@@ -118,8 +119,9 @@ impl Identities {
         let until = self.revoked_until(None);
         let refresh = Refresh { key: given.key(), presented, until };
         let refreshed = self.sources.sessions.refresh(refresh).await?.ok_or_else(unknown)?;
-        event.user_id = Some(refreshed.log_in.family.user_id.clone());
-        event.session_id = Some(refreshed.log_in.family.session_id);
+        let leave = refreshed.judgement.leave();
+        event.user_id = Some(leave.user_id().clone());
+        event.session_id = Some(leave.session_id());
         Ok((refreshed, next.text))
     }
 
@@ -144,15 +146,15 @@ impl Identities {
     /// Who somebody is by now: roles and names change while a log-in lasts.
     async fn who(
         &self,
-        user_id: &UserId,
+        admitted: &Admission,
         by: Credence,
         guest: Option<Guest>,
     ) -> Result<Option<Profile>, Denied> {
-        if let Some(account) = self.sources.accounts.by_id(user_id).await? {
+        if let Some(account) = self.sources.accounts.by_id(&admitted.scope()).await? {
             return Ok(Some(Profile::of(&account)));
         }
         let demo = by == Credence::Demo;
-        Ok(guest.map(|guest| Profile::of_guest(user_id.clone(), guest, demo)))
+        Ok(guest.map(|guest| Profile::of_guest(admitted.user_id().clone(), guest, demo)))
     }
 
     /// Ends a session: its tokens are no good from now on, its sockets close with 4441 (F39).
@@ -165,12 +167,12 @@ impl Identities {
         place: &str,
         registry: &Registry,
     ) -> Result<(), Denied> {
-        let Identity { user_id, session_id, .. } = identity;
-        let event = Event::new(AuditAction::LogOut, place).of(user_id).in_session(*session_id);
-        let until = self.revoked_until(identity.expires_at);
-        let ended = self.sources.sessions.revoke(user_id, *session_id, until).await;
+        let (user_id, session_id) = (identity.user_id(), identity.session_id());
+        let event = Event::new(AuditAction::LogOut, place).of(user_id).in_session(session_id);
+        let until = self.revoked_until(identity.expires_at());
+        let ended = self.sources.sessions.revoke(&identity.leave(), until).await;
         self.noted(event, ended.map_err(Denied::from))?;
-        self.close(*session_id, registry);
+        self.close(session_id, registry);
         Ok(())
     }
 
@@ -187,9 +189,8 @@ impl Identities {
     ) -> Result<(), Denied> {
         let mut event = Event::new(AuditAction::LogOut, place).by(Credence::Refresh);
         let presented = self.present(token, &mut event).await;
-        let (Refreshed { log_in, .. }, _) = self.noted_if_refused(&event, presented)?;
-        let Family { user_id, session_id, .. } = log_in.family;
-        let ended = self.end(&user_id, session_id, registry).await;
+        let (Refreshed { judgement, .. }, _) = self.noted_if_refused(&event, presented)?;
+        let ended = self.end(&judgement.leave(), registry).await;
         self.noted(event, ended)
     }
 
@@ -204,47 +205,42 @@ impl Identities {
         place: &str,
         registry: &Registry,
     ) -> Result<usize, Denied> {
-        let Identity { user_id, session_id, .. } = identity;
-        let event = Event::new(AuditAction::LogOut, place).of(user_id).in_session(*session_id);
-        let ended = self.end_others(user_id, None, registry).await;
+        let (user_id, session_id) = (identity.user_id(), identity.session_id());
+        let event = Event::new(AuditAction::LogOut, place).of(user_id).in_session(session_id);
+        let ended = self.end_others(&identity.scope(), None, registry).await;
         let ended = self.noted_if_refused(&event, ended)?;
         // The token itself may be of a clock that is ahead of ours.
-        let until = self.revoked_until(identity.expires_at);
-        let own = self.sources.sessions.revoke(user_id, *session_id, until).await;
+        let until = self.revoked_until(identity.expires_at());
+        let own = self.sources.sessions.revoke(&identity.leave(), until).await;
         self.noted(event, own.map_err(Denied::from))?;
-        self.close(*session_id, registry);
+        self.close(session_id, registry);
         Ok(ended)
     }
 
     /// Ends all log-ins of this user but perhaps one; how many those were.
     pub(super) async fn end_others(
         &self,
-        user_id: &UserId,
+        user: &Scope,
         but: Option<SessionId>,
         registry: &Registry,
     ) -> Result<usize, Denied> {
         let until = self.revoked_until(None);
         let cutoff = Cutoff { at: self.now().wall, but };
-        let ended = self.sources.sessions.revoke_all(user_id, cutoff, until).await?;
+        let ended = self.sources.sessions.revoke_all(user, cutoff, until).await?;
         {
             let revoked = &mut self.state().revoked;
-            revoked.leave(user_id, cutoff);
+            revoked.leave(user.user_id(), cutoff);
             ended.iter().for_each(|session_id| revoked.revoke(*session_id));
         }
         // Whatever is open now was let in by something issued before.
-        registry.revoke_user(user_id, but);
+        registry.revoke_user(user.user_id(), but);
         Ok(ended.len())
     }
 
-    async fn end(
-        &self,
-        user_id: &UserId,
-        session_id: SessionId,
-        registry: &Registry,
-    ) -> Result<(), Denied> {
+    async fn end(&self, log_in: &Leave, registry: &Registry) -> Result<(), Denied> {
         let until = self.revoked_until(None);
-        self.sources.sessions.revoke(user_id, session_id, until).await?;
-        self.close(session_id, registry);
+        self.sources.sessions.revoke(log_in, until).await?;
+        self.close(log_in.session_id(), registry);
         Ok(())
     }
 
@@ -262,15 +258,15 @@ impl Identities {
 
     fn access_token(
         &self,
+        admitted: &Admission,
         user: &Profile,
-        session_id: SessionId,
         now: Wall,
     ) -> Result<Secret, Denied> {
         let claims = Claims {
-            sub: user.user_id.as_str().to_owned(),
+            sub: admitted.user_id().as_str().to_owned(),
             exp: now.after(self.sources.token_lifetime).0 / 1000,
             iat: Some(now.0 / 1000),
-            sid: Some(session_id),
+            sid: Some(admitted.session_id()),
             demo: user.demo,
             email: user.email.clone(),
             permissions: user.permissions.clone(),

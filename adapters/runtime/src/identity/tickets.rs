@@ -2,7 +2,7 @@
 
 use super::throttle::Deed;
 use super::{Denied, Identities};
-use goldenpath_core::auth::{Digest, Ticket};
+use goldenpath_core::auth::{Digest, Ticket, Vouched};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{ErrorCode, Secret};
@@ -21,7 +21,7 @@ impl Identities {
         identity: &Identity,
         origin: Option<&str>,
     ) -> Result<Secret, Denied> {
-        self.may_try(Deed::Ticket(identity.user_id.as_str()))?;
+        self.may_try(Deed::Ticket(identity.user_id().as_str()))?;
         let bytes = self
             .sources
             .entropy
@@ -41,7 +41,7 @@ impl Identities {
         }
     }
 
-    /// Who comes with a ticket, and when it was made. It is used up by this, whether it is good or not (AUTH-07).
+    /// Who comes with a ticket. It is used up by this, whether it is good or not (AUTH-07).
     //= specs/auth.md#auth-30
     //# A ticket whose store does not answer MUST be answered as temporarily unavailable, and MUST
     //# NOT let anybody in nor be called invalid.
@@ -50,12 +50,10 @@ impl Identities {
         ticket: &Secret,
         origin: Option<&str>,
         now: Wall,
-    ) -> Result<(Identity, Wall), ErrorCode> {
+    ) -> Result<Vouched, ErrorCode> {
         let taken = self.sources.tickets.redeem(digest(&ticket.0)).await;
         let found = taken.map_err(|_| unavailable().code)?;
-        let ticket = found.ok_or(ErrorCode::TicketInvalid)?;
-        let made_at = ticket.made_at();
-        Ok((ticket.redeem(origin, now)?, made_at))
+        found.ok_or(ErrorCode::TicketInvalid)?.redeem(origin, now)
     }
 }
 

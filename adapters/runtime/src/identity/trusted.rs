@@ -1,6 +1,6 @@
 //! Bearer tokens of other issuers: whose they are here.
 
-use super::ports::Known;
+use super::ports::Read;
 use super::{Denied, Identities};
 use crate::ports::{Link, Links};
 use futures_util::future::BoxFuture;
@@ -67,12 +67,11 @@ impl Identities {
         issuer: &dyn Issuer,
         token: &Secret,
         now: Wall,
-    ) -> Result<Known, ErrorCode> {
+    ) -> Result<Read, ErrorCode> {
         let foreigner = issuer.check(token, now).await?;
         let user_id = self.user_of(&foreigner).await.map_err(|denied| denied.code)?;
-        let issued_at = foreigner.issued_at();
-        let identity = foreigner.known_as(user_id, session_of(token));
-        Ok(Known { identity, issued_at, email: None, permissions: Vec::new() })
+        let vouched = foreigner.known_as(user_id, session_of(token));
+        Ok(Read { vouched, email: None, permissions: Vec::new() })
     }
 
     /// Our user for an issuer and a subject; a new one when both come for the first time.
@@ -89,7 +88,7 @@ impl Identities {
         if let Some(user_id) = remembered(trusted) {
             return Ok(user_id);
         }
-        let link = match trusted.links.known(&key.0, &key.1).await? {
+        let link = match trusted.links.known(foreigner).await? {
             Some(link) => link,
             None => {
                 let at = self.now().wall;

@@ -8,13 +8,18 @@ use crate::ports::{
     Refreshed, Sessions,
 };
 use core::cmp::Reverse;
-use goldenpath_core::auth::{Cutoff, Digest, Endings, RefreshVerdict, Role};
+use goldenpath_core::auth::{Cutoff, Digest, Endings, Leave, RefreshVerdict, Role, Scope, Vouched};
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::Wall;
 
 impl Memory {
-    fn change(&mut self, user: &UserId, change: impl FnOnce(&mut Account) -> bool) -> bool {
-        self.accounts.get_mut(user).is_some_and(change)
+    fn change(&mut self, user: &Scope, change: impl FnOnce(&mut Account) -> bool) -> bool {
+        self.accounts.get_mut(user.user_id()).is_some_and(change)
+    }
+
+    fn owner_of(&self, email: &Email) -> Option<&UserId> {
+        let mut accounts = self.accounts.values();
+        accounts.find(|account| account.email == *email).map(|account| &account.user_id)
     }
 
     fn revoke(&mut self, user: &UserId, session_id: SessionId, until: Wall) {
@@ -46,11 +51,11 @@ impl Accounts for MemoryStore {
         answered(self.memory().accounts.values().find(|account| account.email == *email).cloned())
     }
 
-    fn by_id(&self, user: &UserId) -> Answer<Option<Account>> {
-        answered(self.memory().accounts.get(user).cloned())
+    fn by_id(&self, user: &Scope) -> Answer<Option<Account>> {
+        answered(self.memory().accounts.get(user.user_id()).cloned())
     }
 
-    fn set_password(&self, user: &UserId, old_hash: String, new_hash: String) -> Answer<bool> {
+    fn set_password(&self, user: &Scope, old_hash: String, new_hash: String) -> Answer<bool> {
         answered(self.memory().change(user, |account| {
             let same = account.password_hash == old_hash;
             if same {
@@ -60,32 +65,39 @@ impl Accounts for MemoryStore {
         }))
     }
 
-    fn set_name(&self, user: &UserId, name: Option<String>) -> Answer<bool> {
+    fn set_name(&self, user: &Scope, name: Option<String>) -> Answer<bool> {
         answered(self.memory().change(user, |account| {
             account.name = name;
             true
         }))
     }
 
-    fn set_roles(&self, user: &UserId, roles: Vec<Role>) -> Answer<bool> {
-        answered(self.memory().change(user, |account| {
-            account.roles = roles;
-            true
-        }))
+    fn set_roles(&self, email: &Email, roles: Vec<Role>) -> Answer<bool> {
+        let mut memory = self.memory();
+        let account = memory.accounts.values_mut().find(|account| account.email == *email);
+        answered(account.map(|account| account.roles = roles).is_some())
     }
 
-    fn preferences(&self, user: &UserId) -> Answer<Option<String>> {
-        answered(self.memory().preferences.get(user).cloned())
+    fn is_known(&self, user: &UserId) -> Answer<bool> {
+        let memory = self.memory();
+        let mut log_ins = memory.log_ins.values();
+        let logged_in = log_ins.any(|log_in| log_in.family.user_id == *user);
+        answered(logged_in || memory.accounts.contains_key(user))
     }
 
-    fn set_preferences(&self, user: &UserId, json: String, _: Wall) -> Answer<()> {
-        self.memory().preferences.insert(user.clone(), json);
+    fn preferences(&self, user: &Scope) -> Answer<Option<String>> {
+        answered(self.memory().preferences.get(user.user_id()).cloned())
+    }
+
+    fn set_preferences(&self, user: &Scope, json: String, _: Wall) -> Answer<()> {
+        self.memory().preferences.insert(user.user_id().clone(), json);
         answered(())
     }
 }
 
 impl Sessions for MemoryStore {
-    fn begin(&self, log_in: LogIn) -> Answer<()> {
+    fn begin(&self, user: &Scope, mut log_in: LogIn) -> Answer<()> {
+        log_in.family.user_id = user.user_id().clone();
         self.memory().log_ins.insert(log_in.family.key, log_in);
         answered(())
     }
@@ -93,22 +105,23 @@ impl Sessions for MemoryStore {
     fn refresh(&self, refresh: Refresh) -> Answer<Option<Refreshed>> {
         let mut memory = self.memory();
         let Some(log_in) = memory.log_ins.get_mut(&refresh.key) else { return answered(None) };
-        let verdict = log_in.family.present(&refresh.presented);
+        let judgement = log_in.family.present(&refresh.presented);
         let log_in = log_in.clone();
-        if verdict == RefreshVerdict::Reused {
+        if judgement.verdict() == RefreshVerdict::Reused {
             memory.revoke(&log_in.family.user_id, log_in.family.session_id, refresh.until);
         }
-        answered(Some(Refreshed { log_in, verdict }))
+        answered(Some(Refreshed { log_in, judgement }))
     }
 
-    fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()> {
+    fn revoke(&self, log_in: &Leave, until: Wall) -> Answer<()> {
         self.shared().carried_out(Failure::None, |memory| {
-            memory.revoke(user, session_id, until);
+            memory.revoke(log_in.user_id(), log_in.session_id(), until);
             Ok(())
         })
     }
 
-    fn revoke_all(&self, user: &UserId, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>> {
+    fn revoke_all(&self, user: &Scope, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>> {
+        let user = user.user_id();
         let mut memory = self.memory();
         let kept = memory.cutoffs.entry(user.clone()).or_insert(cutoff);
         if kept.at <= cutoff.at {
@@ -125,14 +138,14 @@ impl Sessions for MemoryStore {
         answered(ended)
     }
 
-    fn endings(&self, user: &UserId, session_id: SessionId) -> Answer<Endings> {
-        let memory = self.memory();
-        let revoked = memory.revoked.contains_key(&(user.clone(), session_id));
+    fn endings(&self, of: &Vouched) -> Answer<Endings> {
+        let (memory, user) = (self.memory(), of.user_id());
+        let revoked = memory.revoked.contains_key(&(user.clone(), of.session_id()));
         answered(Endings { revoked, cutoff: memory.cutoffs.get(user).copied() })
     }
 
-    fn of_user(&self, user: &UserId, now: Wall) -> Answer<Vec<LogIn>> {
-        let memory = self.memory();
+    fn of_user(&self, user: &Scope, now: Wall) -> Answer<Vec<LogIn>> {
+        let (memory, user) = (self.memory(), user.user_id());
         let of_user = memory.log_ins.values().filter(|log_in| log_in.family.user_id == *user);
         let mut alive: Vec<_> = of_user
             .filter(|log_in| !log_in.family.ended && log_in.family.ends_at > now)
@@ -142,14 +155,16 @@ impl Sessions for MemoryStore {
         answered(alive)
     }
 
-    fn has_come_from(&self, user: &UserId, place: &str) -> Answer<bool> {
+    fn has_come_from(&self, email: &Email, place: &str) -> Answer<bool> {
         let memory = self.memory();
+        let Some(user) = memory.owner_of(email) else { return answered(false) };
         let mut log_ins = memory.log_ins.values();
         answered(log_ins.any(|log_in| log_in.family.user_id == *user && log_in.place == place))
     }
 
-    fn is_device_of(&self, user: &UserId, key: Digest) -> Answer<bool> {
+    fn is_device_of(&self, email: &Email, key: Digest) -> Answer<bool> {
         let memory = self.memory();
+        let Some(user) = memory.owner_of(email) else { return answered(false) };
         answered(memory.log_ins.get(&key).is_some_and(|log_in| log_in.family.user_id == *user))
     }
 

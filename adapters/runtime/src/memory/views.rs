@@ -9,7 +9,7 @@ use crate::ports::{
 use core::cmp::Reverse;
 use futures_util::FutureExt;
 use futures_util::future::ready;
-use goldenpath_core::auth::Scope;
+use goldenpath_core::auth::{Foreigner, Scope};
 use goldenpath_core::id::{MessageId, RunId, Seq, ThreadId, UserId};
 use goldenpath_core::wire::RunStatus;
 
@@ -158,8 +158,8 @@ impl Links for MemoryStore {
         answered(known.clone())
     }
 
-    fn known(&self, issuer: &str, subject: &str) -> Answer<Option<Link>> {
-        let key = (issuer.to_owned(), subject.to_owned());
+    fn known(&self, who: &Foreigner) -> Answer<Option<Link>> {
+        let key = (who.issuer().to_owned(), who.subject().to_owned());
         answered(self.memory().links.get(&key).cloned())
     }
 

@@ -3,36 +3,72 @@
 use super::Answer;
 use core::fmt;
 use core::str::FromStr;
-use goldenpath_core::auth::Role;
+use goldenpath_core::auth::{Role, Scope};
 use goldenpath_core::id::UserId;
 use goldenpath_core::time::Wall;
 
 /// Keeps accounts and preferences.
+///
+/// What is somebody's own takes their [`Scope`] (ISO-10):
+///
+/// ```
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::id::UserId;
+/// # use goldenpath_runtime::ports::Accounts;
+/// fn preferences_of(accounts: &dyn Accounts, user: &Scope) {
+///     let answer = accounts.preferences(user);
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::id::UserId;
+/// # use goldenpath_runtime::ports::Accounts;
+/// fn preferences_of(accounts: &dyn Accounts, user: &UserId) {
+///     let answer = accounts.preferences(user);
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::id::UserId;
+/// # use goldenpath_runtime::ports::Accounts;
+/// fn account_of(accounts: &dyn Accounts, user: &UserId) {
+///     let answer = accounts.by_id(user);
+/// }
+/// ```
 pub trait Accounts: Send + Sync + 'static {
     /// Makes an account; an address and an id belong to one account.
     fn create(&self, account: Account) -> Answer<Created>;
 
-    /// The account with this address.
+    /// The account with the address that somebody presents, before it is known whose it is: to compare
+    /// a password with, or for a command at the machine. It is no right to anything; a right is what
+    /// [`Admission::by_password`](goldenpath_core::auth::Admission::by_password) makes of it.
     fn by_email(&self, email: &Email) -> Answer<Option<Account>>;
 
     /// The account of this user.
-    fn by_id(&self, user: &UserId) -> Answer<Option<Account>>;
+    fn by_id(&self, user: &Scope) -> Answer<Option<Account>>;
 
     /// Puts a new password hash in the place of the one that is there. `false`: there is no such
     /// account, or its hash is another by now; nothing was written.
-    fn set_password(&self, user: &UserId, old_hash: String, new_hash: String) -> Answer<bool>;
+    fn set_password(&self, user: &Scope, old_hash: String, new_hash: String) -> Answer<bool>;
 
     /// How the user wants to be called. `false`: there is no such account.
-    fn set_name(&self, user: &UserId, name: Option<String>) -> Answer<bool>;
+    fn set_name(&self, user: &Scope, name: Option<String>) -> Answer<bool>;
 
-    /// What the user may do; counts from the next token on. `false`: there is no such account.
-    fn set_roles(&self, user: &UserId, roles: Vec<Role>) -> Answer<bool>;
+    /// What the account with this address may do; counts from the next token on. `false`: there is no
+    /// such account. For the command at the machine: nobody gives a role to themselves.
+    fn set_roles(&self, email: &Email, roles: Vec<Role>) -> Answer<bool>;
+
+    /// Whether an account or a log-in has this id, and nothing else about it: for commands at the
+    /// machine, which warn of a name that was mistyped.
+    fn is_known(&self, user: &UserId) -> Answer<bool>;
 
     /// What the user's pages keep here, as the JSON text they gave.
-    fn preferences(&self, user: &UserId) -> Answer<Option<String>>;
+    fn preferences(&self, user: &Scope) -> Answer<Option<String>>;
 
     /// Replaces it; at most [`PREFERENCES_MAX`] bytes, which the caller has checked.
-    fn set_preferences(&self, user: &UserId, json: String, at: Wall) -> Answer<()>;
+    fn set_preferences(&self, user: &Scope, json: String, at: Wall) -> Answer<()>;
 }
 
 /// Longest preferences of a user, in bytes.

@@ -6,7 +6,25 @@ use goldenpath_core::auth::Scope;
 use goldenpath_core::id::RunId;
 use goldenpath_core::time::Wall;
 
-/// Keeps artifacts. They belong to a run and go with its thread.
+/// Keeps artifacts. They belong to a run and go with its thread. A name is no right to them (ISO-10):
+///
+/// ```
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::id::{RunId, ThreadId, UserId};
+/// # use goldenpath_runtime::ports::Artifacts;
+/// fn look(artifacts: &dyn Artifacts, user: &Scope) {
+///     let answer = artifacts.list(user, RunId(1));
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::id::{RunId, ThreadId, UserId};
+/// # use goldenpath_runtime::ports::Artifacts;
+/// fn look(artifacts: &dyn Artifacts, user: &UserId) {
+///     let answer = artifacts.list(user, RunId(1));
+/// }
+/// ```
 pub trait Artifacts: Send + Sync + 'static {
     /// Keeps an artifact; one of the same run and name is replaced, so a step that is repeated after
     /// a crash leaves one. `false`: there is no such run for this user, nothing was written.

@@ -8,11 +8,21 @@ use goldenpath_core::wire::{Entry, EntryBody, Event, Feedback, Json, RunStatus};
 
 /// Reads what one user may see. `None` stands for "no such thing for this user" (ISO-02).
 ///
-/// ```compile_fail,E0308
-/// # use goldenpath_core::id::{ThreadId, UserId};
+/// ```
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::id::{RunId, ThreadId, UserId};
 /// # use goldenpath_runtime::ports::Directory;
-/// fn peek(directory: &dyn Directory, user: &UserId, thread_id: ThreadId) {
-///     let answer = directory.thread(user, thread_id);
+/// fn look(directory: &dyn Directory, user: &Scope) {
+///     let answer = directory.thread(user, ThreadId(1));
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use goldenpath_core::auth::Scope;
+/// # use goldenpath_core::id::{RunId, ThreadId, UserId};
+/// # use goldenpath_runtime::ports::Directory;
+/// fn look(directory: &dyn Directory, user: &UserId) {
+///     let answer = directory.thread(user, ThreadId(1));
 /// }
 /// ```
 pub trait Directory: Send + Sync + 'static {

@@ -2,18 +2,18 @@
 
 use super::Answer;
 use core::fmt;
-use goldenpath_core::auth::Scope;
+use goldenpath_core::auth::{Foreigner, Scope};
 use goldenpath_core::id::UserId;
 use goldenpath_core::time::Wall;
 
 /// Keeps links between users of providers and ours.
 pub trait Links: Send + Sync + 'static {
     /// The link of this issuer and subject; this one, with its user, when there was none. Name and
-    /// address become those of the newest log-in.
+    /// address become those of the newest log-in. The caller has the word of the issuer.
     fn link(&self, link: Link) -> Answer<Link>;
 
-    /// The link of this issuer and subject, if there is one. The caller has a verdict of the issuer.
-    fn known(&self, issuer: &str, subject: &str) -> Answer<Option<Link>>;
+    /// The link of somebody another issuer vouches for, if there is one.
+    fn known(&self, who: &Foreigner) -> Answer<Option<Link>>;
 
     /// The link of one of our users.
     fn linked(&self, scope: &Scope) -> Answer<Option<Link>>;

@@ -1,41 +1,82 @@
 //! Log-ins: their refresh tokens, and which of them were ended early.
 
-use super::Answer;
 use super::audit::Credence;
-use goldenpath_core::auth::{Cutoff, Digest, Endings, Family, Presented, RefreshVerdict};
-use goldenpath_core::id::{SessionId, UserId};
+use super::{Answer, Email};
+use goldenpath_core::auth::{
+    Cutoff, Digest, Endings, Family, Judgement, Leave, Presented, Scope, Vouched,
+};
+use goldenpath_core::id::SessionId;
 use goldenpath_core::time::Wall;
 
 /// Keeps log-ins.
+///
+/// Before anybody is known, a call takes what was presented: an address ([`Email`]), a refresh token
+/// ([`Refresh`]), a credential that is good by itself ([`Vouched`]); what comes back grants nothing until
+/// the core made a verdict of it. From then on it takes the right of its user (ISO-10):
+///
+/// ```
+/// # use goldenpath_core::auth::{Leave, Scope, Vouched};
+/// # use goldenpath_core::id::{SessionId, UserId};
+/// # use goldenpath_core::time::Wall;
+/// # use goldenpath_runtime::ports::Sessions;
+/// fn use_rights(sessions: &dyn Sessions, user: &Scope, own: &Leave, asked: &Vouched) {
+///     let log_ins = sessions.of_user(user, Wall(0));
+///     let ended = sessions.revoke(own, Wall(0));
+///     let endings = sessions.endings(asked);
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use goldenpath_core::auth::{Leave, Scope, Vouched};
+/// # use goldenpath_core::id::{SessionId, UserId};
+/// # use goldenpath_core::time::Wall;
+/// # use goldenpath_runtime::ports::Sessions;
+/// fn use_names(sessions: &dyn Sessions, user: &UserId) {
+///     let log_ins = sessions.of_user(user, Wall(0));
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use goldenpath_core::auth::{Leave, Scope, Vouched};
+/// # use goldenpath_core::id::{SessionId, UserId};
+/// # use goldenpath_core::time::Wall;
+/// # use goldenpath_runtime::ports::Sessions;
+/// fn use_names(sessions: &dyn Sessions, user: &UserId) {
+///     let ended = sessions.revoke(user, Wall(0));
+/// }
+/// ```
 pub trait Sessions: Send + Sync + 'static {
-    /// A log-in with its first refresh token.
-    fn begin(&self, log_in: LogIn) -> Answer<()>;
+    /// A log-in of this user, with its first refresh token.
+    fn begin(&self, user: &Scope, log_in: LogIn) -> Answer<()>;
 
     /// Uses a refresh token: the family is read, [`Family::present`] decides, and what it became is
     /// kept, in one transaction, so that of two uses at once one is the second (AUTH-40). A reused
     /// token revokes the session in the same transaction. `None`: there is no such family.
     fn refresh(&self, refresh: Refresh) -> Answer<Option<Refreshed>>;
 
-    /// Ends a session of this user early: its refresh tokens and its access tokens. `until` is when
-    /// its last access token expires by itself: afterwards the record may be forgotten.
-    fn revoke(&self, user: &UserId, session_id: SessionId, until: Wall) -> Answer<()>;
+    /// Ends a session early: its refresh tokens and its access tokens. `until` is when its last access
+    /// token expires by itself: afterwards the record may be forgotten.
+    fn revoke(&self, log_in: &Leave, until: Wall) -> Answer<()>;
 
     /// The same for all sessions of this user that have refresh tokens, but that of the cutoff; which
     /// they were. The cutoff, which ends whatever else the user has, is kept for good, unless a later
     /// one takes its place.
-    fn revoke_all(&self, user: &UserId, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>>;
+    fn revoke_all(&self, user: &Scope, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>>;
 
-    /// Whether this user's session was revoked, and the user's last cutoff.
-    fn endings(&self, user: &UserId, session_id: SessionId) -> Answer<Endings>;
+    /// Whether the session of a good credential was revoked, and its user's last cutoff: what
+    /// [`Vouched::unless_ended`] asks for.
+    fn endings(&self, of: &Vouched) -> Answer<Endings>;
 
     /// The log-ins of this user that have not ended, the newest first.
-    fn of_user(&self, user: &UserId, now: Wall) -> Answer<Vec<LogIn>>;
+    fn of_user(&self, user: &Scope, now: Wall) -> Answer<Vec<LogIn>>;
 
-    /// Whether this user has logged in from this place, as far as that is remembered.
-    fn has_come_from(&self, user: &UserId, place: &str) -> Answer<bool>;
+    /// Whether the owner of the account with this address has logged in from this place, as far as that
+    /// is remembered.
+    fn has_come_from(&self, email: &Email, place: &str) -> Answer<bool>;
 
-    /// Whether this key is of a log-in of this user, ended or not, as far as that is remembered.
-    fn is_device_of(&self, user: &UserId, key: Digest) -> Answer<bool>;
+    /// Whether this key is of a log-in of the owner of the account with this address, ended or not, as
+    /// far as that is remembered.
+    fn is_device_of(&self, email: &Email, key: Digest) -> Answer<bool>;
 
     /// Forgets what has ended by itself: log-ins past their end, revocations past their `until`.
     /// Returns how many rows that were.
@@ -84,6 +125,6 @@ pub struct Refresh {
 pub struct Refreshed {
     /// The log-in as it is now.
     pub log_in: LogIn,
-    /// The verdict.
-    pub verdict: RefreshVerdict,
+    /// What the core made of it.
+    pub judgement: Judgement,
 }

@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
-use goldenpath_core::auth::{Claims, Policy, Scope, check_claims};
+use goldenpath_core::auth::{Claims, Endings, Policy, Scope, Signed, check_claims};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::handshake::{Accepted, Dialect, Presented};
 use goldenpath_core::id::{
@@ -235,7 +235,7 @@ impl Verifier for Names {
     }
 
     fn is_over(&self, identity: &Identity) -> bool {
-        identity.user_id.as_str() == "leaving"
+        identity.user_id().as_str() == "leaving"
     }
 
     fn demo_user(&self, _: Wall) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
@@ -247,12 +247,12 @@ pub(crate) fn identity(name: &str) -> Identity {
     let (iss, sid) = (Some(String::from("rig")), Some(SessionId(name.len() as u128)));
     let claims = Claims { sub: name.into(), exp: u64::MAX >> 20, iss, sid, ..Claims::default() };
     let (issuer, leeway) = (String::from("rig"), Millis(0));
-    check_claims(
-        &claims,
+    let vouched = check_claims(
+        &Signed::by("rig", claims),
         &Policy { issuer, audience: None, leeway, max_age: None, older_issuer: None },
         Wall(0),
-    )
-    .unwrap()
+    );
+    vouched.unwrap().unless_ended(&Endings::default()).unwrap()
 }
 
 pub(crate) fn accepted(token: &str) -> Accepted {

@@ -9,7 +9,6 @@ use clap::Args;
 use goldenpath_agents::cost::prices::PriceTable;
 use goldenpath_agents::import::{Format, ImportOptions, Mapping, Progress, Verdict, import_file};
 use goldenpath_core::id::UserId;
-use goldenpath_core::time::Wall;
 use goldenpath_runtime::ports::Email;
 use goldenpath_runtime::usage::Tenant;
 use goldenpath_sqlx::Database;
@@ -141,7 +140,7 @@ fn ended(args: &ImportArgs, refused: bool, read: u64) -> ExitCode {
 
 async fn tenant(database: &Database, args: &ImportArgs) -> Result<Tenant, Failed> {
     if let Some(user) = &args.user {
-        if !is_known(database, user).await? {
+        if !database.accounts().is_known(user).await? {
             eprintln!(
                 "goldenpath: warning: no account and no log-in has the id {user}; only who comes with a \
                  token for it will see these records"
@@ -154,14 +153,6 @@ async fn tenant(database: &Database, args: &ImportArgs) -> Result<Tenant, Failed
     let account = database.accounts().by_email(&email).await?;
     let account = account.ok_or_else(|| format!("there is no account for {email}"))?;
     Ok(Tenant::at_the_machine(account.user_id.as_str()))
-}
-
-/// Whether somebody with this id has an account or has logged in.
-async fn is_known(database: &Database, user: &UserId) -> Result<bool, Failed> {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-    let now = Wall(u64::try_from(wall)?);
-    Ok(database.accounts().by_id(user).await?.is_some()
-        || !database.sessions().of_user(user, now).await?.is_empty())
 }
 
 /// To a running server, as a stream: the file may be larger than memory.

@@ -32,11 +32,10 @@ pub(crate) fn run(config: &Config, args: &RoleArgs) -> Result<ExitCode, Failed> 
 async fn set(database: &Database, args: &RoleArgs) -> Result<ExitCode, Failed> {
     let accounts = database.accounts();
     let missing = || format!("there is no account with the address {}", args.email);
-    let account = accounts.by_email(&args.email).await?.ok_or_else(missing)?;
     let mut roles = args.roles.clone();
     roles.sort_unstable();
     roles.dedup();
-    if !accounts.set_roles(&account.user_id, roles.clone()).await? {
+    if !accounts.set_roles(&args.email, roles.clone()).await? {
         return Err(missing().into());
     }
     let permissions = permissions_of(&roles).join(", ");

@@ -31,11 +31,10 @@ impl identity::Tokens for Jwt {
         self.0.issue(grant, wall).map(|issued| issued.token).map_err(|_| Fault::Refused)
     }
 
-    fn read(&self, token: &Secret, now: Wall) -> Result<identity::Known, ErrorCode> {
+    fn read(&self, token: &Secret, now: Wall) -> Result<identity::Read, ErrorCode> {
         let verified = self.0.verify(&token.0, now)?;
-        let issued_at = verified.claims.issued_at();
         let (email, permissions) = (verified.claims.email, verified.claims.permissions);
-        Ok(identity::Known { identity: verified.identity, issued_at, email, permissions })
+        Ok(identity::Read { vouched: verified.vouched, email, permissions })
     }
 
     fn published(&self) -> String {

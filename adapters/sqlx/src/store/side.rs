@@ -1,19 +1,21 @@
 //! Writes beside the logs: one statement each, no failing one in ordinary life.
 
-use crate::accounts::{Change, words_of};
+use crate::accounts::{Change, set_roles, words_of};
 use crate::columns::Column;
 use crate::{audit, sessions};
-use goldenpath_core::auth::{Cutoff, Scope};
+use goldenpath_core::auth::{Cutoff, Leave, Role, Scope};
 use goldenpath_core::hub::Record;
-use goldenpath_core::id::{RunId, SessionId, UserId};
+use goldenpath_core::id::{RunId, SessionId};
 use goldenpath_core::time::Wall;
-use goldenpath_runtime::ports::{Account, Artifact, AuditRecord, Link, LogIn, Refresh, Refreshed};
+use goldenpath_runtime::ports::{
+    Account, Artifact, AuditRecord, Email, Link, LogIn, Refresh, Refreshed,
+};
 use sqlx::SqliteConnection;
 
 /// A write that is no batch.
 pub(crate) enum Side {
     /// Something about a user changes.
-    Account(UserId, Change),
+    Account(Scope, Change),
     /// An artifact of a run of this user.
     Artifact(Scope, RunId, Artifact),
     /// A user of another provider.
@@ -34,10 +36,12 @@ pub(crate) enum Side {
     Record(Scope, Record),
     /// Somebody presents a refresh token.
     Refresh(Refresh),
-    /// A session of this user that ends early.
-    Revoke(UserId, SessionId, Wall),
+    /// A session that ends early.
+    Revoke(Leave, Wall),
     /// All sessions of this user end early, but perhaps one.
-    RevokeAll(UserId, Cutoff, Wall),
+    RevokeAll(Scope, Cutoff, Wall),
+    /// What the account with this address may do.
+    Roles(Email, Vec<Role>),
 }
 
 /// What a write beside the logs did.
@@ -76,12 +80,14 @@ impl Side {
                 let refreshed = sessions::refresh(conn, refresh).await?;
                 Ok(refreshed.map_or(Wrote::NotThere, |done| Wrote::Refreshed(Box::new(done))))
             }
-            Self::Revoke(user, session_id, until) => {
-                sessions::revoke(conn, user, *session_id, *until).await.map(|()| Wrote::Done)
+            Self::Revoke(log_in, until) => {
+                let (user, session_id) = (log_in.user_id(), log_in.session_id());
+                sessions::revoke(conn, user, session_id, *until).await.map(|()| Wrote::Done)
             }
             Self::RevokeAll(user, cutoff, until) => {
                 sessions::revoke_all(conn, user, *cutoff, *until).await.map(Wrote::Revoked)
             }
+            Self::Roles(email, roles) => set_roles(conn, email, roles).await.map(if_any),
         }
     }
 }

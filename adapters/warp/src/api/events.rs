@@ -108,7 +108,7 @@ async fn follow(
     let entry = connections.registry.enter_reader(connection_id, who, sender.clone());
     let link = connections.shards.attach(&who.scope(), connection_id, resume, true, sender).await;
     // Nothing is delivered on a credential that has ended (invariant 11); the client asks with a new one.
-    let over_at = who.expires_at.map(|at| {
+    let over_at = who.expires_at().map(|at| {
         let now = connections.clock.now();
         connections.clock.instant(now.mono.after(at.since(now.wall)))
     });

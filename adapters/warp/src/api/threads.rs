@@ -170,7 +170,7 @@ pub(super) fn announced(
     who: &Identity,
     thread_id: ThreadId,
 ) -> Result<ThreadView, Problem> {
-    if !app.0.connections.registry.has_announced(&who.user_id, thread_id) {
+    if !app.0.connections.registry.has_announced(who.user_id(), thread_id) {
         return Err(missing());
     }
     let now = app.0.connections.clock.now().wall;

@@ -82,7 +82,7 @@ async fn import(
         return Err(too_large(limits.import_bytes));
     }
     let door = &app.0.door;
-    let Some(place) = door.import(&who.user_id) else {
+    let Some(place) = door.import(who.user_id()) else {
         let detail = "other files of yours are still on their way";
         return Err(Problem::of(ErrorCode::RateLimited, detail).retry_after(LATER));
     };

@@ -17,7 +17,7 @@ use goldenpath_jsonwebtoken::{Grant, Key, Keys, Tokens};
 use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::{AgentRuns, Team, TeamError};
 use goldenpath_runtime::connection::Connections;
-use goldenpath_runtime::identity::{self, Audit, Identities, Known, Sources};
+use goldenpath_runtime::identity::{self, Audit, Identities, Sources};
 use goldenpath_runtime::memory::{MemoryStore, MemoryTickets};
 use goldenpath_runtime::ports::{Answer, Tickets};
 use goldenpath_runtime::shard::{Shards, Surroundings};
@@ -250,11 +250,10 @@ impl identity::Tokens for Jwt {
         Ok(self.0.issue(grant, Wall(claims.iat.unwrap() * 1000)).unwrap().token)
     }
 
-    fn read(&self, token: &Secret, now: Wall) -> Result<Known, ErrorCode> {
+    fn read(&self, token: &Secret, now: Wall) -> Result<identity::Read, ErrorCode> {
         let verified = self.0.verify(&token.0, now)?;
-        let issued_at = verified.claims.issued_at();
         let (email, permissions) = (verified.claims.email, verified.claims.permissions);
-        Ok(Known { identity: verified.identity, issued_at, email, permissions })
+        Ok(identity::Read { vouched: verified.vouched, email, permissions })
     }
 }
 

@@ -279,7 +279,7 @@ impl Watch {
             }
             Output::Attach { identity, .. } => {
                 self.rule(!self.attached && self.ready == 0, Wrong::CONN_03);
-                let known = self.credential.as_ref().is_some_and(|(u, _)| *u == identity.user_id);
+                let known = self.credential.as_ref().is_some_and(|(u, _)| u == identity.user_id());
                 self.rule(known, Wrong::AUTH_01);
                 self.attached = true;
             }
@@ -370,7 +370,7 @@ impl Watch {
 
     /// Who the machine says it is talking to is who the verdicts said, or nobody.
     fn identity(&mut self, after: &Connection) {
-        let said = after.identity().map(|identity| &identity.user_id);
+        let said = after.identity().map(Identity::user_id);
         let known = self.credential.as_ref().map(|(user, _)| user);
         let right = if self.end.is_some() { said.is_none() } else { said == known };
         self.rule(right, Wrong::AUTH_04);
@@ -401,7 +401,7 @@ impl Watch {
                 step.seen.0 |= Seen::REFRESH_REFUSED.0;
             }
             (Some(answer), Some((user, _))) => {
-                let same = identity(answer).is_some_and(|identity| identity.user_id == user);
+                let same = identity(answer).is_some_and(|identity| *identity.user_id() == user);
                 let expected = Some(End::Closed(CloseCode::Forbidden));
                 self.rule(same || ended == expected, Wrong::AUTH_04);
             }
@@ -475,7 +475,7 @@ impl Watch {
 }
 
 fn facts(identity: &Identity) -> Option<(UserId, Wall)> {
-    Some((identity.user_id.clone(), identity.expires_at?))
+    Some((identity.user_id().clone(), identity.expires_at()?))
 }
 
 /// The `type` of a frame; nothing for an entry of the model.

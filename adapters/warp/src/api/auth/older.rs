@@ -71,10 +71,10 @@ async fn validate(app: &App, body: &Value) -> Reply {
     let token = Secret(body["token"].as_str().unwrap_or_default().to_owned());
     let body = match app.0.identities.known(&token).await {
         Ok(known) => {
-            let expires_at = known.identity.expires_at.map(|at| at.to_rfc3339().to_string());
+            let expires_at = known.identity.expires_at().map(|at| at.to_rfc3339().to_string());
             value!({
                 "valid": true,
-                "user_id": known.identity.user_id,
+                "user_id": known.identity.user_id(),
                 "email": known.email,
                 "permissions": known.permissions,
                 "expires_at": expires_at,

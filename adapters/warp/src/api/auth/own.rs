@@ -141,7 +141,7 @@ async fn sessions(app: &App, identity: &Identity) -> Result<Reply, Problem> {
             let family = &log_in.family;
             value!({
                 "id": family.session_id,
-                "current": family.session_id == identity.session_id,
+                "current": family.session_id == identity.session_id(),
                 "began_at": family.began_at.to_rfc3339().to_string(),
                 "used_at": family.rotated_at.to_rfc3339().to_string(),
                 "ends_at": family.ends_at.to_rfc3339().to_string(),
