@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
+mod deployment;
 mod nginx;
 mod total_limit;
+mod tunnel;
 
 use goldenpath_core::client::{Event, Link};
 use goldenpath_core::wire::{AuthMethod, Entry, Secret};

@@ -73,17 +73,18 @@ impl Process {
         let mut command = Command::from(nginx(folder.path()));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         let child = command.spawn().expect("nginx is installed: apt-get install nginx-light");
-        let process = Self { child, folder, ports };
-        for port in &process.ports {
-            process.until_open(*port).await;
+        let mut process = Self { child, folder, ports };
+        for port in process.ports.clone() {
+            process.until_open(port).await;
         }
         process
     }
 
-    async fn until_open(&self, port: u16) {
+    async fn until_open(&mut self, port: u16) {
         let begin = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(begin.elapsed() < PATIENCE, "nginx does not listen:\n{}", self.log());
+            let runs = matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < PATIENCE;
+            assert!(runs, "nginx does not listen:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
