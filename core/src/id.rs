@@ -240,6 +240,12 @@ texts! {
 }
 
 impl UserId {
+    /// Of a new account: `user-` and the number in 32 digits of base 16.
+    #[must_use]
+    pub fn of_account(number: u128) -> Self {
+        Self(Arc::from(alloc::format!("user-{number:032x}")))
+    }
+
     /// Of the text of a visitor's id, which is short and has no control characters.
     pub(crate) fn of_visitor(text: &str) -> Self {
         Self(Arc::from(text))

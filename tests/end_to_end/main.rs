@@ -11,6 +11,7 @@ mod input;
 mod isolation;
 mod metrics;
 mod older;
+mod operator;
 mod resume;
 mod runs;
 mod secrets;

@@ -24,6 +24,8 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Make an account, or give one a new password
+    Account(commands::account::AccountArgs),
     /// Measure a running server
     Bench(bench::BenchArgs),
     /// Ask a question from the terminal and watch the agents at work
@@ -106,6 +108,9 @@ pub(crate) fn run() -> ExitCode {
             None => configured(settings, |config| commands::import::run(config, &args)),
         },
         Command::Migrate => configured(settings, commands::migrate::run),
+        Command::Account(args) => {
+            configured(settings, |config| commands::account::run(config, &args))
+        }
         Command::Role(args) => configured(settings, |config| commands::role::run(config, &args)),
         Command::Serve => configured(settings, commands::serve::run),
         Command::Token(args) => configured(settings, |config| commands::token::run(config, &args)),

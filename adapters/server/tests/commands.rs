@@ -26,7 +26,9 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn every_command_says_what_it_does() {
-    for command in ["", "serve", "import", "chat", "token", "migrate", "role", "check", "bench"] {
+    for command in
+        ["", "serve", "import", "chat", "token", "migrate", "account", "role", "check", "bench"]
+    {
         let arguments: Vec<&str> =
             [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
         let output = goldenpath(&arguments, &[]);
@@ -397,6 +399,32 @@ fn an_import_warns_of_a_stranger_and_is_no_success_without_a_record() {
     let said = text(&empty.stderr);
     assert!(said.contains("usage.csv: there is no record in it"), "{said}");
     assert!(empty.stdout.is_empty(), "no report of an import");
+}
+
+#[test]
+fn an_account_is_made_once_and_its_password_is_good_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let ada = ["--email", "Ada@Example.org"];
+    let account = |deed: &str| run_in(folder.path(), &["account", deed, ada[0], ada[1]], &[]);
+    let nobody = account("password");
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(text(&nobody.stderr).contains("there is no account with the address ada@example.org"));
+    let made = account("add");
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let drawn = text(&made.stdout);
+    assert!(drawn.contains("ada@example.org has an account.\nIts password is "), "{drawn}");
+    let twice = account("add");
+    assert_eq!(twice.status.code(), Some(1));
+    assert!(text(&twice.stderr).contains("goldenpath account password"), "{}", text(&twice.stderr));
+    assert!(twice.stdout.is_empty(), "no password of nothing");
+    let again = account("password");
+    assert!(again.status.success(), "{}", text(&again.stderr));
+    assert_ne!(text(&again.stdout), drawn);
+    // Of what is given: the same rules as for everybody. Standard input is empty here.
+    let empty = ["account", "password", ada[0], ada[1], "--password-stdin"];
+    let empty = run_in(folder.path(), &empty, &[]);
+    assert_eq!(empty.status.code(), Some(1));
+    assert!(text(&empty.stderr).contains("8 characters"), "{}", text(&empty.stderr));
 }
 
 #[test]

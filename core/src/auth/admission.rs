@@ -58,6 +58,12 @@ impl Admission {
         Self { user_id: linked, session_id }
     }
 
+    /// The owner of an account, for whoever has the files of the server in hand.
+    #[must_use]
+    pub const fn at_the_machine(account: UserId, session_id: SessionId) -> Self {
+        Self { user_id: account, session_id }
+    }
+
     /// A visitor of demo mode; nobody else has an identity before their first log-in.
     #[must_use]
     pub fn by_visit(visitor: &Identity) -> Option<Self> {

@@ -30,7 +30,7 @@ pub const DEMO_USER_PREFIX: &str = "demo-user-";
 /// # What is believed
 ///
 /// Signatures, hashes, rows and providers are not this crate's, so an adapter has to say what it found,
-/// and no type keeps it from lying: [`Signed::by`](super::Signed::by), three ways of
+/// and no type keeps it from lying: [`Signed::by`](super::Signed::by), four ways of
 /// [`Admission`](super::Admission), [`Foreigner::known_as`](super::Foreigner::known_as),
 /// [`Ticket::from_text`](super::Ticket::from_text), [`Unfinished::new`] and [`Identity::visitor`].
 /// `tests/tidy` names the only files that may call each of them; a call anywhere else fails it.

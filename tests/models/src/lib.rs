@@ -92,7 +92,8 @@ where
         .join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
     let seconds = begun.elapsed().as_secs_f32();
-    let cut = if checker.state_count() < bound(MOST_STEPS, MOST_STEPS_DEEP) { "" } else { ", cut off" };
+    let cut =
+        if checker.state_count() < bound(MOST_STEPS, MOST_STEPS_DEEP) { "" } else { ", cut off" };
     println!("{name}: states {states}, depth {depth}, {seconds:.1} s{cut}");
     for property in checker.model().properties() {
         let found = checker.discovery(property.name).map(stateright::Path::into_actions);

@@ -8,12 +8,9 @@ use crate::ports::{Account, AuditAction, Created, Credence, Email, Guest};
 use goldenpath_core::auth::hashing::{Lane, Name};
 use goldenpath_core::auth::{Admission, Digest, PASSWORD_MAX, Try, check_password};
 use goldenpath_core::connection::Identity;
-use goldenpath_core::id::{SessionId, UserId};
+use goldenpath_core::id::SessionId;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{ErrorCode, Secret};
-
-/// Longest name of a user, in bytes.
-const NAME_MAX: usize = 200;
 
 impl Identities {
     /// A demo user with tokens.
@@ -187,10 +184,8 @@ impl Identities {
         let password_hash = self.hash(password, &Line { lane: Lane::Open, names }).await?;
         let (user_id, session_id) = {
             let seed = &mut self.state().seed;
-            let number = seed.id_bits(now.wall);
-            (format!("user-{number:032x}"), SessionId::draw(seed, now.wall))
+            (Account::draw_id(seed, now.wall), SessionId::draw(seed, now.wall))
         };
-        let user_id = UserId::new(&user_id).map_err(|_| Denied::internal())?;
         (event.user_id, event.session_id) = (Some(user_id.clone()), Some(session_id));
         let roles = Vec::new();
         let created_at = now.wall;
@@ -239,8 +234,5 @@ fn name_of(device: Digest) -> String {
 
 /// A name a person may have; none for an empty one.
 pub(super) fn usable_name(name: Option<String>) -> Result<Option<String>, Denied> {
-    if name.as_ref().is_some_and(|n| n.len() > NAME_MAX || n.chars().any(char::is_control)) {
-        return Err(Denied::invalid("name is too long or holds control characters"));
-    }
-    Ok(name.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()))
+    Account::usable_name(name).map_err(Denied::invalid)
 }

@@ -5,6 +5,7 @@ use core::fmt;
 use core::str::FromStr;
 use goldenpath_core::auth::{Role, Scope};
 use goldenpath_core::id::UserId;
+use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Wall;
 
 /// Keeps accounts and preferences.
@@ -71,6 +72,9 @@ pub trait Accounts: Send + Sync + 'static {
     fn set_preferences(&self, user: &Scope, json: String, at: Wall) -> Answer<()>;
 }
 
+/// Longest name of a user, in bytes.
+const NAME_MAX: usize = 200;
+
 /// Longest preferences of a user, in bytes.
 pub const PREFERENCES_MAX: usize = 16 * 1024;
 
@@ -89,6 +93,25 @@ pub struct Account {
     pub roles: Vec<Role>,
     /// When it was made.
     pub created_at: Wall,
+}
+
+impl Account {
+    /// The id of a new account.
+    #[must_use]
+    pub fn draw_id(seed: &mut Seed, at: Wall) -> UserId {
+        UserId::of_account(seed.id_bits(at))
+    }
+
+    /// A name a person may have, without spaces around it; none for an empty one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn usable_name(name: Option<String>) -> Result<Option<String>, &'static str> {
+        if name.as_ref().is_some_and(|n| n.len() > NAME_MAX || n.chars().any(char::is_control)) {
+            return Err("name is too long or holds control characters");
+        }
+        Ok(name.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()))
+    }
 }
 
 impl fmt::Debug for Account {

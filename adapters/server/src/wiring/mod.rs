@@ -19,7 +19,7 @@ use goldenpath_jsonwebtoken::Tokens;
 use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::AgentRuns;
 use goldenpath_runtime::connection::Connections;
-use goldenpath_runtime::identity::{Audit, Identities, Sources};
+use goldenpath_runtime::identity::{Audit, Identities, Passwords, Sources};
 use goldenpath_runtime::memory::MemoryTickets;
 use goldenpath_runtime::shard::{Shards, Surroundings};
 use goldenpath_runtime::usage::UsageStore;
@@ -160,6 +160,11 @@ pub(crate) fn tokens(config: &Config) -> Result<Tokens, Failed> {
         older_issuer: config.jwt_older_issuer.clone(),
     };
     Ok(Tokens::new(keys, policy))
+}
+
+/// How passwords are hashed.
+pub(crate) fn passwords() -> Result<impl Passwords, Failed> {
+    Ok(identity::Argon2id::new()?)
 }
 
 /// From the operating system, so that no two processes draw the same ids.
