@@ -1,6 +1,6 @@
 //! A row of the table: how its token differs from a good one, and what is to be said about it.
 
-use crate::places::Place;
+use crate::places::{Place, Written};
 use serde_json::Value;
 
 /// See `table.json`; members that are absent change nothing.
@@ -42,18 +42,22 @@ impl Row {
     /// Where it can be said at all: a header holds no line break, a frame no more than 8 KiB.
     pub(crate) fn places(&self) -> Vec<Place> {
         let Some(named) = self.0["places"].as_array() else { return Place::ALL.to_vec() };
-        let named = |place: &Place| named.iter().any(|name| name == name_of(*place));
+        let named = |place: &Place| match name_of(*place) {
+            Some(own) => named.iter().any(|name| name == own),
+            None => true,
+        };
         Place::ALL.into_iter().filter(named).collect()
     }
 }
 
-/// As the table calls it.
-const fn name_of(place: Place) -> &'static str {
-    match place {
-        Place::Http => "http",
+/// As the table calls it; nothing for what holds whatever there is.
+const fn name_of(place: Place) -> Option<&'static str> {
+    Some(match place {
+        Place::Http | Place::Stream => "http",
         Place::Header | Place::Older => "header",
-        Place::Raw => "raw",
-        Place::Encoded => "encoded",
-        Place::Frame => "frame",
-    }
+        Place::Offered(_, _, Written::AsItIs) => "raw",
+        Place::Offered(..) => "encoded",
+        Place::Frame | Place::Refresh => "frame",
+        Place::Validate => return None,
+    })
 }

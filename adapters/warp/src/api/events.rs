@@ -108,9 +108,11 @@ async fn follow(
     let entry = connections.registry.enter_reader(connection_id, who, sender.clone());
     let link = connections.shards.attach(&who.scope(), connection_id, resume, true, sender).await;
     // Nothing is delivered on a credential that has ended (invariant 11); the client asks with a new one.
+    // It ends when it does on a socket: what was let in by the grace is not cut off at once.
     let over_at = who.expires_at().map(|at| {
         let now = connections.clock.now();
-        connections.clock.instant(now.mono.after(at.since(now.wall)))
+        let left = at.after(limits.token_grace).since(now.wall);
+        connections.clock.instant(now.mono.after(left))
     });
     let visit = Visit { link, connection_id, _entry: entry };
     let limits = limits.clone();

@@ -1,6 +1,7 @@
 //! The event stream ends with what it was opened with: the session, the credential, the server.
 
 use crate::rig::{PATIENCE, Rig, Wishes, rig};
+use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -66,8 +67,9 @@ async fn f39_a_log_out_ends_the_event_streams_of_its_session_and_no_others() {
 
 #[tokio::test]
 async fn an_event_stream_ends_with_its_credential() {
-    let wishes = Wishes { token_lifetime: Millis::from_secs(2), ..Wishes::default() };
-    let rig = rig(wishes).await;
+    let limits = Limits { token_grace: Millis::from_secs(1), ..Limits::default() };
+    let token_lifetime = Millis::from_secs(2);
+    let rig = rig(Wishes { limits, token_lifetime, ..Wishes::default() }).await;
     let token = rig.token().await;
     let mut stream = Stream::open(&rig, &token).await;
     let say = json!({ "content": "Analyze my AI costs", "client_msg_id": "m1" }).to_string();
