@@ -2,6 +2,7 @@
 //! one for an id that does not exist, in status, headers, body and frame, and nothing has changed.
 
 mod http;
+mod older;
 mod pace;
 mod sockets;
 
