@@ -1,52 +1,20 @@
 //! Every kind of secret is used against the running server; none of them may be found afterwards where
 //! people look: in the log, in errors, in the files of the database.
 
+use goldenpath_tests::secrets::{Secrets, files};
 use goldenpath_tests::server::{Server, binary, free_port};
 use goldenpath_tests::socket::{Heard, Socket};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::path::Path;
+use tempfile::TempDir;
+use tokio::process::Command;
 
 const JWT_SECRET: &str = "Zk3vQ9xL2mN8pR5tW7yB4cF6hJ1sD0gA";
+const PREVIOUS_SECRET: &str = "Hq8tVb2KzX5nWc7LyR4mPd9FgJ3sTe6UaYoi";
 const E2E_KEY: &str = "e2e-Xq7Lm2Vt9Rk4Ws8Yb3Nc6Df1";
 const PASSWORD: &str = "Purple-Giraffe-Sings-4711";
 const NEW_PASSWORD: &str = "Green-Walrus-Dances-0815";
 const WRONG_PASSWORD: &str = "Wrong-Zebra-Whistles-9999";
-
-/// What must not be found, by name.
-#[derive(Default)]
-struct Secrets(Vec<(&'static str, String)>);
-
-impl Secrets {
-    fn add(&mut self, name: &'static str, secret: impl Into<String>) {
-        self.0.push((name, secret.into()));
-    }
-
-    /// A pair of tokens: whole, and the parts that are secret by themselves.
-    fn pair(&mut self, answer: &Value) -> (String, String) {
-        let text = |member: &str| answer[member].as_str().expect("a pair").to_owned();
-        let (access, refresh) = (text("access_token"), text("refresh_token"));
-        self.token("access token", &access);
-        self.add("refresh token", refresh.clone());
-        let halves = refresh.strip_prefix("gpr_").expect("its prefix");
-        self.add("first half of a refresh token", &halves[..64]);
-        self.add("second half of a refresh token", &halves[64..]);
-        (access, refresh)
-    }
-
-    fn token(&mut self, name: &'static str, token: &str) {
-        self.add(name, token);
-        let signature = token.rsplit('.').next().filter(|part| part.len() > 20);
-        self.0.extend(signature.map(|signature| (name, signature.to_owned())));
-    }
-
-    /// Where one of them is.
-    fn found_in(&self, bytes: &[u8]) -> Vec<&'static str> {
-        let is_in = |secret: &str| bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
-        let found = self.0.iter().filter(|(_, secret)| is_in(secret));
-        found.map(|(name, _)| *name).collect()
-    }
-}
 
 /// A server, the secrets used so far, and the errors heard.
 struct Desk {
@@ -102,22 +70,16 @@ impl Desk {
     }
 }
 
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
-}
-
 //= specs/auth.md#auth-55
 //= type=test
 //# A password, token, ticket or key MUST NOT be found in a log, an error or a file of the database.
 #[tokio::test]
 async fn no_secret_is_found_in_a_log_an_error_or_a_file() {
     let metrics = format!("127.0.0.1:{}", free_port());
+    let keys = Keys::new();
     let settings = [
+        ("JWT_PREVIOUS_KEYS", PREVIOUS_SECRET),
+        ("JWT_PREVIOUS_KEY_FILES", keys.previous.as_str()),
         ("ENVIRONMENT", "test"),
         ("GOLDENPATH_METRICS_LISTEN", metrics.as_str()),
         ("JWT_SECRET_KEY", JWT_SECRET),
@@ -132,8 +94,20 @@ async fn no_secret_is_found_in_a_log_an_error_or_a_file() {
         ("password", PASSWORD),
         ("new password", NEW_PASSWORD),
         ("wrong password", WRONG_PASSWORD),
+        ("previous secret", PREVIOUS_SECRET),
     ] {
         desk.secrets.add(name, secret);
+    }
+    desk.secrets.pem("previous key", &std::fs::read_to_string(&keys.previous).unwrap());
+
+    // Keys of before a rotation verify, and are used to.
+    for (name, key) in
+        [("JWT_SECRET_KEY", PREVIOUS_SECRET), ("JWT_PRIVATE_KEY_FILE", &keys.previous)]
+    {
+        let older = by_command_line(name, key).await;
+        desk.secrets.token("token of a previous key", &older);
+        let (status, me) = desk.server.get("/api/auth/me", &older).await;
+        assert_eq!((status, &me["id"]), (StatusCode::OK, &json!("bob")), "{name}: {me}");
     }
 
     // Log-ins, good and bad; a password in the field of the address, too.
@@ -145,6 +119,27 @@ async fn no_secret_is_found_in_a_log_an_error_or_a_file() {
     let (status, second) = desk.post("/auth/login", None, account).await;
     assert_eq!(status, StatusCode::OK, "{second}");
     let (other_access, _) = desk.secrets.pair(&second);
+    // The device is sent along by who comes back, with the right password and with a wrong one, and so
+    // is one that is not ours.
+    let device = second["device"].as_str().expect("a device").to_owned();
+    assert!(device.starts_with("gpd_"), "{device}");
+    desk.secrets.add("device", device.clone());
+    desk.secrets.add("first half of a device", &device[4..68]);
+    let forged_device = format!("{}{}", &device[..device.len() - 8], "0123abcd");
+    desk.secrets.add("forged device", forged_device.clone());
+    for (password, device, expected) in [
+        (PASSWORD, &device, StatusCode::OK),
+        (WRONG_PASSWORD, &device, StatusCode::UNAUTHORIZED),
+        (PASSWORD, &forged_device, StatusCode::OK),
+    ] {
+        let body = json!({"email": "ada@example.org", "password": password, "device": device});
+        let (status, said) = desk.post("/auth/login", None, body).await;
+        assert_eq!(status, expected, "{said}");
+        if status.is_success() {
+            desk.secrets.pair(&said);
+            desk.secrets.add("device", said["device"].as_str().unwrap());
+        }
+    }
     for (email, password) in
         [("ada@example.org", WRONG_PASSWORD), (WRONG_PASSWORD, PASSWORD), (PASSWORD, "")]
     {
@@ -171,7 +166,7 @@ async fn no_secret_is_found_in_a_log_an_error_or_a_file() {
     let (access_2, refresh_2) = desk.secrets.pair(&renewed);
     let change = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
     let (status, changed) = desk.post("/api/auth/password", Some(&access_2), change.clone()).await;
-    assert_eq!((status, &changed["sessions_ended"]), (StatusCode::OK, &json!(1)), "{changed}");
+    assert_eq!((status, &changed["sessions_ended"]), (StatusCode::OK, &json!(3)), "{changed}");
     desk.post("/api/auth/password", Some(&access_2), change).await;
     let (_, ticket) = desk.post("/api/auth/ticket", Some(&access_2), json!({})).await;
     let ticket = ticket["ticket"].as_str().expect("a ticket").to_owned();
@@ -284,6 +279,100 @@ async fn no_secret_is_found_in_a_log_an_error_or_a_file() {
     assert_eq!(secrets.found_in(log.as_bytes()), [""; 0]);
 }
 
+/// A key that signs, and one that did; both in files.
+struct Keys {
+    folder: TempDir,
+    signing: String,
+    previous: String,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let [signing, previous] = ["signing.pem", "previous.pem"].map(|name| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+            path.display().to_string()
+        });
+        Self { folder, signing, previous }
+    }
+}
+
+/// A token for bob, signed with this key.
+async fn by_command_line(name: &str, key: &str) -> String {
+    let output = Command::new(binary())
+        .args(["token", "--user", "bob"])
+        .env_clear()
+        .env(name, key)
+        .current_dir(std::env::temp_dir())
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// AUTH-55 where a key in PEM signs and the server speaks TLS itself, with keys that are good, broken, and
+/// put where the name of their file belongs.
+#[tokio::test]
+async fn no_key_in_pem_is_found_in_a_log_an_error_or_a_file() {
+    let keys = Keys::new();
+    let mut secrets = Secrets::default();
+    let signing = std::fs::read_to_string(&keys.signing).unwrap();
+    secrets.pem("signing key", &signing);
+    secrets.pem("previous key", &std::fs::read_to_string(&keys.previous).unwrap());
+    let settings = [
+        ("JWT_PRIVATE_KEY_FILE", keys.signing.as_str()),
+        ("JWT_PREVIOUS_KEY_FILES", keys.previous.as_str()),
+        ("LOG_LEVEL", "trace,tungstenite=trace"),
+    ];
+    let mut server = Server::start(&["--agents", "bench"], &settings).await;
+    let (token, _) = server.demo().await;
+    secrets.token("access token", &token);
+    let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
+    socket.ask("m1", "hello", None).await;
+    socket.until("run_completed").await;
+    let older = by_command_line("JWT_PRIVATE_KEY_FILE", &keys.previous).await;
+    assert_eq!(server.get("/api/auth/me", &older).await.0, StatusCode::OK);
+    let (_, shown) = server.call(Method::GET, "/.well-known/jwks.json", None, None).await;
+    assert_eq!(shown["keys"].as_array().map(Vec::len), Some(2), "{shown}");
+    assert_eq!(secrets.found_in(shown.to_string().as_bytes()), [""; 0]);
+    server.terminate().await;
+    let log = server.log();
+    assert!(log.contains("serving") && log.contains("stopped"), "{log}");
+    assert_eq!(secrets.found_in(log.as_bytes()), [""; 0]);
+    for file in files(&server.data()) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert_eq!(secrets.found_in(&bytes), [""; 0], "{}", file.display());
+    }
+
+    // The search itself can find something, in one line or in one piece.
+    assert_eq!(secrets.found_in(signing.as_bytes()).len(), signing.lines().count() - 2);
+
+    // What is wrong is told by its name: a key cut short, and one in place of its file's name.
+    let cut = keys.folder.path().join("cut.pem");
+    std::fs::write(&cut, &signing[..signing.len() - 60]).unwrap();
+    let cut = cut.display().to_string();
+    let oneline = signing.replace('\n', "\\n");
+    let files = ["JWT_PRIVATE_KEY_FILE", "JWT_PREVIOUS_KEY_FILES", "TLS_CERT_FILE", "TLS_KEY_FILE"];
+    for value in [&cut, &signing, &oneline] {
+        for name in files {
+            let both = [("TLS_CERT_FILE", value.as_str()), ("TLS_KEY_FILE", value.as_str())];
+            let mut check = Command::new(binary());
+            check.arg("check").env_clear().env(name, value).current_dir(keys.folder.path());
+            if name.starts_with("TLS") {
+                check.envs(both);
+            }
+            let output = check.output().await.unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            let text = String::from_utf8_lossy(&said).into_owned();
+            assert_eq!(output.status.code(), Some(78), "{name}: {text}");
+            assert_eq!(secrets.found_in(&said), [""; 0], "{name}: {text}");
+            assert!(text.contains(&name[..3]), "{name}: {text}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_role_given_at_the_machine_counts_from_the_next_token_on() {
     let server = Server::bench().await;
@@ -292,7 +381,7 @@ async fn a_role_given_at_the_machine_counts_from_the_next_token_on() {
     let token = |pair: &Value| pair["access_token"].as_str().expect("a token").to_owned();
     let path = "/api/admin/audit";
     assert_eq!(server.get(path, &token(&pair)).await.0, StatusCode::FORBIDDEN);
-    let output = tokio::process::Command::new(binary())
+    let output = Command::new(binary())
         .args(["role", "--email", "Ada@Example.org", "auditor", "--data"])
         .arg(server.data())
         .env_clear()

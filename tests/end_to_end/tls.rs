@@ -1,6 +1,7 @@
 //! The server with a certificate of its own: HTTPS, `wss`, and nothing else.
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use goldenpath_tests::secrets::{Secrets, files};
 use goldenpath_tests::server::{PATIENCE, binary};
 use goldenpath_tests::socket::{GOLDEN, RUN_ENDS};
 use serde_json::{Value, json};
@@ -50,6 +51,7 @@ impl Secure {
                 ("TLS_CERT_FILE", "cert.pem"),
                 ("TLS_KEY_FILE", "key.pem"),
                 ("GOLDENPATH_HEADER_TIMEOUT", "2"),
+                ("LOG_LEVEL", "trace,rustls=trace"),
             ])
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -162,4 +164,22 @@ async fn the_golden_path_over_wss_survives_a_new_certificate() {
     }
     assert_eq!(heard.last().unwrap(), "run_completed");
     assert!(heard.iter().any(|kind| kind == "tool_completed"), "{heard:?}");
+
+    // AUTH-55: not even of a key that cannot be read is anything said, only that it cannot.
+    let path = server.folder.path().join("key.pem");
+    let key = std::fs::read_to_string(&path).unwrap();
+    let mut secrets = Secrets::default();
+    secrets.pem("TLS key", &key);
+    std::fs::write(&path, &key[..key.len() - 60]).unwrap();
+    server.hang_up().await;
+    let begin = Instant::now();
+    while !server.log().contains("the older certificate is shown on") {
+        assert!(begin.elapsed() < PATIENCE, "a broken key is told");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for file in files(server.folder.path()) {
+        let found = secrets.found_in(&std::fs::read(&file).unwrap());
+        let is_key = file == path;
+        assert_eq!(found.is_empty(), !is_key, "{} in {}", found.join(", "), file.display());
+    }
 }

@@ -8,6 +8,7 @@ mod issuing;
 #[path = "../tokens/places.rs"]
 mod places;
 mod provider;
+mod secrets;
 
 use browser::Browser;
 use goldenpath_tests::server::{PATIENCE, Server};

@@ -53,7 +53,12 @@ impl Provider {
 
     /// A server whose users may log in here, with ID tokens signed like this.
     pub(crate) async fn server(&self, algorithm: &str) -> Server {
-        let server = self.server_unknown_here(algorithm).await;
+        self.server_with(algorithm, &[]).await
+    }
+
+    /// The same with more settings.
+    pub(crate) async fn server_with(&self, algorithm: &str, more: &[(&str, &str)]) -> Server {
+        let server = self.unknown_with(algorithm, more).await;
         let redirect = server.url("/api/auth/oidc/callback");
         self.control(&format!("redirect?to={redirect}")).await;
         server
@@ -61,6 +66,10 @@ impl Provider {
 
     /// The same, without the provider being told of it.
     pub(crate) async fn server_unknown_here(&self, algorithm: &str) -> Server {
+        self.unknown_with(algorithm, &[]).await
+    }
+
+    async fn unknown_with(&self, algorithm: &str, more: &[(&str, &str)]) -> Server {
         let (issuer, algorithm) = (self.issuer(), algorithm.to_owned());
         Server::start_at(&["--agents", "bench"], |port| {
             let redirect = format!("http://127.0.0.1:{port}/api/auth/oidc/callback");
@@ -73,8 +82,10 @@ impl Provider {
                 ("OIDC_KEYS_PAUSE", "1"),
                 ("OIDC_NAME", "the test provider"),
             ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec()
+            .iter()
+            .chain(more)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
         })
         .await
     }

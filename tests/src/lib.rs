@@ -1,5 +1,6 @@
 //! Shared by the suites that run the real server: its process, its clients, and the oracle.
 
 pub mod oracle;
+pub mod secrets;
 pub mod server;
 pub mod socket;

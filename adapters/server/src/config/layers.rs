@@ -155,6 +155,15 @@ impl Layers {
                 layers.unknown(*source, name);
                 continue;
             };
+            // In place of the name of its file a key would stand in every message about that file.
+            if !setting.secret && text.contains("-----BEGIN ") {
+                layers.findings.push(Finding::new(
+                    setting.name,
+                    format!("{source} holds a key or a certificate itself"),
+                    "Write it into a file, and name the file here",
+                ));
+                continue;
+            }
             if let Err(problem) = (setting.read)(config, text) {
                 let shown = if setting.secret { String::new() } else { format!(" ({text:?})") };
                 layers.findings.push(Finding::new(
