@@ -84,6 +84,12 @@ impl Server {
         server
     }
 
+    /// What it is started with from the next time on, in place of the settings so far.
+    pub fn set(&mut self, settings: &[(&str, &str)]) {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.settings = settings.iter().map(own).collect();
+    }
+
     /// Starts the process again on the same data and port.
     pub async fn launch(&mut self) {
         let log = std::fs::OpenOptions::new()

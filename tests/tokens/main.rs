@@ -5,6 +5,7 @@
 
 mod forge;
 mod places;
+mod rotation;
 mod row;
 
 use base64::Engine as _;
