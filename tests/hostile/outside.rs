@@ -1,7 +1,7 @@
 //! Attacks of those who have not come in: half requests, slow ones, huge ones, and no HTTP at all.
 
 use crate::arena::Arena;
-use crate::raw::{ATTACKER, connect, exchange, frame, until_closed, upgrade};
+use crate::raw::{ATTACKER, connect, connect_narrow, exchange, frame, until_closed, upgrade};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::time::Duration;
@@ -54,22 +54,22 @@ async fn a_head_and_a_body_that_come_byte_by_byte_are_cut() {
 async fn whoever_asks_and_never_reads_is_cut_and_gives_the_place_back() {
     // Room for the attacker's sockets and few more.
     let arena = Arena::with(&[
-        ("GOLDENPATH_CONNECTIONS_PER_ADDRESS", "40"),
-        ("GOLDENPATH_MAX_CONNECTIONS", "48"),
-        ("GOLDENPATH_MAX_UNAUTHENTICATED", "40"),
+        ("GOLDENPATH_CONNECTIONS_PER_ADDRESS", "16"),
+        ("GOLDENPATH_MAX_CONNECTIONS", "24"),
+        ("GOLDENPATH_MAX_UNAUTHENTICATED", "16"),
         ("GOLDENPATH_REQUESTS_PER_MINUTE", "600000"),
     ])
     .await;
     let port = arena.server.port();
     let asks = "GET /app/main.js HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
     let cut = arena
-        .survives(join_all((0..40).map(async |_| {
-            let mut stream = connect(ATTACKER, port).await;
+        .survives(join_all((0..16).map(async |_| {
+            let mut stream = connect_narrow(ATTACKER, port).await;
             // Asks until the server has stopped to listen and then has gone.
             while stream.write_all(asks.as_bytes()).await.is_ok() {}
         })))
         .await;
-    assert_eq!(cut.len(), 40, "none is held for ever");
+    assert_eq!(cut.len(), 16, "none is held for ever");
 }
 
 #[tokio::test]

@@ -16,7 +16,18 @@ pub(crate) struct Heard {
 
 /// A connection from an address.
 pub(crate) async fn connect(from: [u8; 4], port: u16) -> TcpStream {
+    connected(TcpSocket::new_v4().unwrap(), from, port).await
+}
+
+/// One that takes in next to nothing before it is read: who does not read is a burden to the other side
+/// at once, and not after megabytes that are on their way.
+pub(crate) async fn connect_narrow(from: [u8; 4], port: u16) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    connected(socket, from, port).await
+}
+
+async fn connected(socket: TcpSocket, from: [u8; 4], port: u16) -> TcpStream {
     socket.set_reuseaddr(true).unwrap();
     socket.bind((from, 0).into()).unwrap();
     let connected = socket.connect(([127, 0, 0, 1], port).into());

@@ -74,6 +74,30 @@ fn f14_all_findings_are_told_at_once_and_the_server_does_not_start() {
             insta::assert_snapshot!("findings", said);
         }
     }
+    // What is not there is told like what is wrong: all of it, by its name.
+    let begun = [
+        ("ENVIRONMENT", "production"),
+        ("OIDC_ISSUER", "https://login.example"),
+        ("TLS_CERT_FILE", "cert.pem"),
+    ];
+    for command in ["serve", "check"] {
+        let output = goldenpath(&[command], &begun);
+        assert_eq!(output.status.code(), Some(78), "{command}");
+        let said = text(&output.stdout) + &text(&output.stderr);
+        for missing in [
+            "CORS_ORIGINS",
+            "JWT_SECRET_KEY",
+            "OIDC_CLIENT_ID",
+            "OIDC_CLIENT_SECRET",
+            "OIDC_REDIRECT_URL",
+            "TLS_KEY_FILE",
+        ] {
+            assert!(said.contains(&format!("  {missing}: is ")), "{missing}: {said}");
+        }
+        if command == "check" {
+            insta::assert_snapshot!("findings_of_what_is_missing", said);
+        }
+    }
 }
 
 /// Each of these alone makes a good configuration for production one that does not start.
