@@ -8,6 +8,7 @@ use goldenpath_core::time::Wall;
 use goldenpath_core::wire::Secret;
 use goldenpath_runtime::memory::MemoryStore;
 use goldenpath_runtime::ports::{Account, Accounts as _, Email};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
@@ -302,6 +303,40 @@ async fn f15_a_missing_a_wrong_and_an_absent_key_are_three_answers() {
             let dev = rig.send("POST", "/auth/dev/login", None, "{}").await.status();
             assert_eq!(dev, if environment.has_dev_login() { 200 } else { 403 });
         }
+    }
+}
+
+/// On one thread, as the recorder of these counters is that thread's own.
+#[tokio::test]
+async fn f15_every_use_of_the_key_is_counted_with_its_reason() {
+    let tester = json!({"email": "t@example.org"}).to_string();
+    let configured = || Some(Secret(KEY.to_owned()));
+    for (environment, e2e_key, refused, accepted) in [
+        (Environment::Test, configured(), ("unauthorized", 3), Some(2)),
+        (Environment::Test, None, ("degraded", 5), None),
+        (Environment::Production, configured(), ("forbidden", 5), None),
+    ] {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _counting = metrics::set_default_local_recorder(&recorder);
+        let rig = rig(Wishes { environment, e2e_key, ..Wishes::default() }).await;
+        for key in [None, Some("not the key"), None, Some(KEY), Some(KEY)] {
+            e2e(&rig, key, &tester).await;
+        }
+        let shown = recorder.handle().render();
+        assert!(!shown.contains(KEY) && !shown.contains("not the key"));
+        let count = |start: &str| -> Option<u64> {
+            let line = shown.lines().find(|line| line.starts_with(start))?;
+            line.rsplit(' ').next()?.parse().ok()
+        };
+        let (reason, times) = refused;
+        let uses = |result: &str| {
+            count(&format!("goldenpath_bypass_uses_total{{method=\"e2e\",result=\"{result}\"}}"))
+        };
+        assert_eq!((uses("refused"), uses("accepted")), (Some(times), accepted), "{shown}");
+        let log_ins = format!(
+            "goldenpath_log_ins_total{{method=\"e2e\",result=\"refused\",reason=\"{reason}\"}}"
+        );
+        assert_eq!(count(&log_ins), Some(times), "{shown}");
     }
 }
 
