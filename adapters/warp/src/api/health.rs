@@ -94,6 +94,8 @@ fn part(part: Part, app: App) -> Reply {
                 "status": "unhealthy",
                 "code": "degraded",
                 "message": "a part that is needed does not answer",
+                "startup_in_progress": false,
+                "details": { "phase": phase.as_str(), "progress": 1.0 },
                 "degraded": degraded,
             });
             return unavailable(&body);

@@ -143,6 +143,31 @@ async fn a_thread_of_the_handshake_is_empty_until_it_is_begun_and_nobody_elses()
     }
 }
 
+/// F44: what is not whole does not say it is.
+#[tokio::test]
+async fn a_part_that_is_lost_is_said_on_every_page_about_health() {
+    let rig = rig(Wishes::default()).await;
+    let lost = [String::from("storage")];
+    rig.connections.registry.service_status(&lost);
+    for path in ["/health", "/api/health", "/ws/health"] {
+        let reply = rig.call("GET", path, None).await;
+        let body = reply.json();
+        assert_eq!((reply.status(), &body["status"]), (200, &json!("degraded")), "{path}");
+        assert_eq!(body["degraded"], json!(lost), "{path}");
+    }
+    let ready = rig.call("GET", "/health/ready", None).await;
+    let body = ready.json();
+    assert_eq!((ready.status(), &body["status"]), (503, &json!("unhealthy")));
+    assert_eq!(body["startup_in_progress"], false);
+    has(&body, &["message", "details"]);
+    has(&body["details"], &["phase", "progress"]);
+    assert_eq!(rig.call("GET", "/health/live", None).await.status(), 200, "it is alive");
+    rig.connections.registry.service_status(&[]);
+    for path in ["/health", "/api/health", "/ws/health", "/health/ready"] {
+        assert_eq!(get(&rig, path, None).await["status"], "healthy", "{path}");
+    }
+}
+
 //= specs/wire.md#wire-63
 //= type=test
 //# Every address of the older HTTP surface MUST answer in its shape.
@@ -178,7 +203,14 @@ async fn every_address_answers_in_its_shape() {
     has(&config, &["claude", "cursor", "mcp", "http", "websocket"]);
     let sockets = get(&rig, "/ws/config", None).await["websocket_config"].clone();
     assert_eq!(sockets["max_message_size"], 8192);
-    has(&sockets, &["heartbeat_interval", "connection_timeout"]);
+    for (name, seconds) in [
+        ("heartbeat_interval", 25),
+        ("heartbeat_timeout", 75),
+        ("connection_timeout", 3300),
+        ("authentication_timeout", 10),
+    ] {
+        assert_eq!(sockets[name], seconds, "{name}");
+    }
     let stats = get(&rig, "/ws/stats", None).await;
     assert_eq!(stats["active_connections"], 0);
     let events = get(&rig, "/api/events/info", None).await;

@@ -29,12 +29,18 @@ fn health(app: &App) -> Reply {
     if app.0.condition.phase() != Phase::Serving {
         return super::super::health::full(app);
     }
-    let body = value!({
+    let degraded = app.0.connections.registry.degraded();
+    let mut body = value!({
         "status": "healthy",
         "service": "websocket",
         "version": app.0.about.version,
         "timestamp": timestamp(app),
     });
+    if !degraded.is_empty() {
+        // Sockets are let in and told the same.
+        body["status"] = "degraded".into();
+        body["degraded"] = degraded.into();
+    }
     json(StatusCode::OK, &body)
 }
 
@@ -44,7 +50,9 @@ fn config(app: &App) -> Reply {
         "websocket_config": {
             "heartbeat_interval": limits.heartbeat_interval.0 / 1000,
             "heartbeat_timeout": limits.heartbeat_timeout.0 / 1000,
-            "connection_timeout": limits.auth_timeout.0 / 1000,
+            "authentication_timeout": limits.auth_timeout.0 / 1000,
+            // As `WEBSOCKET_CONNECTION_TIMEOUT` means it; the second is the name it has with us.
+            "connection_timeout": limits.connection_max_age.0 / 1000,
             "connection_max_age": limits.connection_max_age.0 / 1000,
             "max_message_size": limits.message_bytes,
             "max_frame_size": limits.frame_bytes,
