@@ -1,6 +1,6 @@
 //! The core's edge behind a lock; what it lends gives itself back.
 
-use goldenpath_core::edge::{Arrival, Edge, EdgeLimits, Left, Limit, Policy, Who, client_address};
+use goldenpath_core::edge::{Arrival, Edge, EdgeLimits, Limit, Spent, Who, Whose, client_address};
 use goldenpath_core::handshake::Admission;
 use goldenpath_core::id::UserId;
 use goldenpath_core::seed::Seed;
@@ -64,7 +64,17 @@ impl Door {
         if left.is_err() {
             tally::limited(limit);
         }
-        Spent { policy, left }
+        Spent { whose: Whose::Address, policy, left }
+    }
+
+    /// Whether one more request of this user is answered.
+    pub(crate) fn user_request(&self, user: &UserId) -> Spent {
+        let now = self.0.clock.now().mono;
+        let left = self.edge().user_request(now, user);
+        if left.is_err() {
+            tally::limited(Limit::UserRequests);
+        }
+        Spent { whose: Whose::User, policy: self.0.limits.user_requests, left }
     }
 
     /// Whether one more socket of this client is let in, and its place when it is.
@@ -100,14 +110,6 @@ impl Door {
     fn edge(&self) -> MutexGuard<'_, Edge> {
         self.0.edge.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What a request was counted as.
-#[derive(Clone, Copy)]
-pub(crate) struct Spent {
-    pub(crate) policy: Policy,
-    /// What is left of it, or how long there is nothing.
-    pub(crate) left: Result<Left, Millis>,
 }
 
 /// One of the files a user may send at once; given back when dropped.

@@ -5,6 +5,7 @@ use crate::problem::Problem;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use goldenpath_core::connection::Identity;
+use goldenpath_core::edge::Spent;
 use goldenpath_core::fault::PeerFault;
 use goldenpath_core::handshake::Presented;
 use goldenpath_core::id::RequestId;
@@ -16,6 +17,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use warp::filters::BoxedFilter;
 use warp::{Filter, Rejection, reject};
@@ -37,13 +39,37 @@ pub(crate) fn caller() -> impl Filter<Extract = (Caller,), Error = Rejection> + 
     warp::ext::get::<Caller>()
 }
 
+/// What a request was counted as for its user, once it has one; put into its extensions at the door.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tab(Arc<OnceLock<Spent>>);
+
+impl Tab {
+    /// What the user has left, if somebody is known.
+    pub(crate) fn spent(&self) -> Option<Spent> {
+        self.0.get().copied()
+    }
+
+    /// Counts the request of this user, once.
+    fn count(&self, app: &App, identity: &Identity) -> Result<(), Problem> {
+        let spent = self.0.get_or_init(|| app.0.door.user_request(identity.user_id()));
+        spent.left.map(|_| ()).map_err(|wait| {
+            Problem::of(ErrorCode::RateLimited, "too many requests of this user").retry_after(wait)
+        })
+    }
+}
+
 /// Who asks, by `Authorization: Bearer`; the same verdict as on a socket (AUTH-06).
 pub(crate) fn signed_in(app: &App) -> BoxedFilter<(Identity,)> {
     let app = app.clone();
     warp::header::headers_cloned()
-        .and_then(move |headers: HeaderMap| {
+        .and(warp::ext::get::<Tab>())
+        .and_then(move |headers: HeaderMap, tab: Tab| {
             let app = app.clone();
-            async move { identity(&app, &headers).await.map_err(reject::custom) }
+            async move {
+                let identity = identity(&app, &headers).await.map_err(reject::custom)?;
+                tab.count(&app, &identity).map_err(reject::custom)?;
+                Ok::<_, Rejection>(identity)
+            }
         })
         .boxed()
 }
@@ -52,12 +78,15 @@ pub(crate) fn signed_in(app: &App) -> BoxedFilter<(Identity,)> {
 pub(crate) fn known(app: &App) -> BoxedFilter<(Known,)> {
     let app = app.clone();
     warp::header::headers_cloned()
-        .and_then(move |headers: HeaderMap| {
+        .and(warp::ext::get::<Tab>())
+        .and_then(move |headers: HeaderMap, tab: Tab| {
             let app = app.clone();
             async move {
                 let token = token(&headers).map_err(reject::custom)?;
                 let known = app.0.identities.known(&token).await;
-                known.map_err(|code| reject::custom(Problem::from(code)))
+                let known = known.map_err(|code| reject::custom(Problem::from(code)))?;
+                tab.count(&app, &known.identity).map_err(reject::custom)?;
+                Ok::<_, Rejection>(known)
             }
         })
         .boxed()

@@ -2,15 +2,14 @@
 
 use crate::api::auth::place;
 use crate::app::App;
-use crate::door::Spent;
 use crate::headers;
 use crate::listener::{Listener, Stream};
 use crate::patience::Patient;
 use crate::problem::{Problem, Refused};
-use crate::request::Caller;
+use crate::request::{Caller, Tab};
 use crate::routes::Routes;
 use futures_util::FutureExt as _;
-use goldenpath_core::edge::{Route, Who, unambiguous};
+use goldenpath_core::edge::{Route, Spent, Who, unambiguous};
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::ErrorCode;
 use goldenpath_runtime::ports::{AuditAction, Credence};
@@ -143,6 +142,8 @@ async fn answer(
     let peer = door.client(peer.address, request.headers());
     let secure = from.is_secure();
     request.extensions_mut().insert(Caller { peer, request_id, secure });
+    let tab = Tab::default();
+    request.extensions_mut().insert(tab.clone());
     let route = Route::find(request.uri().path());
     let who = route.map(|route| route.who);
     let recorded =
@@ -162,7 +163,7 @@ async fn answer(
         let place = place(Caller { peer, request_id, secure });
         app.0.identities.note_refused((recorded, by), of.as_deref(), &place, code);
     }
-    announce(&mut reply, spent);
+    announce(&mut reply, tab.spent().map_or(spent, |of_user| spent.tighter(of_user)));
     Ok(from.dress(reply, request_id))
 }
 
@@ -208,7 +209,7 @@ fn too_often(wait: Millis) -> Problem {
 /// once, all of them again after `w` seconds; `r` left, all there again in `t` seconds.
 //= specs/safety.md#safe-50
 //# A refusal for too many requests MUST say over HTTP when to come back and what the limit is.
-fn announce(reply: &mut Reply, Spent { policy, left }: Spent) {
+fn announce(reply: &mut Reply, Spent { whose, policy, left }: Spent) {
     let window = policy.window();
     if window == Millis::ZERO {
         return;
@@ -218,9 +219,10 @@ fn announce(reply: &mut Reply, Spent { policy, left }: Spent) {
         Err(_) => (0, window),
     };
     let seconds = |span: Millis| span.0.div_ceil(1000).max(1);
+    let whose = whose.as_str();
     let said = [
-        ("ratelimit-policy", format!("\"address\";q={};w={}", policy.burst(), seconds(window))),
-        ("ratelimit", format!("\"address\";r={left};t={}", seconds(full_in))),
+        ("ratelimit-policy", format!("\"{whose}\";q={};w={}", policy.burst(), seconds(window))),
+        ("ratelimit", format!("\"{whose}\";r={left};t={}", seconds(full_in))),
     ];
     for (name, value) in said {
         if let Ok(value) = HeaderValue::from_str(&value) {

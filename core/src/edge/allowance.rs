@@ -2,6 +2,7 @@
 
 use crate::time::{Millis, Mono};
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::cmp::Reverse;
 
 /// A minute in microseconds, the unit of the buckets.
 const MINUTE: u64 = 60_000_000;
@@ -52,6 +53,57 @@ pub struct Left {
     pub remaining: u32,
     /// Until all of them are there again.
     pub full_in: Millis,
+}
+
+/// Whose allowance something was counted against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Whose {
+    /// Of the address it came from.
+    Address,
+    /// Of the user who asked.
+    User,
+}
+
+impl Whose {
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::User => "user",
+        }
+    }
+}
+
+/// What something was counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Spent {
+    /// Against whose allowance.
+    pub whose: Whose,
+    /// What is allowed.
+    pub policy: Policy,
+    /// What is left of it, or how long there is nothing.
+    pub left: Result<Left, Millis>,
+}
+
+impl Spent {
+    /// Of two allowances for the same request the one that is used up first, which is the one to be
+    /// told: what refuses before what does not, then the one with fewer left, then the one that takes
+    /// longer to be whole again. A rate nobody reaches is told of only when there is no other.
+    //= specs/safety.md#safe-90
+    //# Whoever is known MUST be told the tighter of the allowances of its user and of its address.
+    #[must_use]
+    pub fn tighter(self, other: Self) -> Self {
+        if other.rank() < self.rank() { other } else { self }
+    }
+
+    fn rank(&self) -> (bool, bool, u32, Reverse<Millis>) {
+        let unbounded = self.policy.window() == Millis::ZERO;
+        match self.left {
+            Ok(Left { remaining, full_in }) => (unbounded, true, remaining, Reverse(full_in)),
+            Err(wait) => (unbounded, false, 0, Reverse(wait)),
+        }
+    }
 }
 
 /// The allowances of many, each by its name. Whoever is not remembered has spent nothing.
@@ -154,6 +206,36 @@ mod tests {
         assert!(!all.is_empty() && all.len() == 2);
         assert_eq!((POLICY.window(), POLICY.burst()), (Millis(3000), 3));
         assert_eq!(POLICY, Policy::every(3, Millis(1000)));
+    }
+
+    //= specs/safety.md#safe-90
+    //= type=test
+    //# Whoever is known MUST be told the tighter of the allowances of its user and of its address.
+    #[test]
+    fn of_two_allowances_the_one_that_ends_first_is_told() {
+        let left = |remaining, secs| Ok(Left { remaining, full_in: Millis::from_secs(secs) });
+        let of = |whose, left| Spent { whose, policy: POLICY, left };
+        let none = |secs| Err(Millis::from_secs(secs));
+        for (address, user, told) in [
+            (left(2, 1), left(1, 1), Whose::User),
+            (left(1, 1), left(2, 9), Whose::Address),
+            (left(1, 1), left(1, 2), Whose::User),
+            (left(1, 2), left(1, 2), Whose::Address),
+            (left(0, 9), none(1), Whose::User),
+            (none(1), left(0, 9), Whose::Address),
+            (none(1), none(2), Whose::User),
+        ] {
+            let (address, user) = (of(Whose::Address, address), of(Whose::User, user));
+            assert_eq!(address.tighter(user).whose, told, "{address:?} {user:?}");
+            if address.left != user.left {
+                assert_eq!(user.tighter(address), address.tighter(user), "in any order");
+            }
+        }
+        let policy = Policy::per_minute(u32::MAX, u32::MAX);
+        let unbounded = Spent { whose: Whose::User, policy, left: left(0, 0) };
+        let bounded = of(Whose::Address, left(7, 1));
+        assert_eq!((bounded.tighter(unbounded), unbounded.tighter(bounded)), (bounded, bounded));
+        assert_eq!([Whose::Address, Whose::User].map(Whose::as_str), ["address", "user"]);
     }
 
     #[test]

@@ -42,6 +42,8 @@ limits! {
     Requests = "requests_of_address",
     /// Sockets held by one address.
     Sockets = "sockets_of_address",
+    /// HTTP requests of one user.
+    UserRequests = "requests_of_user",
 }
 
 impl Limit {

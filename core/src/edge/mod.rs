@@ -16,7 +16,7 @@ mod places;
 mod routes;
 
 pub use address::{BadNetwork, ForwardedBy, Network, client_address, sender};
-pub use allowance::{Allowances, Left, Policy};
+pub use allowance::{Allowances, Left, Policy, Spent, Whose};
 pub use arrival::{Arrival, Pace};
 pub use framing::{Ambiguous, unambiguous};
 pub use gate::Gate;
@@ -56,6 +56,8 @@ pub struct EdgeLimits {
     pub trusted_proxies: Vec<Network>,
     /// Sockets that have not said who they are, over all addresses.
     pub unauthenticated: usize,
+    /// Requests over HTTP one user may make, from wherever.
+    pub user_requests: Policy,
 }
 
 impl Default for EdgeLimits {
@@ -72,6 +74,7 @@ impl Default for EdgeLimits {
             remembered: 20_000,
             trusted_proxies: Vec::new(),
             unauthenticated: 2000,
+            user_requests: Policy::per_minute(1000, 6000),
         }
     }
 }
@@ -90,6 +93,7 @@ impl EdgeLimits {
             upgrades_per_second: u32::MAX,
             requests: policy,
             unauthenticated: usize::MAX,
+            user_requests: policy,
             ..Self::default()
         }
     }
@@ -106,6 +110,7 @@ pub struct Edge {
     probes: Allowances<IpAddr>,
     requests: Allowances<IpAddr>,
     sockets: Places<IpAddr>,
+    user_requests: Allowances<UserId>,
 }
 
 impl Edge {
@@ -120,6 +125,7 @@ impl Edge {
             probes: Allowances::new(limits.probes, limits.remembered),
             requests: Allowances::new(limits.requests, limits.remembered),
             sockets: Places::new(limits.connections_per_address),
+            user_requests: Allowances::new(limits.user_requests, limits.remembered),
             limits,
         }
     }
@@ -153,6 +159,17 @@ impl Edge {
     //# Requests and connection attempts of one address MUST be limited without touching another's.
     pub fn request(&mut self, now: Mono, client: IpAddr) -> Result<Left, Millis> {
         self.requests.spend(&sender(client), now)
+    }
+
+    /// Whether one more request of this user is answered, who is known by now.
+    ///
+    /// # Errors
+    /// How long to wait.
+    //= specs/safety.md#safe-91
+    //# Requests of one user MUST be limited over all of its addresses together, without touching
+    //# another's.
+    pub fn user_request(&mut self, now: Mono, user: &UserId) -> Result<Left, Millis> {
+        self.user_requests.spend(user, now)
     }
 
     /// Whether one more question about the server itself is answered.
@@ -244,6 +261,7 @@ mod tests {
         for n in 0..5000 {
             assert!(edge.request(Mono(0), one).is_ok() && edge.pick_up(one), "{n}");
             assert!(edge.probe(Mono(0), one).is_ok(), "{n}");
+            assert!(edge.user_request(Mono(0), &UserId::new("ada").unwrap()).is_ok(), "{n}");
             assert_eq!(edge.admit(Mono(0), one, n), Admission::Open, "{n}");
         }
         let ada = UserId::new("ada").unwrap();
@@ -273,6 +291,23 @@ mod tests {
         assert_eq!(edge.request(Mono(0), calm).map(|l| l.remaining), Ok(2));
         assert_eq!(edge.admit(Mono(0), calm, 0), Admission::Open);
         assert_eq!(edge.admit(Mono(1000), loud, 0), Admission::Open);
+    }
+
+    //= specs/safety.md#safe-91
+    //= type=test
+    //# Requests of one user MUST be limited over all of its addresses together, without touching
+    //# another's.
+    #[test]
+    fn a_user_who_asks_too_often_waits_and_nobody_else_does() {
+        let mut edge = edge(|limits| limits.user_requests = Policy::per_minute(2, 60));
+        let (ada, bob) = (UserId::new("ada").unwrap(), UserId::new("bob").unwrap());
+        for left in [1, 0] {
+            let spent = edge.user_request(Mono(0), &ada);
+            assert_eq!(spent.map(|left| left.remaining), Ok(left));
+        }
+        assert_eq!(edge.user_request(Mono(0), &ada), Err(Millis(1000)));
+        assert!(edge.user_request(Mono(0), &bob).is_ok());
+        assert!(edge.user_request(Mono(1000), &ada).is_ok());
     }
 
     //= specs/safety.md#safe-83

@@ -110,7 +110,7 @@ settings! {
         => |c, v| span(v, &mut c.proxy_timeout);
     "GOLDENPATH_REGISTRATION": "Whether strangers may make an account. Default: on."
         => |c, v| { c.registration = value::switch(v)?; Ok(()) };
-    "GOLDENPATH_REQUESTS_PER_MINUTE": "HTTP requests of one address; a sixth of them at once. Default: 6000; unbounded with bench agents."
+    "GOLDENPATH_REQUESTS_PER_MINUTE": "HTTP requests of one address, and of one user; a sixth of them at once. Default: 6000; unbounded with bench agents."
         => |c, v| optional_count(v, &mut c.edge_settings.requests);
     "GOLDENPATH_RUN_TIMEOUT": "Longest run, in seconds. Default: 60."
         => |c, v| span(v, &mut c.limits.run_timeout);

@@ -49,6 +49,37 @@ async fn who_asks_too_often_hears_429_the_limit_and_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn who_is_known_hears_the_tighter_limit_and_strangers_that_of_their_address() {
+    let rig = limited(|edge| {
+        edge.requests = Policy::per_minute(8, 6);
+        edge.user_requests = Policy::per_minute(2, 6);
+    })
+    .await;
+    let (ada, bob) = (rig.token().await, rig.token().await);
+    let as_user = |token: &str| format!("Authorization: Bearer {token}\r\n");
+    for left in [1, 0] {
+        let reply = get(&rig, "/api/threads", &as_user(&ada)).await;
+        assert_eq!(reply.status(), 200);
+        assert_eq!(reply.header("ratelimit-policy"), Some("\"user\";q=2;w=20"));
+        let said = reply.header("ratelimit").unwrap();
+        assert!(said.starts_with(&format!("\"user\";r={left};t=")), "{said}");
+    }
+    let refused = get(&rig, "/api/threads", &as_user(&ada)).await;
+    assert_eq!((refused.status(), refused.json()["code"].as_str()), (429, Some("rate_limited")));
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(refused.header("ratelimit"), Some("\"user\";r=0;t=20"));
+    let other = get(&rig, "/api/threads", &as_user(&bob)).await;
+    assert_eq!(other.status(), 200, "another user is not touched");
+    assert!(other.header("ratelimit").unwrap().starts_with("\"user\";r=1;t="));
+    let stranger = get(&rig, "/api/config", "").await;
+    assert!(stranger.header("ratelimit").unwrap().starts_with("\"address\";r=1;t="));
+    // Nothing is left of either now; it takes the address longer to have all of it again.
+    let last = get(&rig, "/api/threads", &as_user(&bob)).await;
+    assert_eq!(last.status(), 200);
+    assert!(last.header("ratelimit").unwrap().starts_with("\"address\";r=0;t="));
+}
+
+#[tokio::test]
 async fn who_watches_the_server_has_an_allowance_of_its_own() {
     let rig = limited(|edge| {
         edge.probes = Policy::per_minute(3, 6);
