@@ -88,6 +88,19 @@ mod tests {
     }
 
     #[test]
+    fn a_place_has_its_ration_in_each_minute_and_all_places_have_theirs() {
+        let mut ration = Ration::default();
+        let at = Wall(1_800_000_000_000);
+        for n in 0..ROWS_PER_PLACE + 2 {
+            assert_eq!(ration.admits(Some("a"), at), n < ROWS_PER_PLACE, "{n}");
+        }
+        for n in ROWS_PER_PLACE..ROWS + 2 {
+            assert_eq!(ration.admits(Some(&n.to_string()), at), n < ROWS, "{n}");
+        }
+        assert!(ration.admits(Some("a"), Wall(at.0 + MINUTE)));
+    }
+
+    #[test]
     fn what_is_recorded_is_about_who_and_whether_they_may() {
         let recorded: Vec<_> = ErrorCode::ALL.iter().filter(|c| is_about_identity(**c)).collect();
         let statuses: Vec<u16> = recorded.iter().map(|code| code.http_status()).collect();

@@ -275,6 +275,18 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_says_what_its_verdict_said() {
+        let visitor = Identity::visitor(7, SessionId(5), Wall(1));
+        assert_eq!(
+            (visitor.session_id(), visitor.expires_at(), visitor.is_demo()),
+            (SessionId(5), None, true)
+        );
+        let known = Identity { expires_at: Some(Wall(2)), demo: false, ..visitor.clone() };
+        assert_eq!((known.expires_at(), known.is_demo()), (Some(Wall(2)), false));
+        assert_eq!(known.user_id(), visitor.user_id());
+    }
+
+    #[test]
     fn only_a_visitor_without_a_token_is_passing() {
         let visitor = Identity::visitor(7, SessionId(1), Wall(1));
         assert!(visitor.is_passing());
