@@ -351,6 +351,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         #[test]
         fn an_id_survives_its_text_form(bits: u128) {
             let id = RunId(bits);

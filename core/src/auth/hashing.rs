@@ -256,6 +256,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         //= specs/auth.md#auth-72
         //= type=test
         //# Passwords MUST be hashed a few at a time, with a bound on those who wait in all and under

@@ -225,6 +225,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         //= specs/auth.md#auth-65
         //= type=test
         //# Whatever tokens name, the keys of an issuer MUST NOT be fetched more often than once in

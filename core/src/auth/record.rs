@@ -65,6 +65,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         #[test]
         fn no_flood_makes_more_rows_than_its_ration_and_nobody_else_loses_any(
             steps in prop::collection::vec((0usize..40, 0u64..100), 1..1500),

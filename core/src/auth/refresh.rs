@@ -307,6 +307,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         //= specs/auth.md#auth-40
         //= type=test
         //# A refresh token that is used again after its retirement MUST end every token of its log-in.

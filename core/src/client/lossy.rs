@@ -481,7 +481,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::counted::counted_to(400))]
 
     //= specs/delivery.md#dlv-06
     //= type=test

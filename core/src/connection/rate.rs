@@ -101,6 +101,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         #[test]
         fn no_pattern_of_sending_beats_burst_and_rate(
             steps in prop::collection::vec(0u64..2_000, 1..200)

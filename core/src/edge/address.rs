@@ -282,6 +282,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         //= specs/safety.md#safe-40
         //= type=test
         //# An address in a header MUST NOT be believed unless every proxy that wrote it is trusted.

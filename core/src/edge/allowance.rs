@@ -265,6 +265,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         #[test]
         fn nobody_gets_more_than_burst_and_rate_or_less_when_told_to_wait(
             steps in prop::collection::vec((0u64..2_000, 0u8..3), 1..200)

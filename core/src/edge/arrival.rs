@@ -99,6 +99,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         //= specs/safety.md#safe-53
         //= type=test
         //# A body that comes more slowly than the least rate MUST NOT be waited for longer than the time

@@ -144,6 +144,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         #[test]
         fn whatever_is_said_a_host_that_passes_has_nothing_that_ends_one(value: std::vec::Vec<u8>) {
             if unambiguous(false, [("host", &value[..])].into_iter()).is_ok() {

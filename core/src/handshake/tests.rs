@@ -438,6 +438,8 @@ fn no_secret_is_printed() {
 }
 
 proptest! {
+    #![proptest_config(crate::counted::counted())]
+
     /// CONN-06, and no request makes the decision panic.
     //= specs/connection.md#conn-06
     //= type=test

@@ -71,6 +71,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         //= specs/dependencies.md#dep-11
         //= type=test
         //# A wait between tries MUST NOT exceed its ceiling, nor the ceiling the longest wait.

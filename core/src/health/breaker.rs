@@ -347,40 +347,56 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         /// DEP-01, DEP-02, DEP-03 against what an observer can count.
         #[test]
         fn in_any_order_an_open_breaker_is_shut_and_opens_again_in_time(
-            steps in prop::collection::vec((0u8..3, 0u64..80, any::<prop::sample::Index>()), 0..80)
+            steps in prop::collection::vec((0u8..3, 0u64..80, any::<usize>()), 0..80)
         ) {
-            let (mut breaker, mut now, mut permits) = (Breaker::new(LIMITS), Mono(0), Vec::new());
-            for (kind, wait, pick) in steps {
-                now = now.after(Millis(wait));
-                let before = breaker.state;
-                match kind {
-                    0 => match (before, breaker.admit(now)) {
-                        (State::Open(open), answer) => {
-                            prop_assert_eq!(answer.is_ok(), open.until <= now);
-                            permits.extend(answer);
-                        }
-                        (State::HalfOpen(half), answer) => {
-                            prop_assert_eq!(answer.is_ok(), half.trial_until <= now);
-                            permits.extend(answer);
-                        }
-                        (State::Closed(_), answer) => permits.push(answer.unwrap()),
-                    },
-                    _ if permits.is_empty() => {}
-                    other => {
-                        let permit = permits.swap_remove(pick.index(permits.len()));
-                        let late = permit.generation != breaker.generation;
-                        if other == 1 { breaker.succeeded(permit) } else { breaker.failed(now, permit) }
-                        prop_assert!(!late || breaker.state == before);
+            shut_and_open_in_time(&steps)?;
+        }
+    }
+
+    fn shut_and_open_in_time(steps: &[(u8, u64, usize)]) -> Result<(), TestCaseError> {
+        let (mut breaker, mut now, mut permits) = (Breaker::new(LIMITS), Mono(0), Vec::new());
+        for &(kind, wait, pick) in steps {
+            now = now.after(Millis(wait));
+            let before = breaker.state;
+            match kind {
+                0 => match (before, breaker.admit(now)) {
+                    (State::Open(open), answer) => {
+                        prop_assert_eq!(answer.is_ok(), open.until <= now);
+                        permits.extend(answer);
                     }
-                }
-                if let Err(refused) = breaker.clone().admit(now) {
-                    prop_assert!(refused.retry_after <= LIMITS.cooldown);
-                    prop_assert!(breaker.clone().admit(now.after(refused.retry_after)).is_ok());
+                    (State::HalfOpen(half), answer) => {
+                        prop_assert_eq!(answer.is_ok(), half.trial_until <= now);
+                        permits.extend(answer);
+                    }
+                    (State::Closed(_), answer) => permits.push(answer.unwrap()),
+                },
+                _ if permits.is_empty() => {}
+                other => {
+                    let permit = permits.swap_remove(pick % permits.len());
+                    let late = permit.generation != breaker.generation;
+                    if other == 1 {
+                        breaker.succeeded(permit)
+                    } else {
+                        breaker.failed(now, permit)
+                    }
+                    prop_assert!(!late || breaker.state == before);
                 }
             }
+            if let Err(refused) = breaker.clone().admit(now) {
+                prop_assert!(refused.retry_after <= LIMITS.cooldown);
+                prop_assert!(breaker.clone().admit(now.after(refused.retry_after)).is_ok());
+            }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn of_two_calls_let_through_together_the_second_failure_is_late_once_the_first_opened_it() {
+        shut_and_open_in_time(&[(0, 0, 0), (0, 0, 0), (2, 0, 0), (2, 0, 0)]).unwrap();
     }
 }

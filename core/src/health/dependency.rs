@@ -457,6 +457,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         /// DEP-05 as liveness: whatever happened before, once it works it is ready again, and soon.
         //= specs/dependencies.md#dep-05
         //= type=test

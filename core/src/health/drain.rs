@@ -395,6 +395,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::counted::counted())]
+
         /// RUN-13: it always stops by its deadline, says so once, and tells and closes before.
         //= specs/drain.md#drain-01
         //= type=test

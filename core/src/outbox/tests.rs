@@ -136,6 +136,8 @@ fn an_idle_outbox_holds_no_buffer() {
 }
 
 proptest! {
+    #![proptest_config(crate::counted::counted())]
+
     //= specs/delivery.md#dlv-10
     //= type=test
     //# What waits for one reader MUST NOT exceed its bounds in frames and in bytes.
@@ -143,33 +145,43 @@ proptest! {
     fn the_bounds_hold_and_nothing_is_lost_or_reordered(
         steps in prop::collection::vec((0u8..4, 0usize..30), 0..200)
     ) {
-        let (sender, receiver) = channel(8, 64);
-        let mut reader = Reader::new(receiver);
-        let (mut accepted, mut next, mut overflowed) = (Vec::new(), 0, false);
-        for (kind, size) in steps {
-            let pushed = match kind {
-                0 => sender.push_droppable(next, weigh(size)),
-                1 => sender.push(next, weigh(size)),
-                _ => {
-                    let polled = reader.poll(size % 4);
-                    prop_assert!(!overflowed || polled != Poll::Pending);
-                    continue;
-                }
-            };
-            match pushed {
-                Pushed::Queued => accepted.push(next),
-                Pushed::Dropped => prop_assert_eq!(kind, 0),
-                Pushed::Overflowed => overflowed = true,
-                Pushed::Closed => prop_assert!(false, "the reader is there"),
-            }
-            next += 1;
-            let used = reader.receiver.waiting();
-            prop_assert!(used.frames <= 8 && used.bytes <= 64);
-        }
-        while let Poll::Ready(Received::Items(_)) = reader.poll(3) {}
-        prop_assert!(accepted.starts_with(&reader.taken));
-        prop_assert!(overflowed || reader.taken == accepted);
+        stays_in_bounds(&steps)?;
     }
+}
+
+fn stays_in_bounds(steps: &[(u8, usize)]) -> Result<(), TestCaseError> {
+    let (sender, receiver) = channel(8, 64);
+    let mut reader = Reader::new(receiver);
+    let (mut accepted, mut next, mut overflowed) = (Vec::new(), 0, false);
+    for &(kind, size) in steps {
+        let pushed = match kind {
+            0 => sender.push_droppable(next, weigh(size)),
+            1 => sender.push(next, weigh(size)),
+            _ => {
+                let polled = reader.poll(size % 4);
+                prop_assert!(!overflowed || polled != Poll::Pending);
+                continue;
+            }
+        };
+        match pushed {
+            Pushed::Queued => accepted.push(next),
+            Pushed::Dropped => prop_assert_eq!(kind, 0),
+            Pushed::Overflowed => overflowed = true,
+            Pushed::Closed => prop_assert!(false, "the reader is there"),
+        }
+        next += 1;
+        let used = reader.receiver.waiting();
+        prop_assert!(used.frames <= 8 && used.bytes <= 64);
+    }
+    while let Poll::Ready(Received::Items(_)) = reader.poll(3) {}
+    prop_assert!(accepted.starts_with(&reader.taken));
+    prop_assert!(overflowed || reader.taken == accepted);
+    Ok(())
+}
+
+#[test]
+fn what_may_be_dropped_leaves_room_for_what_may_not_up_to_the_last_byte() {
+    stays_in_bounds(&[(0, 6), (0, 15), (1, 25), (1, 8), (1, 11)]).unwrap();
 }
 
 #[test]

@@ -429,7 +429,7 @@ pub(crate) fn any_log() -> impl Strategy<Value = Vec<Entry>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(crate::counted::counted_to(300))]
 
     //= specs/runs.md#run-02
     //= type=test
@@ -457,32 +457,83 @@ proptest! {
         crashes in prop::collection::vec((0..25usize, 0..40usize), 0..3),
         doubling in any::<u64>(),
     ) {
-        let most = limits.run_timeout;
-        let mut world = World::new(scripts, tools, limits);
-        world.doubling = Some(Seed::new(doubling));
-        for (steps, keep) in crashes {
-            for _ in 0..steps {
-                world.step();
-            }
-            let keep = keep.min(world.log.len());
-            world.crash(keep);
-        }
-        let begun = world.now.mono;
-        for _ in 0..cancel_after.unwrap_or(0) {
+        ends_once(Setting { scripts, tools, limits }, cancel_after, crashes, doubling)?;
+    }
+}
+
+struct Setting {
+    scripts: BTreeMap<String, Script>,
+    tools: BTreeMap<String, ToolRow>,
+    limits: Limits,
+}
+
+fn ends_once(
+    Setting { scripts, tools, limits }: Setting,
+    cancel_after: Option<usize>,
+    crashes: Vec<(usize, usize)>,
+    doubling: u64,
+) -> Result<(), TestCaseError> {
+    let most = limits.run_timeout;
+    let mut world = World::new(scripts, tools, limits);
+    world.doubling = Some(Seed::new(doubling));
+    for (steps, keep) in crashes {
+        for _ in 0..steps {
             world.step();
         }
-        if cancel_after.is_some() {
-            world.input(Input::Cancel(CancelReason::User));
-            prop_assert!(world.run.ended().is_some());
-        }
-        world.finish();
-        world.check();
-        prop_assert!(world.now.mono <= begun.after(most), "RUN-11");
-        let reported = world.log.iter().any(|e| e.agent.as_ref().is_some_and(|a| a.name.as_str() == "report"));
-        let ended = world.run.ended();
-        let cut = matches!(ended, Some(RunStatus::Cancelled | RunStatus::Interrupted));
-        prop_assert!(reported || cut, "RUN-14: {:?}\n{}", ended, world.lines().join("\n"));
+        let keep = keep.min(world.log.len());
+        world.crash(keep);
     }
+    let begun = world.now.mono;
+    for _ in 0..cancel_after.unwrap_or(0) {
+        world.step();
+    }
+    if cancel_after.is_some() {
+        world.input(Input::Cancel(CancelReason::User));
+        prop_assert!(world.run.ended().is_some());
+    }
+    world.finish();
+    world.check();
+    prop_assert!(world.now.mono <= begun.after(most), "RUN-11");
+    let reported =
+        world.log.iter().any(|e| e.agent.as_ref().is_some_and(|a| a.name.as_str() == "report"));
+    let ended = world.run.ended();
+    let cut = matches!(ended, Some(RunStatus::Cancelled | RunStatus::Interrupted));
+    prop_assert!(reported || cut, "RUN-14: {:?}\n{}", ended, world.lines().join("\n"));
+    Ok(())
+}
+
+#[test]
+fn a_run_that_is_cancelled_before_its_first_step_ends_once() {
+    let think = |text: &str| Act::Think(text.into());
+    let tool = |name: &str| Act::Tool(name.into());
+    let groups = BTreeMap::from([
+        ("triage", vec![vec![vec![think("a")]]]),
+        ("report", vec![vec![vec![Act::Delegate("helper".into())]]]),
+        ("helper", vec![vec![vec![think("a"), tool("tool0")], vec![think("a"), tool("tool2")]]]),
+    ]);
+    let agents = ["triage", "data", "data_helper", "optimization", "report", "helper"];
+    let script = |agent: &str| {
+        let groups = groups.get(agent).cloned().unwrap_or_default();
+        (agent.to_string(), Script { groups, end: broken("it broke") })
+    };
+    let row = |n: usize| {
+        let (does, timeout) = if n == 2 {
+            (Does::Fail { transient: true }, 222)
+        } else {
+            (Does::Return("a".into()), 1)
+        };
+        let policy = ToolPolicy { timeout: Millis(timeout), attempts: 3, repeatable: false };
+        (format!("tool{n}"), ToolRow { tries: vec![does], takes: Millis(0), policy })
+    };
+    let limits = Limits {
+        run_timeout: Millis(1_000),
+        agent_timeout: Millis(500),
+        effects_per_run: 6,
+        ..Limits::default()
+    };
+    let scripts = agents.into_iter().map(script).collect();
+    let setting = Setting { scripts, tools: (0..6).map(row).collect(), limits };
+    ends_once(setting, Some(0), Vec::new(), 0).unwrap();
 }
 
 #[test]

@@ -524,6 +524,8 @@ fn a_frame_knows_its_length() {
 }
 
 proptest! {
+    #![proptest_config(crate::counted::counted())]
+
     //= specs/wire.md#wire-06
     //= type=test
     //# Every event MUST survive its encoding.

@@ -3,14 +3,11 @@
 
 use crate::invariant::{Broken, Invariant};
 use crate::node::Fate;
+use crate::rules;
 use crate::seat::Socket;
-use crate::store::Log;
 use crate::team::ToolEnd;
 use crate::world::World;
-use goldenpath_core::id::{ConnectionId, RunId, ThreadId};
-use goldenpath_core::run::Grammar;
-use goldenpath_core::wire::RunStatus;
-use std::collections::BTreeMap;
+use goldenpath_core::id::{ConnectionId, RunId};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Steps after which a world that heals must have come to rest.
@@ -21,57 +18,8 @@ impl World {
     #[must_use]
     pub fn check(&self) -> Vec<Broken> {
         let mut broken = self.broken.clone();
-        let mut breaks = |invariant, what: String| broken.push(Broken { invariant, what });
-        for (thread_id, log) in &self.store.threads {
-            let mut runs: BTreeMap<RunId, Grammar> = BTreeMap::new();
-            for entry in &log.decoded {
-                if entry.thread_id != *thread_id || entry.epoch != log.epoch {
-                    breaks(Invariant::GapFree, format!("{} does not belong here", entry.seq));
-                }
-                let Some(run_id) = entry.run_id else { continue };
-                let grammar = runs.entry(run_id).or_insert_with(|| Grammar::new(run_id));
-                if let Err(why) = grammar.observe_entry(entry) {
-                    breaks(Invariant::Grammar, format!("{why} at {}: {}", entry.seq, words(log)));
-                }
-            }
-            self.check_runs(*thread_id, &runs, &mut breaks);
-        }
+        broken.extend(rules::of_store(&self.store, &self.limits, &self.cancels));
         broken
-    }
-
-    fn check_runs(
-        &self,
-        thread_id: ThreadId,
-        grammars: &BTreeMap<RunId, Grammar>,
-        breaks: &mut impl FnMut(Invariant, String),
-    ) {
-        let here = self.store.runs.iter().filter(|(_, run)| run.thread_id == thread_id);
-        let (mut running, mut queued) = (0, 0);
-        for (run_id, run) in here {
-            running += usize::from(run.status == RunStatus::Running);
-            queued += usize::from(run.status == RunStatus::Queued);
-            if self.cancels.contains(run_id)
-                && run.status.is_terminal()
-                && run.status != RunStatus::Cancelled
-            {
-                let what = format!("{run_id} was cancelled and is {:?}", run.status);
-                breaks(Invariant::CancelHonoured, what);
-            }
-            let end = grammars.get(run_id).and_then(Grammar::ended);
-            if end != Some(run.status).filter(|status| status.is_terminal()) {
-                breaks(
-                    Invariant::OneEnd,
-                    format!("{run_id} is {:?}, its log: {end:?}", run.status),
-                );
-            }
-        }
-        if running > 1 {
-            breaks(Invariant::OneRunning, format!("{running} runs at work in {thread_id}"));
-        }
-        // A run that was at work when its process died waits like the others.
-        if queued > self.limits.queued_runs_per_thread + 1 {
-            breaks(Invariant::WithinLimits, format!("{queued} runs wait in {thread_id}"));
-        }
     }
 
     /// Lets all faults stop in a copy of this world, and everybody leave; what does not hold then.
@@ -246,10 +194,4 @@ impl World {
             })
             && self.seats.iter().all(|seat| seat.is_replaced() || self.is_up_to_date(seat))
     }
-}
-
-/// What a log says, for reports.
-fn words(log: &Log) -> String {
-    let names = log.decoded.iter().map(|entry| entry.event.type_name());
-    names.collect::<Vec<_>>().join(" ")
 }

@@ -14,7 +14,7 @@
 //!
 //! One generator makes the operations ([`Op::draw`], from any [`Source`]), so property tests, fuzzing
 //! and longer simulations explore alike; the exhaustive models enumerate the same operations with
-//! [`World::ops`]. What they did can be kept as a list of [`Op`] and [replayed](replay).
+//! [`World::ops`]. What they did can be kept as a [`Trace`] and [replayed](replay).
 //!
 //! ```
 //! use goldenpath_simulator::{Bytes, Setup, play};
@@ -31,10 +31,12 @@ mod op;
 mod play;
 mod process;
 mod reader;
+pub mod rules;
 mod seat;
 pub mod store;
 mod task;
 mod team;
+mod trace;
 mod world;
 
 pub use clock::Clock;
@@ -46,4 +48,5 @@ pub use reader::Reader;
 pub use seat::{Seat, Socket};
 pub use task::{Task, Work};
 pub use team::{Team, ToolEnd};
+pub use trace::Trace;
 pub use world::{HOME, Setup, World, identity, message, points, scope_of};

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::invariant::{Invariant, Witness};
+use crate::rules;
 use crate::task::{Task, Work};
 use crate::team::Team;
 use crate::world::{World, owner};
@@ -13,6 +14,7 @@ use goldenpath_core::run::{Assignment, CancelReason};
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Mono, Now, earliest};
 use goldenpath_core::wire::{Announced, Event, Head, OnDisconnect, Reply, RunStatus, ServerFrame};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -32,7 +34,8 @@ pub enum Pending {
 }
 
 /// How the store answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// As it should.
     Well,
@@ -197,9 +200,9 @@ impl World {
 
     fn start_task(&mut self, at: usize, assignment: Assignment, fence: Fence) {
         let (now, run_id) = (self.now_at(at), assignment.run_id);
-        if self.nodes[at].tasks.contains_key(&run_id) {
-            self.breaks(Invariant::OneRunning, format!("two tasks of {run_id}"));
-        }
+        let tasks = &self.nodes[at].tasks;
+        let again = tasks.contains_key(&run_id);
+        self.broken.extend(rules::of_start(run_id, again, tasks.len(), &self.limits));
         let task = match self.setup.work {
             Work::Effects | Work::Team => {
                 let (limits, repeatable) = (self.limits.clone(), self.setup.work == Work::Team);
@@ -209,9 +212,6 @@ impl World {
             work => Task::scripted(assignment, fence, now, work),
         };
         self.nodes[at].tasks.insert(run_id, task);
-        if self.nodes[at].tasks.len() > self.limits.running_runs_per_user {
-            self.breaks(Invariant::WithinLimits, "too many runs at work");
-        }
     }
 
     fn cancels(&mut self, at: usize, run_id: RunId, reason: CancelReason) {
@@ -321,21 +321,13 @@ impl World {
         false
     }
 
-    /// A tool is called: its result must not be in the log already (RUN-16). One that is not repeatable
-    /// is in the log, and it is the only call that its run ever makes (RUN-35).
+    /// A tool is called; of one that is not repeatable it is the only call that its run ever makes.
     fn calls(&mut self, run_id: RunId, call: ToolCallId) {
         let Some(run) = self.store.runs.get(&run_id) else { return };
         let log = &self.store.threads[&run.thread_id];
-        let closes = |event: &Event| matches!(event, Event::ToolCompleted { tool_call_id, .. } if *tool_call_id == call);
-        let opens = |event: &Event| matches!(event, Event::ToolExecuting { tool_call_id, .. } if *tool_call_id == call);
-        let closed = log.decoded.iter().any(|entry| closes(&entry.event));
-        let opened = log.decoded.iter().any(|entry| opens(&entry.event));
-        if closed {
-            self.breaks(Invariant::NoRepeat, format!("{call} is called again"));
-        }
-        if self.setup.work == Work::Effects && (!opened || !self.effects.insert(run_id)) {
-            self.breaks(Invariant::AtMostOnce, format!("{call}, in the log: {opened}"));
-        }
+        let repeatable = self.setup.work != Work::Effects;
+        let before = !repeatable && !self.effects.insert(run_id);
+        self.broken.extend(rules::of_call(call, &log.decoded, repeatable, before));
     }
 
     /// Answers the question at `index` of a node.

@@ -8,11 +8,13 @@ use goldenpath_core::id::{ConnectionId, RunId, ThreadId};
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::{ClientBody, MultitaskStrategy, OnDisconnect, UserMessage};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One thing that happens. A number picks among what there is, and wraps around; when there is
 /// nothing to pick, nothing happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Op {
     /// The store answers a question of a node.
     Answer(usize, usize, Fate),
@@ -77,7 +79,7 @@ pub enum Op {
 }
 
 /// A message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Talk {
     /// Its name; the same name is the same message.
     pub name: u8,

@@ -10,6 +10,7 @@ use goldenpath_core::run::{
 };
 use goldenpath_core::time::{Mono, Now};
 use goldenpath_core::wire::{Draft, ErrorCode, ErrorInfo, Json};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -44,7 +45,8 @@ enum Turn {
 }
 
 /// How a tool ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ToolEnd {
     /// With a result.
     Returns,

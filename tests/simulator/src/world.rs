@@ -3,6 +3,7 @@
 use crate::invariant::{Aside, Broken, Invariant, Seen, Witness};
 use crate::node::Node;
 use crate::reader::Reader;
+use crate::rules;
 use crate::seat::Seat;
 use crate::store::Store;
 use crate::task::Work;
@@ -261,14 +262,12 @@ impl World {
 
     /// Who was told to stop has stopped when its grace is over.
     pub(crate) fn check_cancels(&mut self) {
-        let grace = self.limits.cancel_grace;
         let late = |at: usize| {
             let mut told = self.nodes[at].tasks.values().filter_map(|task| task.cancelled);
-            told.any(|told| told.after(grace) <= self.now_at(at).mono)
+            told.find_map(|told| rules::of_cancelled(told, self.now_at(at).mono, &self.limits))
         };
-        if (0..self.nodes.len()).any(late) {
-            self.breaks(Invariant::CancelInTime, "a cancelled task is still at work");
-        }
+        let late = (0..self.nodes.len()).find_map(late);
+        self.broken.extend(late);
     }
 
     /// The entries of a thread.

@@ -254,7 +254,7 @@ impl Adversary {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(crate::counted::counted_to(16))]
 
     //= specs/auth.md#auth-73
     //= type=test
@@ -321,6 +321,8 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(crate::counted::counted())]
+
     //= specs/auth.md#auth-43
     //= type=test
     //# A user MUST NOT be delayed by failures of others while their client keeps a device credential

@@ -282,6 +282,8 @@ fn the_matrix_of_states_and_inputs() {
 }
 
 proptest! {
+    #![proptest_config(crate::counted::counted())]
+
     #[test]
     fn in_any_order_the_user_never_changes_and_the_end_is_final(
         steps in prop::collection::vec((0u8..6, 0u64..4, 0u64..200), 0..40)
@@ -313,10 +315,23 @@ proptest! {
     fn no_session_outlives_its_credential_and_grace(
         times in prop::collection::vec(0u64..400, 1..20)
     ) {
-        let mut session = known();
-        for secs in times {
-            session.handle_timeout(at(secs));
-            prop_assert!(secs < 110 || session.identity().is_none());
-        }
+        no_longer(&times)?;
     }
+}
+
+fn no_longer(times: &[u64]) -> Result<(), TestCaseError> {
+    let mut session = known();
+    for secs in times {
+        session.handle_timeout(at(*secs));
+        prop_assert!(*secs < 110 || session.identity().is_none());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_session_is_over_in_the_very_second_its_grace_is() {
+    no_longer(&[110]).unwrap();
+    let mut session = known();
+    session.handle_timeout(at(109));
+    assert!(session.identity().is_some());
 }

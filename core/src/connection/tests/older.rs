@@ -451,7 +451,7 @@ fn is_image(frame: &Value, log: &[Entry]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(crate::counted::counted_to(200))]
 
     //= specs/wire.md#wire-55
     //= type=test

@@ -201,10 +201,7 @@ fn verdict_of(kind: u8) -> Result<crate::connection::Identity, ErrorCode> {
 #[test]
 fn in_any_order_the_promises_hold() {
     let (readies, forwards, closes) = (Cell::new(0), Cell::new(0), Cell::new(0));
-    let mut runner = TestRunner::new(ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(1_000)
-    });
+    let mut runner = TestRunner::new(crate::counted::counted_to(1_000));
     let histories = (opening(), history());
     let checked = runner.run(&histories, |(accepted, acts)| {
         let witness = live(accepted, acts)?;
@@ -304,6 +301,8 @@ fn live(accepted: Accepted, acts: Vec<Act>) -> Result<Witness, TestCaseError> {
 }
 
 proptest! {
+    #![proptest_config(crate::counted::counted())]
+
     /// CONN-04, AUTH-03, CONN-09: a connection nobody talks to ends by itself, whatever its state, and
     /// in finitely many wake-ups.
     //= specs/connection.md#conn-19
@@ -313,28 +312,45 @@ proptest! {
     fn left_alone_every_connection_ends(
         accepted in opening(), steps in 0usize..4,
     ) {
-        let opening = Opening { connection_id: ConnectionId(1), accepted, identity: None };
-        let mut connection = Connection::new(opening, Arc::new(limits()), Seed::new(2), START);
-        let mut now: Now = START;
-        for step in 0..steps {
-            match step {
-                0 => connection.handle_input(now, Input::Upgraded),
-                1 => connection
-                    .handle_input(now, Input::Verdict { effect: EffectId(0), verdict: Ok(ada()) }),
-                _ => connection.handle_input(now, Input::Attached(HubReady::default())),
-            }
-        }
-        for _ in 0..200 {
-            match connection.poll_output() {
-                Output::Idle(None) => break,
-                Output::Idle(Some(at)) => {
-                    prop_assert!(at > now.mono, "a deadline that has passed would spin");
-                    now = now.after(at.since(now.mono));
-                    connection.handle_timeout(now);
-                }
-                _ => {}
-            }
-        }
-        prop_assert!(connection.end().is_some());
+        leave_alone(accepted, steps)?;
     }
+}
+
+fn leave_alone(accepted: Accepted, steps: usize) -> Result<(), TestCaseError> {
+    let opening = Opening { connection_id: ConnectionId(1), accepted, identity: None };
+    let mut connection = Connection::new(opening, Arc::new(limits()), Seed::new(2), START);
+    let mut now: Now = START;
+    for step in 0..steps {
+        match step {
+            0 => connection.handle_input(now, Input::Upgraded),
+            1 => connection
+                .handle_input(now, Input::Verdict { effect: EffectId(0), verdict: Ok(ada()) }),
+            _ => connection.handle_input(now, Input::Attached(HubReady::default())),
+        }
+    }
+    for _ in 0..200 {
+        match connection.poll_output() {
+            Output::Idle(None) => break,
+            Output::Idle(Some(at)) => {
+                prop_assert!(at > now.mono, "a deadline that has passed would spin");
+                now = now.after(at.since(now.mono));
+                connection.handle_timeout(now);
+            }
+            _ => {}
+        }
+    }
+    prop_assert!(connection.end().is_some());
+    Ok(())
+}
+
+#[test]
+fn an_older_client_that_was_let_in_as_a_visitor_and_left_alone_ends() {
+    let accepted = Accepted {
+        subprotocol: None,
+        dialect: Dialect::Older,
+        presented: Presented::Nothing,
+        demo: true,
+        verify_before_upgrade: false,
+    };
+    leave_alone(accepted, 3).unwrap();
 }

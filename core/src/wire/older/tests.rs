@@ -85,6 +85,8 @@ fn check_flat(frame: &Frame) -> Value {
 }
 
 proptest! {
+    #![proptest_config(crate::counted::counted())]
+
     //= specs/wire.md#wire-54
     //= type=test
     //# Every durable event MUST have exactly one image in the older dialect, flat, with its fields

@@ -1,128 +1,80 @@
-//! Histories that once broke an invariant, cut to what it takes. They hold now, and are kept.
+//! Histories that once broke an invariant, cut to what it takes. They hold now, and are kept as files in
+//! `tests/simulator/regressions`.
+//!
+//! `GOLDENPATH_SIM_TRACE=FILE` replays that one alone.
 
 use crate::histories::worlds;
-use goldenpath_core::wire::MultitaskStrategy::{Enqueue, Interrupt, Reject};
-use goldenpath_simulator::Fate::{DoneLater, Down, Well};
-use goldenpath_simulator::Op::{
-    Answer, Attach, Cancel, Crash, Detach, Dial, Die, Hear, Land, Pass, PassFor, Reach, Return,
-    Say, Send, Speak, TakeOver,
-};
-use goldenpath_simulator::{Op, Talk, replay};
+use goldenpath_simulator::{Broken, Op, Setup, Trace, replay, shortest};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
-/// Plays it in the world of this name.
-fn holds(world: &str, ops: &[Op]) {
+/// Keeps a history that breaks something, cut to what it takes; says where, and how to see it again.
+pub(crate) fn kept(world: &str, setup: &Setup, broken: &Broken, ops: &[Op]) -> String {
+    let trace = Trace { world: world.into(), ops: shortest(setup, ops) };
+    let folder = target().join("simulator");
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("{}-{:016x}.jsonl", world.replace(' ', "-"), print(&trace)));
+    fs::write(&file, trace.text()).unwrap();
+    format!(
+        "{broken}\n{}again: GOLDENPATH_SIM_TRACE={} cargo nextest run -p goldenpath-simulator found\n\
+         once it is mended: move that file to tests/simulator/regressions",
+        trace.text(),
+        file.display(),
+    )
+}
+
+/// Tells traces from each other.
+fn print(trace: &Trace) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    trace.text().hash(&mut hasher);
+    hasher.finish()
+}
+
+fn target() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| here.join("../../target"), PathBuf::from)
+}
+
+/// What does not hold of the history in a file.
+fn broken(file: &Path) -> Vec<Broken> {
+    let trace = Trace::read(&fs::read_to_string(file).unwrap()).unwrap();
+    assert!(!trace.ops.is_empty(), "{}: nothing happens", file.display());
     let worlds = worlds();
-    let (_, setup) = worlds.iter().find(|(name, _)| *name == world).unwrap();
-    let broken = replay(setup.clone(), ops).broken;
-    assert!(broken.is_empty(), "{broken:?}");
+    let world = worlds.iter().find(|(name, _)| *name == trace.world);
+    let (_, setup) = world.unwrap_or_else(|| panic!("{}: no world of that name", file.display()));
+    replay(setup.clone(), &trace.ops).broken
 }
 
-const fn talk(
-    name: u8,
-    thread: Option<u8>,
-    strategy: goldenpath_core::wire::MultitaskStrategy,
-) -> Talk {
-    Talk { name, thread, strategy, cancel_with_client: false }
-}
-
-const fn with_client(talk: Talk) -> Talk {
-    Talk { cancel_with_client: true, ..talk }
-}
-
-/// It was answered "is being cancelled", and completed.
 #[test]
-fn a_cancel_that_finds_its_run_ending_is_answered_with_the_end() {
-    holds(
-        "readers",
-        &[
-            Say(2, talk(2, None, Enqueue)),
-            Answer(1, 0, Well),
-            Die(1, 1),
-            Answer(1, 3, Well),
-            Answer(0, 0, Well),
-            Say(1, talk(1, Some(1), Interrupt)),
-            Cancel(3),
-            Answer(0, 1, Down),
-            Say(3, talk(3, Some(2), Enqueue)),
-        ],
-    );
+fn what_once_broke_something_no_longer_does() {
+    let files: Vec<PathBuf> = match env::var_os("GOLDENPATH_SIM_TRACE") {
+        Some(file) => vec![file.into()],
+        None => {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+            fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect()
+        }
+    };
+    assert!(!files.is_empty(), "no history is kept");
+    for file in files {
+        let broken = broken(&file);
+        assert!(broken.is_empty(), "{}: {broken:#?}", file.display());
+    }
 }
 
-/// The node before had its time-out on its way into the log.
+/// The way from a history to a file that plays it again, and how it is told.
 #[test]
-fn a_cancel_is_no_promise_before_the_claim_is_ours() {
-    holds(
-        "effects",
-        &[
-            Say(0, with_client(talk(10, None, Enqueue))),
-            Answer(0, 0, Well),
-            Say(1, with_client(talk(3, Some(2), Interrupt))),
-            Speak(0, 2, 2),
-            Answer(0, 3, Well),
-            Pass,
-            Pass,
-            Answer(0, 3, Well),
-            TakeOver(1),
-            Answer(1, 1, Well),
-            Attach(1),
-            Detach(0),
-            Cancel(1),
-        ],
-    );
-    holds(
-        "effects",
-        &[
-            Say(0, talk(10, None, Enqueue)),
-            Answer(0, 2, Well),
-            Speak(0, 1, 1),
-            Answer(0, 3, Well),
-            Pass,
-            Attach(1),
-            Say(0, with_client(talk(7, Some(3), Interrupt))),
-            Attach(1),
-            Answer(0, 1, DoneLater),
-            Return(3),
-            Say(0, talk(5, Some(3), Enqueue)),
-            Pass,
-            Land(0),
-            Answer(1, 1, Well),
-            Pass,
-            Cancel(0),
-        ],
-    );
-}
-
-/// A resume of two threads waited for the second while the first was given up, to be read again: its
-/// reader was told that there is no such thread.
-#[test]
-fn a_thread_that_is_read_again_during_a_resume_is_still_there() {
-    holds(
-        "two nodes",
-        &[
-            Send(0, with_client(talk(3, Some(0), Reject))),
-            Say(3, with_client(talk(9, Some(1), Enqueue))),
-            Detach(3),
-            Dial(0, 0, true),
-            TakeOver(1),
-            PassFor(1),
-            Answer(0, 1, Well),
-            Speak(0, 2, 2),
-            Hear(0),
-            Hear(0),
-            Attach(1),
-            Reach(1),
-            Answer(0, 1, Well),
-            Say(3, with_client(talk(3, Some(2), Enqueue))),
-            Answer(1, 2, Well),
-            Hear(1),
-            Hear(1),
-            Hear(1),
-            Hear(0),
-            Crash(0),
-            Pass,
-            Dial(0, 1, true),
-            Hear(0),
-            Reach(0),
-        ],
-    );
+fn a_history_is_kept_as_a_file_that_plays_it_again() {
+    let (name, setup) = worlds().into_iter().next().unwrap();
+    let mut ops = vec![Op::Attach(0); 40];
+    ops.push(Op::Say(0, goldenpath_simulator::Talk::new(1, None)));
+    let played = replay(setup.clone(), &ops);
+    assert_eq!(played.broken, [], "nothing is wrong with it");
+    let none = Broken { invariant: goldenpath_simulator::Invariant::Order, what: "made up".into() };
+    let said = kept(name, &setup, &none, &ops);
+    let file = said.split("GOLDENPATH_SIM_TRACE=").nth(1).unwrap().split(' ').next().unwrap();
+    let trace = Trace::read(&fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!((trace.world.as_str(), trace.ops), (name, ops), "what breaks nothing is not cut");
+    assert_eq!(broken(Path::new(file)), []);
+    fs::remove_file(file).unwrap();
 }

@@ -2,10 +2,12 @@
 //! that speak and die, cancels, a store that fails before and after writing and late, crashes; then
 //! all faults stop and everything must come to its end (all of [`Invariant`]).
 
+use crate::counted::counted_to;
+use crate::found::kept;
 use goldenpath_core::client::Config;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
-use goldenpath_simulator::{Bytes, Invariant, Seen, Setup, Witness, Work, play, replay, shortest};
+use goldenpath_simulator::{Bytes, Invariant, Seen, Setup, Witness, Work, play, replay};
 use proptest::prelude::*;
 
 /// The worlds histories are played in.
@@ -29,20 +31,17 @@ pub(crate) fn worlds() -> [(&'static str, Setup); 5] {
     ]
 }
 
-/// Plays the history in a world, and says how to see it again if something does not hold.
-fn holds(setup: &Setup, bytes: &[u8]) -> Result<(), TestCaseError> {
+/// Plays the history in a world; keeps it and says how to see it again if something does not hold.
+fn holds((name, setup): &(&str, Setup), bytes: &[u8]) -> Result<(), TestCaseError> {
     let played = play(setup.clone(), &mut Bytes::new(bytes));
     let Some(broken) = played.broken.first() else { return Ok(()) };
-    let ops = shortest(setup, &played.ops);
-    Err(TestCaseError::fail(format!("{broken}\nreplay(setup, &{ops:?})")))
+    Err(TestCaseError::fail(kept(name, setup, broken, &played.ops)))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 150,
         max_shrink_iters: 0,
-        failure_persistence: None,
-        ..ProptestConfig::default()
+        ..counted_to(150)
     })]
 
     //= specs/delivery.md#dlv-05
@@ -56,35 +55,35 @@ proptest! {
     fn whatever_happens_to_readers_everything_comes_to_its_end(
         bytes in prop::collection::vec(any::<u8>(), 0..500)
     ) {
-        holds(&worlds()[0].1, &bytes)?;
+        holds(&worlds()[0], &bytes)?;
     }
 
     #[test]
     fn whatever_happens_to_clients_everything_comes_to_its_end(
         bytes in prop::collection::vec(any::<u8>(), 0..500)
     ) {
-        holds(&worlds()[1].1, &bytes)?;
+        holds(&worlds()[1], &bytes)?;
     }
 
     #[test]
     fn whatever_happens_to_teams_everything_comes_to_its_end(
         bytes in prop::collection::vec(any::<u8>(), 0..500)
     ) {
-        holds(&worlds()[2].1, &bytes)?;
+        holds(&worlds()[2], &bytes)?;
     }
 
     #[test]
     fn whatever_happens_to_two_nodes_everything_comes_to_its_end(
         bytes in prop::collection::vec(any::<u8>(), 0..500)
     ) {
-        holds(&worlds()[3].1, &bytes)?;
+        holds(&worlds()[3], &bytes)?;
     }
 
     #[test]
     fn whatever_happens_to_effects_everything_comes_to_its_end(
         bytes in prop::collection::vec(any::<u8>(), 0..500)
     ) {
-        holds(&worlds()[4].1, &bytes)?;
+        holds(&worlds()[4], &bytes)?;
     }
 
     #[test]
@@ -100,11 +99,11 @@ proptest! {
 #[test]
 fn the_histories_meet_everything_that_can_happen() {
     let mut seen = Seen::default();
-    for (_, setup) in worlds() {
+    for (name, setup) in worlds() {
         for seed in 0..40 {
             let played = play(setup.clone(), &mut Seed::new(seed));
             if let Some(broken) = played.broken.first() {
-                panic!("seed {seed}: {broken}\n{:?}", shortest(&setup, &played.ops));
+                panic!("seed {seed}: {}", kept(name, &setup, broken, &played.ops));
             }
             seen = seen.and(played.seen);
         }
