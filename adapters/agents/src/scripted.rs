@@ -8,8 +8,13 @@ use crate::team::workflow;
 use futures_util::future::BoxFuture;
 use goldenpath_runtime::agent::{
     Agent, AgentError, Cx, Finish, Route, Task, Team, TeamError, Tool, ToolCx, ToolError,
+    ToolPolicy,
 };
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Hears of every call as it reaches a tool, and whether that tool may be called again.
+pub type Ear = Arc<dyn Fn(&ToolCx, bool) + Send + Sync>;
 
 /// Effects of an agent that goes well: thoughts and tools in turn.
 const EFFECTS: u32 = 4;
@@ -26,6 +31,8 @@ enum Act {
     Fail,
     /// A tool never answers.
     Hang,
+    /// A tool that takes its time and must not be called twice.
+    Once,
     /// The agent panics.
     Panic,
     /// The agent waits for nothing, for ever.
@@ -36,10 +43,11 @@ enum Act {
     ToolPanic,
 }
 
-const ACTS: [(&str, Act); 7] = [
+const ACTS: [(&str, Act); 8] = [
     ("block", Act::Block),
     ("fail", Act::Fail),
     ("hang", Act::Hang),
+    ("once", Act::Once),
     ("panic", Act::Panic),
     ("silent", Act::Silent),
     ("slow", Act::Slow),
@@ -61,11 +69,19 @@ fn act(question: &str, agent: &str, n: u32) -> Option<Act> {
 /// # Errors
 /// Never, as its test shows.
 pub fn team() -> Result<Team, TeamError> {
+    team_heard_by(Arc::new(|_, _| {}))
+}
+
+/// The same, and somebody hears of the calls of its tools.
+///
+/// # Errors
+/// Never.
+pub fn team_heard_by(ear: Ear) -> Result<Team, TeamError> {
     let names = ["triage", "data_helper", "data", "optimization", "report"];
     let team = names
         .into_iter()
         .fold(Team::builder(workflow::workflow()), |team, name| team.agent(Scripted { name }));
-    team.tool(Obey).tool(Block).build()
+    team.tool(Obey(ear.clone())).tool(Once(ear)).tool(Block).build()
 }
 
 struct Scripted {
@@ -92,6 +108,7 @@ impl Agent for Scripted {
                     Some(Act::Block) => degraded |= cx.tool::<Block>(()).await.is_err(),
                     Some(Act::Hang) => cx.tool::<Obey>("hang".into()).await?,
                     Some(Act::Slow) => cx.tool::<Obey>("slow".into()).await?,
+                    Some(Act::Once) => degraded |= cx.tool::<Once>(()).await.is_err(),
                     Some(Act::Fail) => degraded |= cx.tool::<Obey>("fail".into()).await.is_err(),
                     Some(Act::ToolPanic) => {
                         degraded |= cx.tool::<Obey>("panic".into()).await.is_err();
@@ -111,7 +128,7 @@ impl Agent for Scripted {
 }
 
 /// Does what its argument says.
-struct Obey;
+struct Obey(Ear);
 
 impl Tool for Obey {
     type Args = String;
@@ -119,7 +136,8 @@ impl Tool for Obey {
     const NAME: &'static str = "obey";
     const TITLE: &'static str = "Do as the script says";
 
-    async fn call(&self, _: ToolCx, what: String) -> Result<(), ToolError> {
+    async fn call(&self, cx: ToolCx, what: String) -> Result<(), ToolError> {
+        (self.0)(&cx, Self::policy().repeatable);
         match what.as_str() {
             "hang" => std::future::pending().await,
             "slow" => {
@@ -130,6 +148,26 @@ impl Tool for Obey {
             "panic" => panic!("the script of a tool says so"),
             _ => Ok(()),
         }
+    }
+}
+
+/// Has an effect that cannot be had twice.
+struct Once(Ear);
+
+impl Tool for Once {
+    type Args = ();
+    type Out = ();
+    const NAME: &'static str = "once";
+    const TITLE: &'static str = "Do something that cannot be repeated";
+
+    fn policy() -> ToolPolicy {
+        ToolPolicy { repeatable: false, ..ToolPolicy::default() }
+    }
+
+    async fn call(&self, cx: ToolCx, (): ()) -> Result<(), ToolError> {
+        (self.0)(&cx, Self::policy().repeatable);
+        tokio::time::sleep(WHILE).await;
+        Ok(())
     }
 }
 

@@ -2,11 +2,20 @@
 
 use goldenpath_core::handshake::Admission;
 use goldenpath_core::time::Millis;
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// The server's condition; clones see the same one.
 #[derive(Clone, Debug)]
-pub struct Condition(watch::Sender<Phase>);
+pub struct Condition(Arc<Inner>);
+
+/// Who waits is told in the order of the waiting, which tokio's `watch` leaves to chance: a simulation with
+/// the same seed goes the same way.
+#[derive(Debug)]
+struct Inner {
+    phase: Mutex<Phase>,
+    changed: Notify,
+}
 
 /// How far the server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +42,8 @@ impl Phase {
 
 impl Default for Condition {
     fn default() -> Self {
-        Self(watch::Sender::new(Phase::Starting))
+        let (phase, changed) = (Mutex::new(Phase::Starting), Notify::new());
+        Self(Arc::new(Inner { phase, changed }))
     }
 }
 
@@ -41,19 +51,29 @@ impl Condition {
     /// How far it is.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        *self.0.borrow()
+        *self.locked()
     }
 
     /// It is this far now.
     pub fn set(&self, phase: Phase) {
-        self.0.send_replace(phase);
+        *self.locked() = phase;
+        self.0.changed.notify_waiters();
     }
 
     /// Waits until the server drains.
     pub async fn drains(&self) {
-        let mut phase = self.0.subscribe();
-        // The sender is held by `self`, so waiting cannot fail.
-        let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
+        loop {
+            // Waits before it looks, so that nothing is missed in between.
+            let changed = self.0.changed.notified();
+            if self.phase() == Phase::Draining {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Phase> {
+        self.0.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a new connection is taken, with `open` of at most `most` there already.

@@ -2,7 +2,7 @@
 
 use crate::ground::{Ground, NODE, PORT, Said, Seat, now_ms};
 use crate::tap::Device;
-use goldenpath_core::client::{Config, Event, Link, MessageState};
+use goldenpath_core::client::{Config, Event, Link, MessageState, WhyCredential};
 use goldenpath_core::id::{RunId, Seq, ThreadId};
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Millis;
@@ -162,7 +162,12 @@ impl Application {
             Heard::Event(event) => event,
             Heard::NeedCredential(why) => {
                 let Device { ground, number } = &self.device;
-                ground.meet(format!("client: needs a credential, {why:?}"));
+                let set = if ground.tape().is_clock_set { ", the clock was set" } else { "" };
+                let why = match why {
+                    WhyCredential::Expiring(_) => "Expiring".to_owned(),
+                    why => format!("{why:?}"),
+                };
+                ground.meet(format!("client: needs a credential, {why}{set}"));
                 let token = ground.token(*number, now_ms());
                 if let Some(chat) = &self.chat {
                     let _ = chat.set_token(token).await;

@@ -1,5 +1,6 @@
 //! What all parts of a world share: the disk, the devices' memories, and the tape of all that was heard.
 
+use crate::history::History;
 use crate::store::Disk;
 use goldenpath_core::auth::{Policy, Vouched};
 use goldenpath_core::client::Link;
@@ -9,6 +10,7 @@ use goldenpath_core::wire::{AckFrame, ErrorCode, Secret, UserMessage};
 use goldenpath_jsonwebtoken::{Grant, Key, Keys, Tokens};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -27,8 +29,13 @@ pub(crate) struct Ground {
     pub(crate) seed: u64,
     pub(crate) first_frame: bool,
     pub(crate) disk: Disk,
+    pub(crate) history: History,
     pub(crate) seats: Vec<Mutex<Seat>>,
     pub(crate) drain: tokio::sync::Notify,
+    /// The node is to stand still for so many milliseconds.
+    pub(crate) stand_still: tokio::sync::Notify,
+    /// How many milliseconds the node's clock is off. It lives as long as the process: a clock is copied.
+    pub(crate) clock_off_ms: &'static AtomicI64,
     tape: Mutex<Tape>,
     tokens: Tokens,
 }
@@ -40,8 +47,13 @@ pub(crate) struct Tape {
     pub(crate) sockets: u32,
     /// Processes of the node so far.
     pub(crate) process: u64,
-    /// How far the node's clock is off.
-    pub(crate) skew_ms: i64,
+    /// How long the process has stood still: its clocks are so far ahead of the world.
+    pub(crate) stood_still_ms: u64,
+    /// How long it is to stand still when it is told to.
+    pub(crate) stand_still_ms: u64,
+    /// Whether the clock was set while the node lived, or stood still: tokens in hand may be too old for it,
+    /// or from the future.
+    pub(crate) is_clock_set: bool,
     /// Whether the node has ended by itself.
     pub(crate) drained: bool,
     pub(crate) met: BTreeMap<String, u64>,
@@ -120,18 +132,22 @@ impl Ground {
         let policy = Policy {
             issuer: "goldenpath".into(),
             audience: Some("goldenpath".into()),
-            // Longer than the clock jumps.
+            // Longer than the clock is off after a restart; not than it is set by.
             leeway: Millis::from_secs(900),
             max_age: None,
             older_issuer: None,
         };
         let seat = |device| Mutex::new(Seat { user: device / devices, ..Seat::default() });
+        let history = History::default();
         Self {
             seed,
             first_frame,
-            disk: Disk::default(),
+            disk: Disk::new(history.clone()),
+            history,
             seats: (0..users * devices).map(seat).collect(),
             drain: tokio::sync::Notify::new(),
+            stand_still: tokio::sync::Notify::new(),
+            clock_off_ms: Box::leak(Box::default()),
             tape: Mutex::default(),
             tokens: Tokens::new(Keys::new(key), policy),
         }
@@ -154,6 +170,17 @@ impl Ground {
         BEGIN.after(Millis(ms))
     }
 
+    /// The civil time at a point of the simulation, by the clock of the node, which issues the tokens.
+    fn wall_of_node(&self, ms: u64) -> Wall {
+        let off = self.clock_off_ms.load(Ordering::Relaxed);
+        Wall(Self::wall(ms + self.tape().stood_still_ms).0.saturating_add_signed(off))
+    }
+
+    /// The clock of the node is set.
+    pub(crate) fn set_clock(&self, by_ms: i64) {
+        self.clock_off_ms.fetch_add(by_ms, Ordering::Relaxed);
+    }
+
     pub(crate) fn meet(&self, what: impl Into<String>) {
         *self.tape().met.entry(what.into()).or_default() += 1;
     }
@@ -167,7 +194,7 @@ impl Ground {
     pub(crate) fn token(&self, device: usize, ms: u64) -> Secret {
         let session = SessionId(1 + device as u128);
         let grant = Grant::new(self.user(device), session, Millis::from_secs(3600));
-        self.tokens.issue(grant, Self::wall(ms)).expect("a token can be signed").token
+        self.tokens.issue(grant, self.wall_of_node(ms)).expect("a token can be signed").token
     }
 
     /// Whose a token is.

@@ -14,6 +14,7 @@
 
 mod device;
 mod ground;
+mod history;
 mod node;
 mod oracle;
 mod plan;

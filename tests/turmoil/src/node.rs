@@ -1,6 +1,7 @@
 //! The node: the real server, put together as `goldenpath serve` does, on the simulated network.
 
 use crate::ground::{Ground, PORT, now_ms};
+use crate::history::{Deed, Watched};
 use crate::tap::Doors;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -62,25 +63,33 @@ pub(crate) fn limits() -> Limits {
 
 /// One process of the node, until it is told to drain and has done so.
 pub(crate) async fn node(ground: Arc<Ground>) -> turmoil::Result {
-    let (process, skew) = {
+    let process = {
         let mut tape = ground.tape();
         tape.process += 1;
-        (tape.process, tape.skew_ms)
+        tape.stood_still_ms = 0;
+        tape.process
     };
     let mut seed = Seed::new(ground.seed ^ process.rotate_left(32));
-    let clock = Clock::starting_at(Wall(Ground::wall(now_ms()).0.saturating_add_signed(skew)));
+    let clock = Clock::set_by(Ground::wall(now_ms()), ground.clock_off_ms);
+    tokio::spawn(stand_still(ground.clone()));
     let disk = ground.disk.clone();
     disk.opened();
     tokio::spawn(disk.clone().write());
     let limits = Arc::new(limits());
-    let team = Arc::new(goldenpath_agents::scripted::team()?);
+    let history = ground.history.clone();
+    let team = goldenpath_agents::scripted::team_heard_by(Arc::new(move |cx, repeatable| {
+        let (user, thread_id, call) =
+            (cx.user().user_id().clone(), cx.thread_id(), cx.tool_call_id());
+        history.note(Deed::Called { user, thread_id, call, repeatable });
+    }))?;
+    let team = Arc::new(team);
     let agents = team.agents().map(|(name, _)| name.to_string()).collect();
     let artifacts = Arc::new(disk.memory.clone());
     let runs = AgentRuns::new(team, limits.clone(), clock, artifacts.clone());
     let around = Surroundings {
         clock,
         limits: limits.clone(),
-        runs: Arc::new(runs),
+        runs: Arc::new(Watched { runs, history: ground.history.clone() }),
         store: Arc::new(disk.clone()),
     };
     let shards = Shards::start(2, &around, &mut seed);
@@ -144,6 +153,19 @@ pub(crate) async fn node(ground: Arc<Ground>) -> turmoil::Result {
     ground.meet(if clean { "drain: clean" } else { "drain: at its deadline" });
     ground.tape().drained = true;
     pending().await
+}
+
+/// Lets the clocks of the process move on while it does nothing, whenever the world says so.
+async fn stand_still(ground: Arc<Ground>) {
+    loop {
+        ground.stand_still.notified().await;
+        let ms = {
+            let mut tape = ground.tape();
+            tape.stood_still_ms += tape.stand_still_ms;
+            tape.stand_still_ms
+        };
+        tokio::time::advance(Duration::from_millis(ms)).await;
+    }
 }
 
 /// What the node has around it besides network, disk and clock.

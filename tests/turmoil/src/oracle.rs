@@ -106,6 +106,9 @@ struct Socket {
     /// The code of the last `disconnect`.
     disconnect: Option<u16>,
     positions: BTreeMap<ThreadId, Seq>,
+    /// Heads a `ping` told that were ahead of what it had heard: its client may have asked for what is up to
+    /// there, and what was on its way meanwhile comes twice.
+    ahead: BTreeMap<ThreadId, Seq>,
 }
 
 /// Every frame of every client, through the whole history.
@@ -191,8 +194,11 @@ impl Socket {
         ground.meet(if entry.replay { "entry: replayed" } else { "entry: live" });
         let before = Seq(seq.0.saturating_sub(1));
         let position = self.positions.entry(thread_id).or_insert(before);
-        // What is live comes once and in its place; only what is replayed may be there already.
-        if seq > position.next() || (!entry.replay && seq != position.next()) {
+        // What is live comes once and in its place; only what is replayed may be there already, or what was
+        // asked for while it was on its way.
+        let asked = self.ahead.get(&thread_id).is_some_and(|to| seq <= *to);
+        let again = !entry.replay && seq < position.next();
+        if seq > position.next() || (again && !asked) {
             found.push(not(Invariant::Order, format!("{place} comes after {position}")));
         }
         *position = (*position).max(seq);
@@ -214,6 +220,13 @@ impl Socket {
             Says::Disconnect { code, .. } => {
                 self.disconnect = code.map(CloseCode::code);
             }
+            Says::Ping { heads } => {
+                for head in heads {
+                    if self.positions.get(&head.thread_id).is_some_and(|at| *at < head.seq) {
+                        self.ahead.insert(head.thread_id, head.seq);
+                    }
+                }
+            }
             Says::ServerDraining { .. } => ground.meet("drain: a client was told"),
             Says::Ack(_) | Says::Done { .. } | Says::Pong { .. } | Says::ToolProgress { .. } => {
                 if !self.is_ready {
@@ -223,7 +236,6 @@ impl Socket {
             Says::AuthOk { .. }
             | Says::AuthRequired { .. }
             | Says::Error { .. }
-            | Says::Ping { .. }
             | Says::RateLimit { .. }
             | Says::ReplayComplete { .. }
             | Says::ServiceStatus { .. }
@@ -277,6 +289,21 @@ fn acknowledged(
     if (first.message_id, first.thread_id, first.run_id, first.seq) != told {
         found.push(not(Invariant::OneOutcome, format!("{name}: {first:?}, then {ack:?}")));
     }
+}
+
+/// The runs of which any client heard that they are cancelled.
+pub(crate) fn cancelled(heard: &[Heard]) -> BTreeSet<RunId> {
+    let run_of = |one: &Heard| {
+        let What::Text(text) = &one.what else { return None };
+        let ServerEvent::Control { said: Says::Done { what, result }, .. } =
+            ServerEvent::decode(text)
+        else {
+            return None;
+        };
+        let result: serde_json::Value = serde_json::from_str(result.as_str()).ok()?;
+        (what == "cancel_run").then(|| result["run_id"].as_str()?.parse().ok())?
+    };
+    heard.iter().filter_map(run_of).collect()
 }
 
 /// What every application shows is what the logs hold.

@@ -159,6 +159,17 @@ pub enum Step {
         /// How far its clock is off afterwards, in milliseconds.
         clock_ms: i64,
     },
+    /// The clock of the node is set while it lives.
+    SetClock {
+        /// By how many milliseconds.
+        by_ms: i64,
+    },
+    /// The node stands still, as a virtual machine that is resumed: all it was to do meanwhile is due at
+    /// once.
+    StandStill {
+        /// For how long, by its clocks.
+        ms: u64,
+    },
     /// The node is asked to end, as by SIGTERM.
     Drain {
         /// How long it is away afterwards.
@@ -198,10 +209,12 @@ pub enum Point {
     Heard(String, u32),
 }
 
-const SCRIPTS: [&str; 10] = [
+const SCRIPTS: [&str; 12] = [
     "all is well",
     "all is well, again",
     "data 1 slow",
+    "data 1 once",
+    "data 3 once; report 1 once",
     "data 1 slow; optimization 3 slow; report 1 slow",
     "data 1 hang",
     "data 1 hang; optimization 1 hang; report 1 hang",
@@ -266,7 +279,7 @@ impl Step {
         let device = from.below(devices as u64) as usize;
         let longest = if from.below(4) == 0 { 900 } else { 200 };
         let ms = 200 + 10 * from.below(longest);
-        match from.below(34) {
+        match from.below(37) {
             0..=9 => Self::Say {
                 device,
                 thread: (from.below(3) > 0).then(|| from.below(3) as usize),
@@ -298,6 +311,11 @@ impl Step {
                 silent: from.below(3) == 0,
                 clock_ms: [0, 0, -60_000, 300_000][from.below(4) as usize],
             },
+            33..=34 => {
+                let hours = [-12, -3, -1, 1, 3, 12][from.below(6) as usize];
+                Self::SetClock { by_ms: hours * 3_600_000 }
+            }
+            35 => Self::StandStill { ms: [700, 5_000, 60_000, 7_200_000][from.below(4) as usize] },
             _ => Self::Drain { down_ms: 10 * from.below(100) },
         }
     }

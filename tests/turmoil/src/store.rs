@@ -1,5 +1,6 @@
 //! The store of a world: in memory, outliving its node, and failing as the plan says.
 
+use crate::history::{Deed, History};
 use crate::plan::{Fate, Point};
 use futures_util::FutureExt as _;
 use futures_util::future::pending;
@@ -14,9 +15,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 /// A [`MemoryStore`] behind one writer, as SQLite has one.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Disk {
     pub(crate) memory: MemoryStore,
+    history: History,
     inner: Arc<Mutex<Inner>>,
     handed_over: Arc<Notify>,
 }
@@ -38,6 +40,12 @@ struct Write {
 }
 
 impl Disk {
+    /// An empty one, whose writes are noted.
+    pub(crate) fn new(history: History) -> Self {
+        let (inner, handed_over) = Default::default();
+        Self { memory: MemoryStore::new(), history, inner, handed_over }
+    }
+
     /// What happens to the next writes.
     pub(crate) fn writes(&self, fates: &[Fate]) {
         self.inner().fates.extend(fates);
@@ -86,7 +94,7 @@ impl Disk {
         };
         for write in writes {
             if landed {
-                let done = self.memory.commit(write.batch).now_or_never();
+                let done = self.take(write.batch).now_or_never();
                 if matches!(done, Some(Ok(Committed::Done { .. }))) {
                     self.meet("store: a write of a dead node landed");
                 }
@@ -130,10 +138,10 @@ impl Disk {
                 Fate::Refused => Err(Fault::Unavailable),
                 Fate::Lost => Err(Fault::Unknown),
                 Fate::Unheard => {
-                    let _ = self.memory.commit(batch).await;
+                    let _ = self.take(batch).await;
                     Err(Fault::Unknown)
                 }
-                Fate::Late(_) | Fate::LateAnswer(_) | Fate::Well => self.memory.commit(batch).await,
+                Fate::Late(_) | Fate::LateAnswer(_) | Fate::Well => self.take(batch).await,
             };
             if answered.is_ok() && self.inner().is_after_write() {
                 return pending().await;
@@ -146,6 +154,15 @@ impl Disk {
                 let _ = answer.send(answered);
             }
         }
+    }
+
+    /// A write is done; unless the disk is down, it is part of the history.
+    async fn take(&self, batch: Batch) -> Result<Committed, Fault> {
+        let answer = self.memory.commit(batch.clone()).await;
+        if answer != Err(Fault::Unavailable) {
+            self.history.note(Deed::Wrote(Box::new(batch), answer.clone()));
+        }
+        answer
     }
 
     async fn next(&self) -> Option<Fate> {

@@ -2,9 +2,11 @@
 
 use crate::device::{Order, Orders, seat};
 use crate::ground::{Ground, Heard, NODE};
+use crate::history::{Deed, check_history};
 use crate::node::node;
-use crate::oracle::{Logs, check_frames, check_views, unsettled};
+use crate::oracle::{Logs, cancelled, check_frames, check_views, unsettled};
 use crate::plan::{Plan, Point, Step};
+use goldenpath_core::client::Link;
 use goldenpath_core::id::ThreadId;
 use goldenpath_core::wire::{MultitaskStrategy, OnDisconnect};
 use goldenpath_simulator::{Broken, Invariant};
@@ -12,11 +14,14 @@ use goldenpath_tungstenite::Message;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use turmoil::{Builder, Sim};
 
 /// The grain of time: every host has its turn once in it.
 const TICK_MS: u64 = 10;
+/// No packet takes less.
+const SHORTEST_WAY: Duration = Duration::from_millis(1);
 /// How long a healed world may take to converge.
 const PATIENCE_MS: u64 = 120_000;
 /// How long it must then stay so.
@@ -47,6 +52,19 @@ pub fn run(plan: &Plan) -> Outcome {
     logs.check(&ground, &mut broken);
     broken.extend(check_frames(&ground, &logs, &heard));
     broken.extend(check_views(&ground, &logs));
+    let cancels = cancelled(&heard);
+    if !cancels.is_empty() {
+        ground.meet("cancel: a client was promised");
+    }
+    let deeds = ground.history.deeds();
+    for (_, deed) in &deeds {
+        match deed {
+            Deed::Called { repeatable: false, .. } => ground.meet("tool: called, and only once"),
+            Deed::Told { .. } => ground.meet("run: a task was told to stop"),
+            _ => {}
+        }
+    }
+    broken.extend(check_history(&deeds, ground.history.now(), &cancels));
     let mut hasher = DefaultHasher::new();
     heard.hash(&mut hasher);
     let mut met = std::mem::take(&mut ground.tape().met);
@@ -100,7 +118,9 @@ struct World {
     /// How the node is to die at its trap.
     death: Death,
     is_down: bool,
-    latency_ms: u64,
+    usual_latency_ms: u64,
+    /// Longest way of a packet, of each device.
+    latency_ms: Vec<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,7 +141,7 @@ impl World {
             .rng_seed(plan.seed)
             .tick_duration(Duration::from_millis(TICK_MS))
             .simulation_duration(Duration::from_secs(100_000))
-            .min_message_latency(Duration::from_millis(1))
+            .min_message_latency(SHORTEST_WAY)
             .max_message_latency(Duration::from_millis(plan.latency_ms))
             .tcp_capacity(8)
             .build();
@@ -134,8 +154,17 @@ impl World {
             orders.push(sender);
         }
         let (undo, death) = (Vec::new(), Death::default());
-        let latency_ms = plan.latency_ms;
-        Self { sim, ground, orders, undo, death, is_down: false, latency_ms }
+        let latency_ms = vec![plan.latency_ms; orders.len()];
+        Self {
+            sim,
+            ground,
+            orders,
+            undo,
+            death,
+            is_down: false,
+            usual_latency_ms: plan.latency_ms,
+            latency_ms,
+        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -161,6 +190,7 @@ impl World {
     fn tick(&mut self) -> turmoil::Result {
         self.sim.step()?;
         let now = self.now_ms();
+        self.ground.history.at(now);
         if !self.is_down {
             if self.ground.disk.is_sprung() {
                 self.die(self.death);
@@ -204,7 +234,7 @@ impl World {
             }
             self.ground.meet("crash: silent");
         }
-        self.ground.tape().skew_ms += death.clock_ms;
+        self.ground.set_clock(death.clock_ms);
         if death.clock_ms != 0 {
             self.ground.meet("clock: jumped");
         }
@@ -213,7 +243,16 @@ impl World {
 
     fn down(&mut self, ms: u64, landed: bool) {
         self.ground.disk.died(landed);
+        // In which order a process that dies lets go of its sockets is not led by the seed: the last packet to
+        // each client takes the same time.
+        for device in 0..self.orders.len() {
+            self.sim.set_link_max_message_latency(NODE, name(device), SHORTEST_WAY);
+        }
         self.sim.crash(NODE);
+        for (device, ms) in self.latency_ms.iter().enumerate() {
+            let latency = Duration::from_millis(*ms);
+            self.sim.set_link_max_message_latency(NODE, name(device), latency);
+        }
         self.is_down = true;
         self.later(ms.max(TICK_MS), Undo::Bounce);
     }
@@ -314,6 +353,7 @@ impl World {
             }
             Step::Slow { device, latency_ms } => {
                 let latency = Duration::from_millis(*latency_ms.max(&1));
+                self.latency_ms[*device] = *latency_ms.max(&1);
                 self.sim.set_link_max_message_latency(NODE, name(*device), latency);
                 "net: slow"
             }
@@ -343,6 +383,31 @@ impl World {
                 self.die(death);
                 "crash: at once"
             }
+            Step::SetClock { by_ms } => {
+                self.ground.tape().is_clock_set = true;
+                self.ground.set_clock(*by_ms);
+                match (self.is_heard_at_work(), *by_ms < 0) {
+                    (true, true) => "clock: set back while a run was heard",
+                    (true, false) => "clock: set forwards while a run was heard",
+                    (false, _) => "clock: set",
+                }
+            }
+            Step::StandStill { ms } => {
+                if self.is_down {
+                    return;
+                }
+                {
+                    let mut tape = self.ground.tape();
+                    tape.is_clock_set = true;
+                    tape.stand_still_ms = *ms;
+                }
+                self.ground.stand_still.notify_one();
+                if self.is_heard_at_work() {
+                    "node: stood still while a run was heard"
+                } else {
+                    "node: stood still"
+                }
+            }
             Step::Drain { down_ms } => {
                 if self.is_down {
                     return;
@@ -353,6 +418,17 @@ impl World {
             }
         };
         self.ground.meet(met);
+    }
+
+    /// Whether a run of somebody is going who is connected.
+    fn is_heard_at_work(&self) -> bool {
+        let unfinished = self.ground.disk.memory.snapshot().unfinished_runs();
+        !self.is_down
+            && (0..self.orders.len()).any(|device| {
+                let user = self.ground.user(device);
+                self.ground.seat(device).link == Some(Link::Ready)
+                    && unfinished.iter().any(|run| *run.owner() == user)
+            })
     }
 
     fn cut(&self, device: usize) {
@@ -369,11 +445,13 @@ impl World {
     /// All faults stop; answers what has not converged in time.
     fn heal(&mut self) -> turmoil::Result<Vec<String>> {
         self.ground.disk.heal();
+        self.ground.clock_off_ms.store(0, Ordering::Relaxed);
         let pending = std::mem::take(&mut self.undo);
         for device in 0..self.orders.len() {
             self.sim.release(NODE, name(device));
             self.sim.set_link_fail_rate(NODE, name(device), 0.0);
-            let latency = Duration::from_millis(self.latency_ms);
+            self.latency_ms[device] = self.usual_latency_ms;
+            let latency = Duration::from_millis(self.usual_latency_ms);
             self.sim.set_link_max_message_latency(NODE, name(device), latency);
             self.ground.seat(device).deaf_until_ms = 0;
         }

@@ -60,6 +60,11 @@ fn an_entry_that_is_missing_changed_or_foreign_is_found() {
         heard.remove(place);
     });
     assert_eq!(missing, [Invariant::Order]);
+    let twice = after(|heard| {
+        let place = find(heard, 0, "agent_thinking", 1);
+        heard.insert(place, heard[place].clone());
+    });
+    assert_eq!(twice, [Invariant::Order]);
     let changed = after(|heard| {
         let place = find(heard, 0, "agent_thinking", 1);
         rewrite(heard, place, "is at", "is not at");
