@@ -61,3 +61,15 @@ impl<C> Signed<C> {
         self.claims
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_signed_is_kept_beside_the_key_it_was_signed_by() {
+        let signed = Signed::by("3f2a", 7);
+        assert_eq!((signed.key(), signed.claims()), ("3f2a", &7));
+        assert_eq!(signed.into_claims(), 7);
+    }
+}

@@ -101,4 +101,15 @@ mod tests {
         assert_eq!(after(true, None), Err(ErrorCode::TokenRevoked));
         assert_eq!(after(false, at(5)), Err(ErrorCode::TokenRevoked));
     }
+
+    #[test]
+    fn it_says_of_whom_it_is_how_they_came_and_until_when() {
+        let visitor = Identity::visitor(7, SessionId(3), Wall(1));
+        let user_id = visitor.user_id().clone();
+        let identity = Identity { expires_at: Some(Wall(9)), ..visitor };
+        let vouched = Vouched::new(identity, Wall(5));
+        assert_eq!((vouched.user_id(), vouched.session_id()), (&user_id, SessionId(3)));
+        assert_eq!((vouched.issued_at(), vouched.expires_at()), (Wall(5), Some(Wall(9))));
+        assert_eq!(vouched.bypass(), Some(Bypass::Demo));
+    }
 }
