@@ -28,7 +28,8 @@ async fn account(data: &Path, deed: &str, password: Option<&str>) -> (String, bo
 
 //= specs/auth.md#auth-80
 //= type=test
-//# An account MUST be made at the machine also where registration is closed.
+//# Whoever has the files of a server MUST be able to make an account, also where registration is
+//# closed.
 //= specs/auth.md#auth-81
 //= type=test
 //# A password given at the machine MUST end every log-in of its account.

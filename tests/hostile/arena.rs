@@ -112,14 +112,13 @@ impl Arena {
             attacked.expect("the attack comes to its end")
         };
         let over = Cell::new(false);
-        // The last one begins while the attack goes on, and is judged however short that is.
+        // Each of them begins while the attack goes on; one is judged however short that is.
         let neighbour = async {
             let mut took = Vec::new();
             loop {
-                let last = over.get();
                 let name = format!("beside-{}", took.len());
                 took.push(self.golden_path(staying.as_mut(), &name).await);
-                if last {
+                if over.get() {
                     return took;
                 }
                 tokio::time::sleep(PAUSE).await;

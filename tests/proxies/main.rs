@@ -197,7 +197,7 @@ async fn a_proxy_that_cuts_what_is_silent_cuts_nothing_while_the_server_pings() 
 
 /// Seconds after which a connection is cut, and how often a run is cut at least: 15 s, as some load
 /// balancers have it, and a shorter limit that cuts the same run again and again.
-const TOTAL_LIMITS: [(u64, usize); 2] = [(15, 1), (3, 4)];
+const TOTAL_LIMITS: [(u64, usize); 2] = [(15, 1), (3, 3)];
 
 /// From a cut to the next connection: the client's backoff, a reload, a slow machine.
 const RETURN: Duration = Duration::from_secs(8);

@@ -49,6 +49,7 @@ impl TotalLimit {
 /// The master must end its workers: a killed one leaves them behind.
 impl Drop for TotalLimit {
     fn drop(&mut self) {
+        let reloaded = !self.reloads.is_finished();
         self.reloads.abort();
         if let Some(pid) = self.process.child.id() {
             let _ = std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status();
@@ -57,5 +58,6 @@ impl Drop for TotalLimit {
         while Instant::now() < end && matches!(self.process.child.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(10));
         }
+        assert!(reloaded || std::thread::panicking(), "nginx was reloaded to the end");
     }
 }

@@ -74,6 +74,18 @@ pub(crate) fn signed_in(app: &App) -> BoxedFilter<(Identity,)> {
         .boxed()
 }
 
+/// The same for what ends log-ins: it counts for the address only. Somebody with a stolen token shares the
+/// user's allowance, and must not keep its owner from ending it by emptying that.
+pub(crate) fn leaving(app: &App) -> BoxedFilter<(Identity,)> {
+    let app = app.clone();
+    warp::header::headers_cloned()
+        .and_then(move |headers: HeaderMap| {
+            let app = app.clone();
+            async move { identity(&app, &headers).await.map_err(reject::custom) }
+        })
+        .boxed()
+}
+
 /// Who asks, and all their token says.
 pub(crate) fn known(app: &App) -> BoxedFilter<(Known,)> {
     let app = app.clone();

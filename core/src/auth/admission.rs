@@ -8,9 +8,9 @@ use alloc::format;
 /// Somebody who showed who they are without a token, and gets one: a log-in begins with it and with
 /// nothing else.
 ///
-/// Three of the ways believe what an adapter says, since hashes, rows and providers are not the core's:
-/// [`Self::by_password`], [`Self::by_new_account`] and [`Self::by_provider`]. `tests/tidy` names the only
-/// files that may say it.
+/// Four of the ways believe what an adapter says, since hashes, rows, providers and files are not the core's:
+/// [`Self::by_password`], [`Self::by_new_account`], [`Self::by_provider`] and [`Self::at_the_machine`].
+/// `tests/tidy` names the only files that may say it.
 ///
 /// ```
 /// use goldenpath_core::auth::{Admission, Digest, Family, RefreshPolicy};

@@ -33,7 +33,8 @@ pub const DEMO_USER_PREFIX: &str = "demo-user-";
 /// and no type keeps it from lying: [`Signed::by`](super::Signed::by), four ways of
 /// [`Admission`](super::Admission), [`Foreigner::known_as`](super::Foreigner::known_as),
 /// [`Ticket::from_text`](super::Ticket::from_text), [`Unfinished::new`] and [`Identity::visitor`].
-/// `tests/tidy` names the only files that may call each of them; a call anywhere else fails it.
+/// And a [`Family`](super::Family) is a row of a store, with public fields. `tests/tidy` names the only files
+/// that may call each of them, or write down a family; one anywhere else fails it.
 ///
 /// # What does not compile
 ///

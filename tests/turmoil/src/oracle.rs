@@ -109,6 +109,8 @@ struct Socket {
     /// Heads a `ping` told that were ahead of what it had heard: its client may have asked for what is up to
     /// there, and what was on its way meanwhile comes twice.
     ahead: BTreeMap<ThreadId, Seq>,
+    /// Which came twice for that reason: none comes three times.
+    repeated: BTreeSet<(ThreadId, Seq)>,
 }
 
 /// Every frame of every client, through the whole history.
@@ -198,7 +200,7 @@ impl Socket {
         // asked for while it was on its way.
         let asked = self.ahead.get(&thread_id).is_some_and(|to| seq <= *to);
         let again = !entry.replay && seq < position.next();
-        if seq > position.next() || (again && !asked) {
+        if seq > position.next() || (again && !(asked && self.repeated.insert((thread_id, seq)))) {
             found.push(not(Invariant::Order, format!("{place} comes after {position}")));
         }
         *position = (*position).max(seq);

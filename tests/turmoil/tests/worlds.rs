@@ -162,6 +162,8 @@ fn part(part: u64) {
 fn note(part: u64, count: u64) {
     let folder = target().join("proof");
     fs::create_dir_all(folder.join("turmoil")).unwrap();
+    let one_at_a_time = fs::File::create(folder.join("turmoil/lock")).unwrap();
+    one_at_a_time.lock().unwrap();
     fs::write(folder.join(format!("turmoil/{part}")), count.to_string()).unwrap();
     let read = |part| fs::read_to_string(folder.join(format!("turmoil/{part}"))).ok();
     let sum: u64 = (0..PARTS).filter_map(read).filter_map(|text| text.parse::<u64>().ok()).sum();

@@ -3,8 +3,6 @@
 
 use goldenpath_core::auth::{Cutoff, Endings, Vouched};
 use goldenpath_core::id::{SessionId, UserId};
-#[cfg(test)]
-use goldenpath_core::time::Wall;
 use std::collections::BTreeMap;
 
 /// Sessions remembered, and users who left everywhere; beyond it those that are good are forgotten
@@ -82,7 +80,7 @@ mod tests {
     use super::*;
 
     use goldenpath_core::auth::{Claims, Policy, Signed, check_claims};
-    use goldenpath_core::time::Millis;
+    use goldenpath_core::time::{Millis, Wall};
 
     const GOOD: Endings = Endings { revoked: false, cutoff: None };
 

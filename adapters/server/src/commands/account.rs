@@ -9,12 +9,12 @@ use goldenpath_core::auth::{Admission, Cutoff, check_password};
 use goldenpath_core::id::SessionId;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::Secret;
-use goldenpath_runtime::identity::Passwords as _;
+use goldenpath_runtime::Clock;
+use goldenpath_runtime::identity::{LONGEST_LEEWAY, Passwords as _};
 use goldenpath_runtime::ports::{Account, AuditAction, AuditOutcome, AuditRecord, Created, Email};
 use goldenpath_sqlx::{Database, FolderLock, LockError};
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Options of `account`.
 #[derive(Args, Debug)]
@@ -54,6 +54,10 @@ pub(crate) fn run(config: &Config, args: &AccountArgs) -> Result<ExitCode, Faile
     let (Deed::Add { of, .. } | Deed::Password { of }) = &args.deed;
     let password = if of.password_stdin { read()? } else { draw()? };
     check_password(&password.0, of.email.as_str())?;
+    let folder = config.store_folder();
+    if !folder.exists() {
+        eprintln!("note: there were no data in {} until now", folder.display());
+    }
     runtime(config)?.block_on(async {
         let database = Database::open(wiring::database_options(config)).await?;
         let done = match &args.deed {
@@ -63,26 +67,31 @@ pub(crate) fn run(config: &Config, args: &AccountArgs) -> Result<ExitCode, Faile
         database.close().await;
         done
     })?;
-    if !of.password_stdin {
-        println!("Its password is {} and can be changed by whoever logs in with it.", password.0);
-    }
     Ok(ExitCode::SUCCESS)
 }
 
+/// A password that was drawn is told once it counts, whatever fails afterwards.
+fn said(of: &Of, password: &Secret) {
+    if !of.password_stdin {
+        println!("Its password is {} and can be changed by whoever logs in with it.", password.0);
+    }
+}
+
 //= specs/auth.md#auth-80
-//# An account MUST be made at the machine also where registration is closed.
+//# Whoever has the files of a server MUST be able to make an account, also where registration is
+//# closed.
 async fn add(
     database: &Database,
     of: &Of,
     name: Option<String>,
     password: Secret,
 ) -> Result<(), Failed> {
-    let at = now()?;
+    let at = Clock::system().now().wall;
     let account = Account {
         user_id: Account::draw_id(&mut wiring::seed()?, at),
         email: of.email.clone(),
         name: Account::usable_name(name)?,
-        password_hash: wiring::passwords()?.hash(password).await?,
+        password_hash: wiring::passwords()?.hash(password.clone()).await?,
         roles: Vec::new(),
         created_at: at,
     };
@@ -94,9 +103,9 @@ async fn add(
         }
         Created::IdTaken => return Err("the id that was drawn is taken; try again".into()),
     }
-    noted(database, AuditAction::Register, &account, at).await?;
     println!("{} has an account.", of.email);
-    Ok(())
+    said(of, &password);
+    noted(database, AuditAction::Register, &account, at).await
 }
 
 //= specs/auth.md#auth-81
@@ -115,19 +124,19 @@ async fn replace(
     let accounts = database.accounts();
     let missing = || format!("there is no account with the address {}", of.email);
     let account = accounts.by_email(&of.email).await?.ok_or_else(missing)?;
-    let at = now()?;
+    let at = Clock::system().now().wall;
     let session_id = SessionId::draw(&mut wiring::seed()?, at);
     let scope = Admission::at_the_machine(account.user_id.clone(), session_id).scope();
     // First: of log-ins that ended for nothing somebody complains, of those that went on nobody.
-    let until = at.after(config.token_lifetime).after(config.jwt_leeway);
+    let until = at.after(config.token_lifetime).after(LONGEST_LEEWAY);
     let ended = database.sessions().revoke_all(&scope, Cutoff { at, but: None }, until).await?;
-    let hash = wiring::passwords()?.hash(password).await?;
+    let hash = wiring::passwords()?.hash(password.clone()).await?;
     if !accounts.set_password(&scope, account.password_hash.clone(), hash).await? {
         return Err("the password was changed by somebody else just now; try again".into());
     }
-    noted(database, AuditAction::Password, &account, at).await?;
     println!("{} has a new password; log-ins that ended: {}.", of.email, ended.len());
-    Ok(())
+    said(of, &password);
+    noted(database, AuditAction::Password, &account, at).await
 }
 
 /// Who did it is not known: it was somebody with the files.
@@ -168,9 +177,4 @@ fn draw() -> Result<Secret, Failed> {
         write!(text, "{dash}{:02x}{:02x}", pair[0], pair[1])?;
     }
     Ok(Secret(text))
-}
-
-fn now() -> Result<Wall, Failed> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    Ok(Wall(u64::try_from(now.as_millis())?))
 }

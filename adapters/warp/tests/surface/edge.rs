@@ -454,3 +454,21 @@ async fn every_answer_tells_a_browser_what_it_must_not_do_with_it_and_sets_no_co
         assert_eq!(promise, Some("max-age=31536000"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn whoever_empties_a_users_allowance_does_not_keep_them_from_ending_the_log_in() {
+    let rig = limited(|edge| edge.user_requests = Policy::per_minute(3, 1)).await;
+    let token = rig.token().await;
+    let told = async || rig.call("GET", "/api/threads", Some(&token)).await.status();
+    let mut tries = 0;
+    while told().await != 429 {
+        tries += 1;
+        assert!(tries < 10);
+    }
+    let change = r#"{"current_password":"correct horse","new_password":"battery staple"}"#;
+    let password = rig.send("POST", "/api/auth/password", Some(&token), change).await;
+    assert_eq!(password.status(), 403, "it has no account, which is another matter: {password:?}");
+    let left = rig.call("POST", "/api/auth/logout-all", Some(&token)).await;
+    assert_eq!(left.status(), 200, "{left:?}");
+    assert_eq!(told().await, 401);
+}

@@ -4,7 +4,7 @@ use super::{Refreshing, place, with};
 use crate::api::{json, reply};
 use crate::app::App;
 use crate::problem::Problem;
-use crate::request::{self, Caller, caller, signed_in};
+use crate::request::{self, Caller, caller, leaving};
 use goldenpath_core::connection::Identity;
 use http::StatusCode;
 use http::header::HeaderMap;
@@ -34,7 +34,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         });
     let everywhere = warp::path!("api" / "auth" / "logout-all")
         .and(warp::post())
-        .and(signed_in(app))
+        .and(leaving(app))
         .and(with(app))
         .and(caller())
         .then(|identity, app: App, caller| async move {

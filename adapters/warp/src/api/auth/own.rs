@@ -4,7 +4,7 @@ use super::{missing, place, user, with};
 use crate::api::{json, raw_json, reply};
 use crate::app::App;
 use crate::problem::Problem;
-use crate::request::{self, Caller, caller, known, signed_in};
+use crate::request::{self, Caller, caller, known, leaving, signed_in};
 use bytes::Bytes;
 use goldenpath_core::connection::Identity;
 use goldenpath_core::wire::Secret;
@@ -67,7 +67,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         });
     let password = warp::path!("api" / "auth" / "password")
         .and(warp::post())
-        .and(signed_in(app))
+        .and(leaving(app))
         .and(request::json(app))
         .and(with(app))
         .and(caller())
