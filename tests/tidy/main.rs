@@ -26,13 +26,11 @@ const TOP: [&str; 9] = [
     "tests",
 ];
 
-/// Rows of the failure catalogue that this stage must show.
-const SHOWN: [&str; 41] = [
-    "F01", "F02", "F03", "F04", "F05", "F06", "F07", "F08", "F09", "F14", "F15", "F16", "F17",
-    "F18", "F19", "F20", "F21", "F22", "F23", "F24", "F25", "F26", "F27", "F28", "F29", "F30",
-    "F32", "F33", "F34", "F35", "F36", "F38", "F39", "F40", "F41", "F42", "F43", "F44", "F46",
-    "F47", "F48",
-];
+/// The failures of the catalogue; [`NOT_SHOWN`] have no row.
+const FAILURES: core::ops::RangeInclusive<u8> = 1..=50;
+
+/// Several nodes, which there are not yet.
+const NOT_SHOWN: [u8; 1] = [49];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -156,7 +154,7 @@ fn every_failure_of_the_catalogue_has_its_row_and_its_test() {
     let files = files();
     let sources: String =
         with_extension(&files, &["rs", "js"]).map(|(_, text)| text).collect::<Vec<_>>().concat();
-    for id in SHOWN {
+    for id in FAILURES.filter(|n| !NOT_SHOWN.contains(n)).map(|n| format!("F{n:02}")) {
         let row = catalogue
             .lines()
             .find(|line| line.starts_with(&format!("| {id} |")))
