@@ -118,8 +118,11 @@ async fn replace(
 ) -> Result<(), Failed> {
     // A server that runs remembers which log-ins are good, and would go on taking them.
     let _alone = FolderLock::take(&config.store_folder()).map_err(|error| match error {
-        LockError::Held { .. } => format!("{error}; stop it first: it remembers who is logged in"),
-        _ => error.to_string(),
+        LockError::Held { folder, by } => format!(
+            "a server works on {} (process {by}): stop it first, for it remembers who is logged in",
+            folder.display()
+        ),
+        other => other.to_string(),
     })?;
     let accounts = database.accounts();
     let missing = || format!("there is no account with the address {}", of.email);
