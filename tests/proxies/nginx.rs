@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 /// What a proxy does to an upgrade.
@@ -57,11 +56,23 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts one with the configuration that is made for a folder and `count` free ports, and waits until
-    /// it listens on all of them.
+    /// it listens on all of them. A port that somebody took in between is given up for another one.
     pub(crate) async fn start(
         count: usize,
-        configuration: impl FnOnce(&Path, &[u16]) -> String,
+        configuration: impl Fn(&Path, &[u16]) -> String,
     ) -> Self {
+        for _ in 0..10 {
+            let mut process = Self::on_free_ports(count, &configuration);
+            if process.is_there().await {
+                return process;
+            }
+            let log = process.log();
+            assert!(log.contains("Address already in use"), "nginx does not start:\n{log}");
+        }
+        panic!("ten times somebody took a port before nginx did");
+    }
+
+    fn on_free_ports(count: usize, configuration: impl Fn(&Path, &[u16]) -> String) -> Self {
         let folder = TempDir::new().unwrap();
         let free: Vec<TcpListener> =
             (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
@@ -73,20 +84,23 @@ impl Process {
         let mut command = Command::from(nginx(folder.path()));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         let child = command.spawn().expect("nginx is installed: apt-get install nginx-light");
-        let mut process = Self { child, folder, ports };
-        for port in process.ports.clone() {
-            process.until_open(port).await;
-        }
-        process
+        Self { child, folder, ports }
     }
 
-    async fn until_open(&mut self, port: u16) {
+    /// Whether it listens or has ended. It writes its id when it listens on all ports; that one of them
+    /// answers says nothing about whose it is.
+    async fn is_there(&mut self) -> bool {
+        let file = self.folder.path().join("nginx.pid");
+        let id = self.child.id().map(|id| id.to_string());
         let begin = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            let runs = matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < PATIENCE;
-            assert!(runs, "nginx does not listen:\n{}", self.log());
+        while std::fs::read_to_string(&file).ok().as_deref().map(str::trim_end) != id.as_deref() {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return false;
+            }
+            assert!(begin.elapsed() < PATIENCE, "nginx does not listen:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        true
     }
 
     /// What it complained about.

@@ -34,8 +34,10 @@ impl TotalLimit {
         let reloads = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RELOAD).await;
-                let reload = Command::from(nginx(&folder)).args(["-s", "reload"]).status().await;
-                assert!(reload.unwrap().success(), "nginx is there to be reloaded");
+                let reload = Command::from(nginx(&folder)).args(["-s", "reload"]).output().await;
+                let reload = reload.unwrap();
+                let said = String::from_utf8_lossy(&reload.stderr);
+                assert!(reload.status.success(), "nginx cannot be reloaded: {said}");
             }
         });
         Self { process, reloads }
