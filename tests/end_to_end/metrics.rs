@@ -1,6 +1,7 @@
 //! What an operator reads: numbers that are true, in one place, about nobody.
 
-use goldenpath_tests::server::{Server, free_port};
+use goldenpath_tests::port::Port;
+use goldenpath_tests::server::Server;
 use goldenpath_tests::socket::{RUN_ENDS, Socket};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::json;
@@ -13,7 +14,8 @@ fn value(shown: &str, sample: &str) -> f64 {
 
 #[tokio::test]
 async fn what_happens_is_counted_where_operators_look_and_nowhere_else() {
-    let (own, frames) = (format!("127.0.0.1:{}", free_port()), "3");
+    let port = Port::free();
+    let (own, frames) = (port.to_string(), "3");
     let settings = [
         ("ENVIRONMENT", "test"),
         ("GOLDENPATH_METRICS_LISTEN", own.as_str()),

@@ -1,8 +1,9 @@
 //! Every kind of secret is used against the running server; none of them may be found afterwards where
 //! people look: in the log, in errors, in the files of the database.
 
+use goldenpath_tests::port::Port;
 use goldenpath_tests::secrets::{Secrets, files};
-use goldenpath_tests::server::{Server, binary, free_port};
+use goldenpath_tests::server::{Server, binary};
 use goldenpath_tests::socket::{Heard, Socket};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -75,13 +76,14 @@ impl Desk {
 //# A password, token, ticket or key MUST NOT be found in a log, an error or a file of the database.
 #[tokio::test]
 async fn no_secret_is_found_in_a_log_an_error_or_a_file() {
-    let metrics = format!("127.0.0.1:{}", free_port());
+    let metrics = Port::free();
+    let metrics_address = metrics.to_string();
     let keys = Keys::new();
     let settings = [
         ("JWT_PREVIOUS_KEYS", PREVIOUS_SECRET),
         ("JWT_PREVIOUS_KEY_FILES", keys.previous.as_str()),
         ("ENVIRONMENT", "test"),
-        ("GOLDENPATH_METRICS_LISTEN", metrics.as_str()),
+        ("GOLDENPATH_METRICS_LISTEN", metrics_address.as_str()),
         ("JWT_SECRET_KEY", JWT_SECRET),
         ("E2E_OAUTH_SIMULATION_KEY", E2E_KEY),
         ("LOG_LEVEL", "trace,tungstenite=trace"),

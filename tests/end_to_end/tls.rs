@@ -1,11 +1,11 @@
 //! The server with a certificate of its own: HTTPS, `wss`, and nothing else.
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use goldenpath_tests::port::Port;
 use goldenpath_tests::secrets::{Secrets, files};
 use goldenpath_tests::server::{PATIENCE, binary};
 use goldenpath_tests::socket::{GOLDEN, RUN_ENDS};
 use serde_json::{Value, json};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 struct Secure {
     child: Child,
     folder: TempDir,
-    port: u16,
+    port: Port,
 }
 
 /// Makes a certificate for `localhost`, writes it where the server reads it, and answers it.
@@ -40,12 +40,10 @@ impl Secure {
     async fn start() -> (Self, CertificateDer<'static>) {
         let folder = TempDir::new().unwrap();
         let shown = certificate(folder.path());
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let port = Port::free();
         let log = std::fs::File::create(folder.path().join("server.log")).unwrap();
         let child = Command::new(binary())
-            .args(["serve", "--agents", "bench", "--listen", &format!("127.0.0.1:{port}")])
+            .args(["serve", "--agents", "bench", "--listen", &port.to_string()])
             .env_clear()
             .envs([
                 ("TLS_CERT_FILE", "cert.pem"),
@@ -82,7 +80,7 @@ impl Secure {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
+        let stream = TcpStream::connect(self.port.to_string()).await.ok()?;
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()
     }
@@ -112,14 +110,14 @@ async fn with_a_certificate_everything_goes_through_tls_and_nothing_beside_it() 
     assert!(page.starts_with("http/1.1 200 "), "{page}");
     assert!(page.contains("\r\nstrict-transport-security: max-age=31536000\r\n"), "{page}");
 
-    let mut plain = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    let mut plain = TcpStream::connect(server.port.to_string()).await.unwrap();
     let _ = plain.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let mut said = Vec::new();
     let read = tokio::time::timeout(PATIENCE, plain.read_to_end(&mut said)).await;
     assert!(read.is_ok() && !said.starts_with(b"HTTP"), "{}", String::from_utf8_lossy(&said));
 
     let began = Instant::now();
-    let mut silent = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    let mut silent = TcpStream::connect(server.port.to_string()).await.unwrap();
     let read = tokio::time::timeout(PATIENCE, silent.read_to_end(&mut said)).await;
     assert!(read.is_ok() && began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 

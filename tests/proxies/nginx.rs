@@ -1,7 +1,8 @@
 //! A real nginx in front of a server: its configuration and its process.
 
+use goldenpath_tests::port::Port;
 use goldenpath_tests::server::PATIENCE;
-use std::net::TcpListener;
+use std::ops::Not;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -52,55 +53,39 @@ pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) folder: TempDir,
     pub(crate) ports: Vec<u16>,
+    _kept: Vec<Port>,
 }
 
 impl Process {
     /// Starts one with the configuration that is made for a folder and `count` free ports, and waits until
-    /// it listens on all of them. A port that somebody took in between is given up for another one.
+    /// it listens on all of them: then it writes its id.
     pub(crate) async fn start(
         count: usize,
-        configuration: impl Fn(&Path, &[u16]) -> String,
+        configuration: impl FnOnce(&Path, &[u16]) -> String,
     ) -> Self {
-        for _ in 0..10 {
-            let mut process = Self::on_free_ports(count, &configuration);
-            if process.is_there().await {
-                return process;
-            }
-            let log = process.log();
-            assert!(log.contains("Address already in use"), "nginx does not start:\n{log}");
-        }
-        panic!("ten times somebody took a port before nginx did");
-    }
-
-    fn on_free_ports(count: usize, configuration: impl Fn(&Path, &[u16]) -> String) -> Self {
         let folder = TempDir::new().unwrap();
-        let free: Vec<TcpListener> =
-            (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<u16> = free.iter().map(|one| one.local_addr().unwrap().port()).collect();
-        drop(free);
+        let kept: Vec<Port> = (0..count).map(|_| Port::free()).collect();
+        let ports: Vec<u16> = kept.iter().map(Port::number).collect();
         let text = configuration(folder.path(), &ports);
         std::fs::write(folder.path().join("nginx.conf"), text).unwrap();
         let log = std::fs::File::create(folder.path().join("nginx.log")).unwrap();
         let mut command = Command::from(nginx(folder.path()));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         let child = command.spawn().expect("nginx is installed: apt-get install nginx-light");
-        Self { child, folder, ports }
+        let mut process = Self { child, folder, ports, _kept: kept };
+        process.until_open().await;
+        process
     }
 
-    /// Whether it listens or has ended. It writes its id when it listens on all ports; that one of them
-    /// answers says nothing about whose it is.
-    async fn is_there(&mut self) -> bool {
-        let file = self.folder.path().join("nginx.pid");
-        let id = self.child.id().map(|id| id.to_string());
+    async fn until_open(&mut self) {
         let begin = Instant::now();
-        while std::fs::read_to_string(&file).ok().as_deref().map(str::trim_end) != id.as_deref() {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return false;
-            }
-            assert!(begin.elapsed() < PATIENCE, "nginx does not listen:\n{}", self.log());
+        let id = self.child.id().expect("it was started").to_string();
+        let file = self.folder.path().join("nginx.pid");
+        while std::fs::read_to_string(&file).is_ok_and(|text| text.trim_end() == id).not() {
+            let runs = matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < PATIENCE;
+            assert!(runs, "nginx does not listen:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        true
     }
 
     /// What it complained about.

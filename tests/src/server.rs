@@ -1,8 +1,8 @@
 //! The `goldenpath` binary as a process of its own, on a free port, with a data folder of its own.
 
+use crate::port::Port;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub struct Server {
     data: TempDir,
     settings: Vec<(String, String)>,
     arguments: Vec<String>,
-    port: u16,
+    port: Port,
     http: Client,
 }
 
@@ -32,12 +32,6 @@ pub fn binary() -> PathBuf {
     let path = folder.join("goldenpath");
     assert!(path.exists(), "build it first: cargo build -p goldenpath ({})", path.display());
     path
-}
-
-/// A port of 127.0.0.1 that nobody listens on.
-pub fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    free.local_addr().expect("it is bound").port()
 }
 
 /// The real usage traces: `GOLDENPATH_SHARED_DATA`, or `../shared/data` beside the project.
@@ -71,11 +65,11 @@ impl Server {
         arguments: &[&str],
         settings: impl FnOnce(u16) -> Vec<(String, String)>,
     ) -> Self {
-        let port = free_port();
+        let port = Port::free();
         let mut server = Self {
             child: None,
             data: TempDir::new().expect("a folder for data"),
-            settings: settings(port),
+            settings: settings(port.number()),
             arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
             port,
             http: Client::new(),
@@ -99,7 +93,7 @@ impl Server {
             .expect("a log file in the data folder");
         let child = Command::new(binary())
             .arg("serve")
-            .args(["--listen", &format!("127.0.0.1:{}", self.port)])
+            .args(["--listen", &self.port.to_string()])
             .arg("--data")
             .arg(self.data.path().join("data"))
             .args(&self.arguments)
@@ -174,17 +168,17 @@ impl Server {
 
     /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// An absolute URL.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("http://{}{path}", self.port)
     }
 
     /// The WebSocket's URL.
     pub fn ws_url(&self) -> String {
-        format!("ws://127.0.0.1:{}/ws", self.port)
+        format!("ws://{}/ws", self.port)
     }
 
     /// A visitor of demo mode: the token and the user id.
