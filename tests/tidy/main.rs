@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
+mod proof;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
