@@ -88,3 +88,49 @@ async fn f43_threads_are_listed_whatever_their_metadata() {
         assert_eq!(status, StatusCode::OK);
     }
 }
+
+/// What a message carries along is shown to every reader of its thread: one that cannot be read is refused.
+#[tokio::test]
+async fn what_no_reader_can_follow_is_refused_and_its_thread_stays_readable() {
+    let server = Server::bench().await;
+    let (token, _) = server.demo().await;
+    let said = json!({ "content": "hello" });
+    let (_, said) = server.call(Method::POST, "/api/messages", Some(&token), Some(said)).await;
+    let thread = said["thread_id"].as_str().unwrap().to_owned();
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(2_000), "]".repeat(2_000));
+    for unreadable in [deep.as_str(), r#"{"a":"\ud800"}"#, "[1]", "\"text\""] {
+        for (path, name) in [
+            (format!("/api/threads/{thread}/messages"), "metadata"),
+            ("/api/messages".to_owned(), "metadata"),
+            ("/api/chat/messages".to_owned(), "metadata"),
+            ("/api/agents/triage".to_owned(), "context"),
+        ] {
+            let body = format!(
+                r#"{{"content":"hello","message":"hello","thread_id":"{thread}","{name}":{unreadable}}}"#
+            );
+            let body = if path.starts_with("/api/agents") {
+                body.replacen("\"content\":\"hello\",", "", 1)
+            } else {
+                body.replacen("\"message\":\"hello\",", "", 1)
+            };
+            let answer = reqwest::Client::new()
+                .post(server.url(&path))
+                .bearer_auth(&token)
+                .header("content-type", "application/json")
+                .body(body)
+                .send()
+                .await
+                .unwrap();
+            let status = answer.status();
+            let text = answer.text().await.unwrap();
+            assert!(status.is_client_error(), "{path} {unreadable:.40}: {status} {text}");
+            assert!(text.contains("validation_failed"), "{path} {unreadable:.40}: {text}");
+        }
+    }
+    let nul = json!({ "content": "hel\u{0}lo" });
+    let (status, _) = server.call(Method::POST, "/api/messages", Some(&token), Some(nul)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let (status, list) = server.get(&format!("/api/threads/{thread}/messages"), &token).await;
+    assert_eq!(status, StatusCode::OK, "{list}");
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+}

@@ -139,23 +139,22 @@ impl<'a> Fields<'a> {
 
     /// JSON that is carried and not understood; nested no deeper than readers can follow.
     pub(super) fn json(&self, name: &'static str) -> Result<Option<Json>, Wrong> {
-        let Some(raw) = self.raw(name) else { return Ok(None) };
-        // Reading it as a value is the check: serde_json stops at a depth of 128, and it is carried
-        // in frames, and in lists of frames, of up to eight levels more.
-        let carried = format!("[[[[[[[[{}]]]]]]]]", raw.get());
-        serde_json::from_str::<serde_json::Value>(&carried)
-            .map_err(|_| invalid(name, "is nested too deeply or holds what is not text"))?;
-        Ok(Some(Json::from(raw.to_owned())))
+        self.carried(name, Json::check_readable)
     }
 
     pub(super) fn json_object(&self, name: &'static str) -> Result<Option<Json>, Wrong> {
-        let json = self.json(name)?;
-        match json {
-            Some(json) if !json.as_str().starts_with('{') => {
-                Err(invalid(name, "must be an object"))
-            }
-            other => Ok(other),
-        }
+        self.carried(name, Json::check_object)
+    }
+
+    fn carried(
+        &self,
+        name: &'static str,
+        check: impl FnOnce(&Json) -> Result<(), &'static str>,
+    ) -> Result<Option<Json>, Wrong> {
+        let Some(raw) = self.raw(name) else { return Ok(None) };
+        let json = Json::from(raw.to_owned());
+        check(&json).map_err(|why| invalid(name, why))?;
+        Ok(Some(json))
     }
 
     /// The objects of a list.

@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::sync::Arc;
 use core::cmp::Ordering;
 use core::fmt;
@@ -48,6 +49,30 @@ impl Json {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()
+    }
+
+    /// Why it cannot be kept for others to read, as what is said of a field.
+    ///
+    /// # Errors
+    /// It is nested deeper than readers can follow, or holds escapes that are no text.
+    //= specs/wire.md#wire-79
+    //# JSON that is kept for others MUST be refused, wherever it comes in, when a reader cannot follow it.
+    pub fn check_readable(&self) -> Result<(), &'static str> {
+        // Reading it as a value is the check: serde_json stops at a depth of 128, and it is carried
+        // in frames, and in lists of frames, of up to eight levels more.
+        let carried = format!("[[[[[[[[{}]]]]]]]]", self.as_str());
+        serde_json::from_str::<serde_json::Value>(&carried)
+            .map(drop)
+            .map_err(|_| "is nested too deeply or holds what is not text")
+    }
+
+    /// The same for what must be an object.
+    ///
+    /// # Errors
+    /// It is none, or cannot be kept.
+    pub fn check_object(&self) -> Result<(), &'static str> {
+        self.check_readable()?;
+        if self.as_str().starts_with('{') { Ok(()) } else { Err("must be an object") }
     }
 
     /// Whether it is `null`.
@@ -123,5 +148,27 @@ mod tests {
         for other in ["\"null\"", "0", "[]", "{}", "false"] {
             assert!(!Json::parse(other).unwrap().is_null(), "{other}");
         }
+    }
+
+    //= specs/wire.md#wire-79
+    //= type=test
+    //# JSON that is kept for others MUST be refused, wherever it comes in, when a reader cannot follow it.
+    #[test]
+    fn what_no_reader_can_follow_is_not_kept() {
+        let nested = |levels: usize| {
+            let text = format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+            Json::parse(&text).unwrap()
+        };
+        assert_eq!(nested(118).check_object(), Ok(()));
+        for unreadable in [nested(119), nested(200), Json::parse(r#"{"a":"\ud800"}"#).unwrap()] {
+            assert_eq!(unreadable.check_object(), unreadable.check_readable());
+            assert!(unreadable.check_readable().is_err(), "{unreadable:?}");
+        }
+        for other in ["[1]", "\"{}\"", "1", "null"] {
+            let other = Json::parse(other).unwrap();
+            assert_eq!(other.check_readable(), Ok(()));
+            assert_eq!(other.check_object(), Err("must be an object"));
+        }
+        assert_eq!(Json::parse(" {} ").unwrap().check_object(), Ok(()));
     }
 }

@@ -135,6 +135,13 @@ pub(super) async fn say(
         let detail = format!("content is longer than {most} bytes");
         return Err(Problem::of(ErrorCode::MessageTooLarge, detail));
     }
+    if content.contains('\0') {
+        return Err(invalid("content holds a NUL character".into()));
+    }
+    let metadata = said.metadata.filter(|metadata| !metadata.is_null());
+    if let Some(why) = metadata.as_ref().and_then(|metadata| metadata.check_object().err()) {
+        return Err(invalid(format!("metadata (or context) {why}")));
+    }
     let client_msg_id = match said.client_msg_id {
         Some(id) => id,
         None => ClientMsgId::new(&app.0.connections.draw_request_id().to_string())
@@ -148,7 +155,7 @@ pub(super) async fn say(
         // Nobody is connected, so nobody's leaving can mean anything.
         on_disconnect: OnDisconnect::Continue,
         expected_head_seq: said.expected_head_seq,
-        metadata: said.metadata.filter(|metadata| !metadata.is_null()),
+        metadata,
     };
     let (content, metadata) = (message.content.clone(), message.metadata.clone());
     let created_at = app.0.connections.clock.now().wall.to_rfc3339().to_string();

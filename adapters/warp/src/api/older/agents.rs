@@ -183,17 +183,10 @@ async fn execute(app: &App, who: &Identity, kind: &str, body: Asked) -> Result<R
 async fn begin(app: &App, who: &Identity, body: Asked) -> Result<(RunId, ThreadId), Problem> {
     let thread: Option<ThreadId> =
         body.thread_id.as_deref().map(super::super::threads::thread_id).transpose()?;
-    if body.context.as_ref().is_some_and(|context| !is_object(context)) {
-        return Err(Problem::of(ErrorCode::ValidationFailed, "context must be an object"));
-    }
     let said = Said { content: body.message, metadata: body.context, ..Said::default() };
     let message = say(app, who, thread, said).await?;
     let read = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
     Ok((id(&read("run_id"), ErrorCode::Internal)?, id(&read("thread_id"), ErrorCode::Internal)?))
-}
-
-fn is_object(json: &Json) -> bool {
-    json.is_null() || json.as_str().trim_start().starts_with('{')
 }
 
 /// The run once it has ended; `None` when that took too long.
