@@ -4,9 +4,11 @@ use crate::app::App;
 use crate::listener::Stream;
 use crate::problem::Problem;
 use crate::request::Caller;
+use crate::socket::Socket;
 use crate::{api, page, upgrade};
 use goldenpath_core::edge::Route;
 use goldenpath_core::wire::ErrorCode;
+use goldenpath_runtime::connection::Transport;
 use http::HeaderMap;
 use http::header::ACCEPT;
 use warp::filters::BoxedFilter;
@@ -24,9 +26,13 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    /// All of them, for sockets on streams of this type; with JSON for whatever none answers.
-    pub(crate) fn new<S: Stream>(app: &App) -> Self {
-        let listed = upgrade::route::<S>(app).or(api::routes(app)).unify();
+    /// All of them, for sockets on streams of this type with this above them; with JSON for whatever none
+    /// answers.
+    pub(crate) fn new<S: Stream, T: Transport + 'static>(
+        app: &App,
+        above: fn(Socket<S>) -> T,
+    ) -> Self {
+        let listed = upgrade::route(app, above).or(api::routes(app)).unify();
         Self { listed: with_problems(listed.boxed()), page: with_problems(page::route()) }
     }
 

@@ -8,10 +8,12 @@ use crate::patience::Patient;
 use crate::problem::{Problem, Refused};
 use crate::request::{Caller, Tab};
 use crate::routes::Routes;
+use crate::socket::Socket;
 use futures_util::FutureExt as _;
 use goldenpath_core::edge::{Route, Spent, Who, unambiguous};
 use goldenpath_core::time::Millis;
 use goldenpath_core::wire::ErrorCode;
+use goldenpath_runtime::connection::Transport;
 use goldenpath_runtime::ports::{AuditAction, Credence};
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{Request, Version};
@@ -37,8 +39,17 @@ const REQUEST_GRACE: Duration = Duration::from_secs(5);
 const HEAD_BYTES: usize = 32 * 1024;
 
 /// Serves until the server drains; requests under way are finished, sockets are told by their registry.
-pub async fn serve<L: Listener>(app: App, mut listener: L) {
-    let routes = Routes::new::<L::Io>(&app);
+pub async fn serve<L: Listener>(app: App, listener: L) {
+    serve_above(app, listener, core::convert::identity).await;
+}
+
+/// The same, with this above each socket.
+pub(crate) async fn serve_above<L: Listener, T: Transport + 'static>(
+    app: App,
+    mut listener: L,
+    above: fn(Socket<L::Io>) -> T,
+) {
+    let routes = Routes::new(&app, above);
     let room = Arc::new(Semaphore::new(app.0.limits.connections));
     let condition = app.0.condition.clone();
     let mut drains = pin!(condition.drains());

@@ -24,6 +24,9 @@ const DISCARDED: usize = 4 * 1024 * 1024;
 /// The protocol was broken below our own (RFC 6455 section 7.4.1); no row of our table.
 const PROTOCOL_ERROR: u16 = 1002;
 
+/// A message, or why there will be none.
+pub(crate) type Read = Result<Message, Error>;
+
 /// A WebSocket whose upgrade is complete.
 pub struct Socket<S> {
     stream: WebSocketStream<S>,
@@ -85,6 +88,31 @@ impl<S: crate::Stream> Socket<S> {
         }
     }
 
+    /// What the library read next; nothing once there will be nothing more.
+    pub(crate) fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Read>> {
+        self.poll_keep_alive(context);
+        Pin::new(&mut self.stream).poll_next(context)
+    }
+
+    /// What that means to a connection.
+    pub(crate) fn received(&mut self, read: Option<Read>) -> Received<Utf8Bytes> {
+        match read {
+            None => Received::Lost,
+            Some(Ok(Message::Text(text))) => Received::Text(text),
+            Some(Ok(Message::Binary(_))) => Received::Binary,
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Alive,
+            Some(Ok(Message::Close(frame))) => {
+                Received::Closed(frame.map(|frame| u16::from(frame.code)))
+            }
+            Some(Err(error)) => self.failed(&error),
+        }
+    }
+
+    /// Takes a data message as it is: a text message would be checked for UTF-8 once more.
+    pub(crate) fn say(&mut self, data: Data, bytes: Bytes) -> Result<(), Lost> {
+        self.start(Message::Frame(RawFrame::message(bytes, OpCode::Data(data), true)))
+    }
+
     fn start(&mut self, message: Message) -> Result<(), Lost> {
         Pin::new(&mut self.stream).start_send(message).map_err(|_| Lost)
     }
@@ -116,18 +144,8 @@ impl<S: crate::Stream> Transport for Socket<S> {
     type Text = Utf8Bytes;
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Received<Utf8Bytes>> {
-        self.poll_keep_alive(context);
-        let received = match ready!(Pin::new(&mut self.stream).poll_next(context)) {
-            None => Received::Lost,
-            Some(Ok(Message::Text(text))) => Received::Text(text),
-            Some(Ok(Message::Binary(_))) => Received::Binary,
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Alive,
-            Some(Ok(Message::Close(frame))) => {
-                Received::Closed(frame.map(|frame| u16::from(frame.code)))
-            }
-            Some(Err(error)) => self.failed(&error),
-        };
-        Poll::Ready(received)
+        let read = ready!(self.poll_message(context));
+        Poll::Ready(self.received(read))
     }
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
@@ -135,9 +153,7 @@ impl<S: crate::Stream> Transport for Socket<S> {
     }
 
     fn send(&mut self, frame: Frame) -> Result<(), Lost> {
-        // A raw frame is written as it is; a text message would be checked for UTF-8 once more.
-        let text = OpCode::Data(Data::Text);
-        self.start(Message::Frame(RawFrame::message(frame.bytes().clone(), text, true)))
+        self.say(Data::Text, frame.bytes().clone())
     }
 
     fn close(&mut self, code: u16, reason: &'static str) -> Result<(), Lost> {

@@ -13,7 +13,7 @@ use goldenpath_core::fault::PeerFault;
 use goldenpath_core::handshake::{
     Accepted, Admission, Dialect, Page, Presented, Refusal, ServerCondition, UpgradeRequest, decide,
 };
-use goldenpath_runtime::connection::{Sighting, Verifier as _, Whence};
+use goldenpath_runtime::connection::{Sighting, Transport, Verifier as _, Whence};
 use goldenpath_runtime::ports::AuditAction;
 use goldenpath_runtime::tally;
 use http::header::{
@@ -29,8 +29,12 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response as Reply;
 use warp::{Filter, Rejection};
 
-/// The route of sockets, on streams of this type.
-pub(crate) fn route<S: Stream>(app: &App) -> BoxedFilter<(Reply,)> {
+/// The route of sockets, on streams of this type; a connection has its frames through what `above`
+/// makes of a socket.
+pub(crate) fn route<S: Stream, T: Transport + 'static>(
+    app: &App,
+    above: fn(Socket<S>) -> T,
+) -> BoxedFilter<(Reply,)> {
     let app = app.clone();
     let query = warp::query::raw().or_else(|_| async { Ok::<_, Rejection>((String::new(),)) });
     warp::path!("ws")
@@ -42,7 +46,8 @@ pub(crate) fn route<S: Stream>(app: &App) -> BoxedFilter<(Reply,)> {
         .then(move |method, headers, query, caller: Caller, on_upgrade| {
             let app = app.clone();
             async move {
-                match upgrade::<S>(&app, &method, &headers, query, (caller, on_upgrade)).await {
+                let way = Way { caller, on_upgrade, above };
+                match upgrade(&app, &method, &headers, query, way).await {
                     Ok(reply) => reply,
                     Err(refusal) => {
                         tally::upgrade(Err(refusal.code));
@@ -54,12 +59,19 @@ pub(crate) fn route<S: Stream>(app: &App) -> BoxedFilter<(Reply,)> {
         .boxed()
 }
 
-async fn upgrade<S: Stream>(
+/// From whoever asks to a connection.
+struct Way<S, T> {
+    caller: Caller,
+    on_upgrade: Option<OnUpgrade>,
+    above: fn(Socket<S>) -> T,
+}
+
+async fn upgrade<S: Stream, T: Transport + 'static>(
     app: &App,
     method: &Method,
     headers: &HeaderMap,
     query: String,
-    (caller, on_upgrade): (Caller, Option<OnUpgrade>),
+    Way { caller, on_upgrade, above }: Way<S, T>,
 ) -> Result<Reply, Refusal> {
     let parts = &app.0;
     let pairs: Vec<(&str, &[u8])> =
@@ -112,7 +124,7 @@ async fn upgrade<S: Stream>(
             socket = socket.kept_alive(Duration::from_millis(every.0.max(1)));
         }
         // A task of its own: the one of the upgrade is larger than what waits for hours.
-        let served = connections.serve(socket, accepted, identity, whence);
+        let served = connections.serve(above(socket), accepted, identity, whence);
         tokio::spawn(async move {
             served.await;
             drop(seat);
