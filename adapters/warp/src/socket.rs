@@ -94,7 +94,10 @@ impl<S: crate::Stream> Socket<S> {
         Pin::new(&mut self.stream).poll_next(context)
     }
 
-    /// What that means to a connection.
+    /// What that means to a connection. The library has put its pieces together and answered a ping.
+    //= specs/connection.md#conn-70
+    //# A message MUST mean the same in one frame or in many, with control frames between them or
+    //# without.
     pub(crate) fn received(&mut self, read: Option<Read>) -> Received<Utf8Bytes> {
         match read {
             None => Received::Lost,
@@ -121,8 +124,10 @@ impl<S: crate::Stream> Socket<S> {
         match error {
             Error::Capacity(CapacityError::MessageTooLong { .. }) => Received::TooBig,
             Error::Utf8(_) => Received::InvalidUtf8,
+            //= specs/connection.md#conn-71
+            //# What RFC 6455 forbids MUST end its connection with 1002, unless another code is
+            //# required.
             Error::Protocol(_) => {
-                // What follows cannot be told apart any more; the peer's library is at fault.
                 let _ = self.close(PROTOCOL_ERROR, "protocol_error");
                 Received::Closed(Some(PROTOCOL_ERROR))
             }
@@ -169,8 +174,11 @@ impl<S: crate::Stream> Transport for Socket<S> {
         loop {
             match self.ending {
                 Ending::No => self.ending = Ending::Flushing,
+                //= specs/connection.md#conn-72
+                //# A close frame MUST be answered with its code before the connection ends.
                 Ending::Flushing => {
-                    // After both close frames the library reports the end as an error; then all is written.
+                    // The answer to a close is among what is written here. After both close frames
+                    // the library reports the end as an error; then all is written.
                     let _ = ready!(Pin::new(&mut self.stream).poll_flush(context));
                     self.ending = Ending::ShuttingDown;
                 }
