@@ -8,6 +8,8 @@ mod api;
 mod app;
 mod condition;
 mod door;
+#[cfg(feature = "echo")]
+mod echo;
 mod headers;
 mod listener;
 mod metrics;
@@ -24,6 +26,8 @@ mod upgrade;
 pub use app::{About, App, HttpLimits, ImportRequest, Imported, Parts, Usage};
 pub use condition::{Condition, Phase};
 pub use door::Door;
+#[cfg(feature = "echo")]
+pub use echo::serve_echo;
 pub use listener::{Listener, Stream, listen};
 pub use metrics::serve_metrics;
 pub use server::serve;
