@@ -82,7 +82,10 @@ fn is_within_bounds(frame: &ClientFrame, limits: &Limits) {
         ) => {
             assert!((1..=limits.load_page).contains(&u64::from(*limit)));
         }
-        ClientBody::Thread(ThreadCommand::Rename { title, .. }) => said(title, 400),
+        ClientBody::Thread(ThreadCommand::Rename { title, metadata, .. }) => {
+            assert!(title.is_some() || metadata.is_some());
+            title.iter().for_each(|title| said(title, 400));
+        }
         ClientBody::Ping { nonce: Some(nonce) } => {
             assert!(nonce.decode::<Value>().is_ok() && !nonce.is_null());
         }

@@ -2,7 +2,7 @@
 
 use goldenpath_tests::server::{PATIENCE, Server};
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
@@ -67,26 +67,87 @@ async fn an_agent_asked_over_http_says_timeout_or_error_as_it_is() {
     assert!(failed["error"].as_str().is_some_and(|error| !error.is_empty()), "{failed}");
 }
 
-/// F43: an owner is a column, so metadata may be anything or nothing.
+/// F43: what a client keeps with a thread is an object or nothing, and comes back as it was given.
 #[tokio::test]
 async fn f43_threads_are_listed_whatever_their_metadata() {
     let server = Server::bench().await;
     let (token, _) = server.demo().await;
-    for metadata in [json!(null), json!({}), json!({"user_id": "somebody else", "a": [null]})] {
-        let body = json!({ "content": "hello", "metadata": metadata });
-        let said = server.call(Method::POST, "/api/messages", Some(&token), Some(body)).await;
-        assert!(said.0.is_success(), "{said:?}");
-        let body = json!({ "title": "empty", "metadata": metadata });
-        let made = server.call(Method::POST, "/api/threads", Some(&token), Some(body)).await;
-        assert_eq!(made.0, StatusCode::CREATED, "{made:?}");
+    let token = Some(token.as_str());
+    let odd =
+        json!({ "user_id": "somebody else", "a": [null], "": {"<b>": "'; DROP TABLE thread"} });
+    let large = json!({ "a": "é".repeat(8188) });
+    let given = [
+        (json!({ "title": "t" }), json!({})),
+        (json!({ "title": "t", "metadata": null }), json!({})),
+        (json!({ "title": "t", "metadata": {} }), json!({})),
+        (json!({ "title": "t", "metadata": odd }), odd.clone()),
+        (json!({ "title": "t", "metadata": large }), large.clone()),
+    ];
+    for (body, kept) in &given {
+        let (status, made) =
+            server.call(Method::POST, "/api/threads", token, Some(body.clone())).await;
+        assert_eq!((status, &made["metadata"]), (StatusCode::CREATED, kept), "{made}");
     }
-    let (status, list) = server.get("/api/threads", &token).await;
-    assert_eq!((status, list["threads"].as_array().map(Vec::len)), (StatusCode::OK, Some(6)));
-    for thread in list["threads"].as_array().unwrap() {
-        let id = thread["id"].as_str().unwrap();
-        let (status, _) = server.get(&format!("/api/threads/{id}/messages"), &token).await;
+    // A message of any kind of metadata opens a thread that has none.
+    for metadata in [json!(null), json!({}), json!({"user_id": "somebody else"}), json!([7])] {
+        let body = json!({ "content": "hello", "metadata": metadata });
+        let said = server.call(Method::POST, "/api/messages", token, Some(body)).await;
+        assert!(said.0.is_success(), "{said:?}");
+    }
+    let listed = async || {
+        let (status, list) = server.call(Method::GET, "/api/threads", token, None).await;
+        assert_eq!(status, StatusCode::OK, "{list}");
+        list["threads"].as_array().unwrap().clone()
+    };
+    let threads = listed().await;
+    assert_eq!(threads.len(), 9);
+    for thread in &threads {
+        let path = format!("/api/threads/{}", thread["id"].as_str().unwrap());
+        let (status, one) = server.call(Method::GET, &path, token, None).await;
+        assert_eq!((status, &one["metadata"]), (StatusCode::OK, &thread["metadata"]), "{one}");
+        let (status, _) = server.call(Method::GET, &format!("{path}/messages"), token, None).await;
         assert_eq!(status, StatusCode::OK);
     }
+    let with = |wanted: &Value| threads.iter().filter(|t| t["metadata"] == *wanted).count();
+    assert_eq!((with(&odd), with(&large), with(&json!({}))), (1, 1, 7));
+
+    let path = format!("/api/threads/{}", threads[0]["id"].as_str().unwrap());
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(122), "]".repeat(122));
+    let too_large = json!({ "a": "é".repeat(8189) });
+    let deep: Value = serde_json::from_str(&deep).unwrap();
+    for wrong in [json!([]), json!("a"), json!(7), json!(false), too_large, deep] {
+        let body = json!({ "title": "refused", "metadata": wrong });
+        for (method, path) in [(Method::POST, "/api/threads"), (Method::PATCH, path.as_str())] {
+            let (status, no) = server.call(method, path, token, Some(body.clone())).await;
+            assert_eq!(
+                (status, &no["code"]),
+                (StatusCode::UNPROCESSABLE_ENTITY, &json!("validation_failed"))
+            );
+            assert!(
+                no["detail"].as_str().is_some_and(|why| why.starts_with("`metadata` ")),
+                "{no}"
+            );
+        }
+    }
+    assert_eq!(listed().await, threads, "what was refused has changed nothing");
+
+    // PATCH replaces what it is given, and leaves the rest.
+    let title = &threads[0]["title"];
+    let changes = [
+        (json!({ "metadata": {"n": 1} }), title.clone(), json!({"n": 1})),
+        (json!({ "title": "new", "metadata": null }), json!("new"), json!({"n": 1})),
+        (json!({ "title": "newer", "metadata": {} }), json!("newer"), json!({})),
+    ];
+    for (body, title, metadata) in changes {
+        let (status, changed) = server.call(Method::PATCH, &path, token, Some(body)).await;
+        assert_eq!(status, StatusCode::OK, "{changed}");
+        assert_eq!((&changed["title"], &changed["metadata"]), (&title, &metadata));
+    }
+    let (status, no) = server.call(Method::PATCH, &path, token, Some(json!({}))).await;
+    assert_eq!(
+        (status, &no["code"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("validation_failed"))
+    );
 }
 
 /// What a message carries along is shown to every reader of its thread: one that cannot be read is refused.

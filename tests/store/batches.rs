@@ -7,7 +7,7 @@ use goldenpath_core::id::{
 };
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{
-    Draft, EntryBody, Event, Json, OnDisconnect, RunScope, RunStatus, ThoughtKind,
+    Draft, EntryBody, Event, Json, Metadata, OnDisconnect, RunScope, RunStatus, ThoughtKind,
 };
 use goldenpath_simulator::scope_of;
 
@@ -78,6 +78,11 @@ pub(crate) fn opening(id: u128, user: &Scope, thread_id: ThreadId) -> Batch {
         vec![entry(id * 1000, thread_id, 0, Event::ThreadCreated { title: "First".into() })];
     batch.new_thread = Some(NewThread { title: "First".into() });
     batch
+}
+
+/// What somebody keeps with a thread.
+pub(crate) fn metadata(text: &str) -> Metadata {
+    Metadata::new(Json::parse(text).unwrap()).unwrap()
 }
 
 /// A message and its queued run; two entries.

@@ -1,6 +1,6 @@
 //! Random histories on memory and on SQLite: every answer and every view is the same.
 
-use crate::batches::{client, entry, thought, user};
+use crate::batches::{client, entry, metadata, thought, user};
 use crate::world::World;
 use futures_util::future::join_all;
 use goldenpath_core::auth::Scope;
@@ -79,11 +79,12 @@ fn batches() -> impl Strategy<Value = Batch> {
         weighted(0.4, (0..6u8, prop_oneof![6 => Just(1u64), 1 => Just(2u64)], 1..7u128)),
         weighted(0.2, (1..5u128, 1..7u128)),
     );
-    let head = (weighted(0.1, 0..9u64), of(Just("Renamed")), 0..50u64);
+    let kept = weighted(0.2, select(vec!["{}", "{\"a\":1}"]));
+    let head = (weighted(0.1, 0..9u64), of(Just("Renamed")), kept, 0..50u64);
     let runs = (vec(changes(), 0..3), vec(cancels(), 0..2));
     let epoch = prop_oneof![20 => Just(7u32), 1 => Just(8u32)];
     (1..24u128, users(), threads(), content, runs, head, epoch).prop_map(
-        |(id, scope, thread_id, content, (runs, cancels), (expected, title, at), epoch)| {
+        |(id, scope, thread_id, content, (runs, cancels), (expected, title, kept, at), epoch)| {
             let (new_thread, entries, message, answers) = parts(id, thread_id, content);
             Batch {
                 id: EventId(id),
@@ -93,6 +94,7 @@ fn batches() -> impl Strategy<Value = Batch> {
                 at: Wall(at),
                 new_thread,
                 title: title.map(str::to_owned),
+                metadata: kept.map(metadata),
                 expected_head: expected.map(Seq),
                 entries,
                 message,

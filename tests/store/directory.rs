@@ -1,12 +1,15 @@
 //! Views for lists and pages.
 
-use crate::batches::{EPOCH, answering, asking, client, entry, opening, plain, user, working};
+use crate::batches::{
+    EPOCH, answering, asking, client, entry, metadata, opening, plain, user, working,
+};
 use crate::on_every_store;
 use crate::world::World;
-use goldenpath_core::hub::Record;
+use futures_util::future::join_all;
+use goldenpath_core::hub::{Batch, Committed, Record};
 use goldenpath_core::id::{MessageId, RunId, Seq, ThreadId};
 use goldenpath_core::time::{Millis, Wall};
-use goldenpath_core::wire::{Event, Feedback, Json, RunStatus};
+use goldenpath_core::wire::{Event, Feedback, Json, Metadata, RunStatus};
 use goldenpath_runtime::ports::{MessageRange, Role};
 
 const THREAD: ThreadId = ThreadId(1);
@@ -81,6 +84,48 @@ on_every_store! {
         assert_eq!(metadata, shown);
         let page = world.directory.threads(&ada, None, 9).await.unwrap();
         assert_eq!((page.items.len(), page.items[0].message_count), (1, 5));
+    }
+
+    //= specs/storage.md#stor-17
+    //= type=test
+    //# The metadata of a thread MUST be kept as they were written until others take their place.
+    async fn metadata_of_a_thread_are_kept_as_they_were_written(world: &mut World) {
+        let ada = user("ada");
+        let large = format!("{{\"a\":\"{}\"}}", "é".repeat(8188));
+        let odd = "{ \"b\":123456789012345678901234567890, \"a\":[null,\"\\u0000\"], \"a\":{} }";
+        let given = [None, Some("{}"), Some(odd), Some(&*large)];
+        for (n, text) in (1..).zip(given) {
+            let mut batch = opening(n, &ada, ThreadId(n));
+            batch.metadata = text.map(metadata);
+            world.done(&batch).await;
+            // What comes later and says nothing of them leaves them.
+            world.done(&plain(10 + n, &ada, ThreadId(n), 1)).await;
+        }
+        world.restart().await;
+        let page = world.directory.threads(&ada, None, 9).await.unwrap();
+        let shown: Vec<_> = page.items.iter().rev().map(|view| view.metadata.as_str()).collect();
+        assert_eq!(shown, ["{}", "{}", odd, &large]);
+        // Two that wait together: the later one counts; a title leaves them.
+        let mut batches = [20, 21, 22].map(|n| plain(n, &ada, ThreadId(4), 1));
+        batches[0].metadata = Some(metadata("{\"n\":1}"));
+        batches[1].metadata = Some(metadata("{\"n\":2}"));
+        batches[2].title = Some("May".into());
+        for done in join_all(batches.iter().map(|batch| world.commit(batch))).await {
+            assert!(matches!(done, Ok(Committed::Done { .. })), "{done:?}");
+        }
+        world.restart().await;
+        let view = world.directory.thread(&ada, ThreadId(4)).await.unwrap().unwrap();
+        assert_eq!((view.metadata, &*view.title), (metadata("{\"n\":2}"), "May"));
+        let again = plain(23, &ada, ThreadId(4), 1);
+        world.done(&Batch { metadata: Some(Metadata::default()), ..again }).await;
+        let view = world.directory.thread(&ada, ThreadId(4)).await.unwrap().unwrap();
+        assert_eq!(view.metadata.as_str(), "{}");
+        // A thread of the same name after it was deleted begins with nothing.
+        let record = Record::DeleteThread { thread_id: ThreadId(3) };
+        assert_eq!(world.store.record(&ada, record).await, Ok(true));
+        world.done(&opening(30, &ada, ThreadId(3))).await;
+        let view = world.directory.thread(&ada, ThreadId(3)).await.unwrap().unwrap();
+        assert_eq!(view.metadata.as_str(), "{}");
     }
 
     async fn threads_come_in_pages_without_hole_or_double(world: &mut World) {

@@ -341,7 +341,7 @@ impl Stage {
             }
             Deed::Create => {
                 let title = Some(format!("{}-secret title", USERS[step.user]));
-                Some(ClientBody::Thread(ThreadCommand::Create { title }))
+                Some(ClientBody::Thread(ThreadCommand::Create { title, metadata: None }))
             }
             Deed::List => Some(ClientBody::Thread(ThreadCommand::List { limit: 50 })),
             Deed::Resume { after } => Some(ClientBody::Resume { threads: resume_from(after) }),
@@ -383,8 +383,8 @@ fn naming(step: &Step, (thread_id, run_id): (ThreadId, RunId)) -> ClientBody {
         }
         Deed::Received => ClientBody::Received { thread_id, seq: Seq(3) },
         Deed::Rename => {
-            let title = format!("{}-secret new title", USERS[step.user]);
-            ClientBody::Thread(ThreadCommand::Rename { thread_id, title })
+            let title = Some(format!("{}-secret new title", USERS[step.user]));
+            ClientBody::Thread(ThreadCommand::Rename { thread_id, title, metadata: None })
         }
         Deed::Unsubscribe => ClientBody::Unsubscribe { thread_id },
         Deed::Subscribe { level } => ClientBody::Subscribe { thread_id, level },

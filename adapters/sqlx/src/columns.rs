@@ -7,7 +7,7 @@ use goldenpath_core::id::{
 };
 use goldenpath_core::run::CancelReason;
 use goldenpath_core::time::Wall;
-use goldenpath_core::wire::{ErrorCode, OnDisconnect, RunStatus};
+use goldenpath_core::wire::{ErrorCode, Json, Metadata, OnDisconnect, RunStatus};
 use goldenpath_runtime::ports::{AuditAction, AuditOutcome, Credence, Role};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -117,6 +117,18 @@ macro_rules! texts {
 }
 
 texts! { ClientMsgId UserId }
+
+impl Column for Metadata {
+    type Stored = String;
+
+    fn stored(&self) -> String {
+        self.as_str().to_owned()
+    }
+
+    fn restored(stored: String) -> Option<Self> {
+        Json::parse(&stored).ok().and_then(|json| Self::new(json).ok())
+    }
+}
 
 impl Column for Digest {
     type Stored = Vec<u8>;

@@ -16,7 +16,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqlitePool};
 
 const THREAD: &str = "SELECT t.*, r.run_id AS running,
-        (SELECT count(*) FROM message m WHERE m.thread_id = t.thread_id) AS messages
+        (SELECT count(*) FROM message m WHERE m.thread_id = t.thread_id) AS messages,
+        (SELECT json FROM thread_metadata d WHERE d.thread_id = t.thread_id) AS metadata
     FROM thread t LEFT JOIN run r ON r.thread_id = t.thread_id AND r.status = 'running'";
 
 fn answer<T: Send + 'static>(
@@ -196,6 +197,7 @@ fn thread_view(row: &SqliteRow) -> Result<ThreadView, sqlx::Error> {
         message_count: row.try_get::<i64, _>("messages")?.unsigned_abs(),
         running: get_optional(row, "running")?,
         position: get(row, "position")?,
+        metadata: get_optional(row, "metadata")?.unwrap_or_default(),
     })
 }
 

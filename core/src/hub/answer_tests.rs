@@ -141,7 +141,7 @@ fn the_first_line_with_words_is_the_title_and_a_long_one_is_cut_at_a_word() {
     for (content, expected) in cases {
         assert_eq!(title(&Asking::new().ask(message(content))), expected, "{content}");
     }
-    let create = ClientBody::Thread(ThreadCommand::Create { title: None });
+    let create = ClientBody::Thread(ThreadCommand::Create { title: None, metadata: None });
     assert_eq!(title(&Asking::new().ask(create)), "New conversation");
 }
 
@@ -381,8 +381,13 @@ fn a_thread_that_was_deleted_is_read_again_before_it_is_believed_and_only_that_o
 #[test]
 fn who_waits_in_a_thread_that_is_forgotten_is_told() {
     let mut asking = Asking::new();
-    let rename =
-        || ClientBody::Thread(ThreadCommand::Rename { thread_id: THREAD, title: "May".into() });
+    let rename = || {
+        ClientBody::Thread(ThreadCommand::Rename {
+            thread_id: THREAD,
+            title: Some("May".into()),
+            metadata: None,
+        })
+    };
     let outputs = asking.ask_in_thread(rename(), 1);
     let effect = outputs.iter().find_map(|output| match output {
         Output::Commit { effect, .. } => Some(*effect),

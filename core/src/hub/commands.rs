@@ -65,10 +65,10 @@ impl Hub {
                 let record = Record::Position { thread_id, seq };
                 self.record(connection_id, reply, "received", record);
             }
-            ClientBody::Thread(ThreadCommand::Create { title }) => {
+            ClientBody::Thread(ThreadCommand::Create { title, metadata }) => {
                 let title = title.unwrap_or_else(|| String::from("New conversation"));
                 let thread_id = self.open_new(now, &title);
-                self.push(thread_id, Op::Create { by: (connection_id, reply), title });
+                self.push(thread_id, Op::Create { by: (connection_id, reply), title, metadata });
             }
             ClientBody::Thread(ThreadCommand::List { limit }) => {
                 let asked = Asked::Reply { connection_id, reply, request: Request::Threads };
@@ -243,8 +243,8 @@ impl Hub {
                 let request = Request::History(thread_id);
                 self.load(Asked::Reply { connection_id, reply, request }, load);
             }
-            ClientBody::Thread(ThreadCommand::Rename { title, .. }) => {
-                self.push(thread_id, Op::Rename { by: (connection_id, reply), title });
+            ClientBody::Thread(ThreadCommand::Rename { title, metadata, .. }) => {
+                self.push(thread_id, Op::Rename { by: (connection_id, reply), title, metadata });
             }
             ClientBody::Thread(ThreadCommand::Delete { .. }) => {
                 let quiet = self.threads.get(&thread_id).is_some_and(Thread::is_quiet);

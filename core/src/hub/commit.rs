@@ -61,11 +61,12 @@ impl Hub {
             Op::Confirm { run_id, fence, tool_call_id } => {
                 self.confirmed(run_id, fence, tool_call_id);
             }
-            Op::Create { by, title } => {
+            Op::Create { by, title, metadata } => {
                 let created =
                     self.draft(now, thread_id, None, Event::ThreadCreated { title: title.clone() });
                 self.begin(now, thread_id, vec![created], Purpose::Create { by }, |batch| {
                     batch.new_thread = Some(NewThread { title });
+                    batch.metadata = metadata;
                 });
             }
             Op::EndQueued { run_id, reason, by } => {
@@ -74,12 +75,15 @@ impl Hub {
             Op::Message { by, message, message_id } => {
                 self.write_message(now, thread_id, by, message, message_id);
             }
-            Op::Rename { by, title } => {
+            Op::Rename { by, title, metadata } => {
+                let Some(Thread::Open(open)) = self.threads.get(&thread_id) else { return };
+                let shown = title.clone().unwrap_or_else(|| open.title.clone());
                 let updated =
-                    self.draft(now, thread_id, None, Event::ThreadUpdated { title: title.clone() });
-                let purpose = Purpose::Rename { by, title: title.clone() };
+                    self.draft(now, thread_id, None, Event::ThreadUpdated { title: shown.clone() });
+                let purpose = Purpose::Rename { by, title: shown };
                 self.begin(now, thread_id, vec![updated], purpose, |batch| {
-                    batch.title = Some(title);
+                    batch.title = title;
+                    batch.metadata = metadata;
                 });
             }
         }

@@ -4,7 +4,7 @@ use crate::auth::Scope;
 use crate::id::{ClientMsgId, Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId};
 use crate::run::CancelReason;
 use crate::time::Wall;
-use crate::wire::{EntryBody, Feedback, OnDisconnect, RunStatus};
+use crate::wire::{EntryBody, Feedback, Metadata, OnDisconnect, RunStatus};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -28,6 +28,8 @@ pub struct Batch {
     pub new_thread: Option<NewThread>,
     /// Set when the title changes.
     pub title: Option<String>,
+    /// Set when what its owner keeps with the thread changes; a thread begins with `{}`.
+    pub metadata: Option<Metadata>,
     /// Refuse when the head is another.
     pub expected_head: Option<Seq>,
     /// In order; each gets the next `seq`. Empty only when there is something in `cancels`.
@@ -60,6 +62,7 @@ impl Batch {
             at,
             new_thread: None,
             title: None,
+            metadata: None,
             expected_head: None,
             entries,
             message: None,

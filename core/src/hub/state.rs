@@ -9,7 +9,7 @@ use crate::run::{Assignment, CancelReason, Grammar};
 use crate::thread::{Log, Subscription};
 use crate::time::{Mono, Wall, earliest};
 use crate::wire::{
-    ClientBody, Draft, Entry, ErrorCode, ErrorFrame, Event, Frame, OnDisconnect, Reply,
+    ClientBody, Draft, Entry, ErrorCode, ErrorFrame, Event, Frame, Metadata, OnDisconnect, Reply,
     ResumePoint, RunStatus, UserMessage,
 };
 use alloc::boxed::Box;
@@ -175,13 +175,13 @@ pub(super) enum Op {
     /// A run is told that what it has appended before is durable.
     Confirm { run_id: RunId, fence: Fence, tool_call_id: ToolCallId },
     /// A new, empty thread.
-    Create { by: (ConnectionId, Reply), title: String },
+    Create { by: (ConnectionId, Reply), title: String, metadata: Option<Metadata> },
     /// A waiting run that is taken back.
     EndQueued { run_id: RunId, reason: CancelReason, by: Option<(ConnectionId, Reply)> },
     /// A user message and its run.
     Message { by: (ConnectionId, Reply), message: UserMessage, message_id: MessageId },
-    /// A new title.
-    Rename { by: (ConnectionId, Reply), title: String },
+    /// A new title, or other metadata, or both.
+    Rename { by: (ConnectionId, Reply), title: Option<String>, metadata: Option<Metadata> },
 }
 
 /// What a batch under way is for.
@@ -196,7 +196,7 @@ pub(super) enum Purpose {
     EndQueued { run_id: RunId, by: Option<(ConnectionId, Reply)> },
     /// A user message and its run.
     Message(Box<Arriving>),
-    /// A new title.
+    /// A new title, or other metadata, or both; the title it then has.
     Rename { by: (ConnectionId, Reply), title: String },
     /// The run at work is claimed.
     Claim,

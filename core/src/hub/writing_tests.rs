@@ -3,7 +3,7 @@
 use super::*;
 use crate::hub::state::Connection as Reading;
 use crate::id::{EventId, Fence};
-use crate::wire::{Draft, Entry, Event, Frame, RunScope, RunStatus, ThoughtKind};
+use crate::wire::{Draft, Entry, Event, Frame, Json, Metadata, RunScope, RunStatus, ThoughtKind};
 
 fn question(name: &str, thread_id: Option<ThreadId>) -> UserMessage {
     let ClientBody::UserMessage(mut question) = message("more") else { unreachable!() };
@@ -117,12 +117,43 @@ impl Asking {
 }
 
 fn rename() -> ClientBody {
-    ClientBody::Thread(ThreadCommand::Rename { thread_id: THREAD, title: "May".into() })
+    ClientBody::Thread(ThreadCommand::Rename {
+        thread_id: THREAD,
+        title: Some("May".into()),
+        metadata: None,
+    })
+}
+
+#[test]
+fn metadata_are_written_with_what_makes_or_changes_a_thread_and_leave_its_title() {
+    let metadata = |text: &str| Some(Metadata::new(Json::parse(text).unwrap()).unwrap());
+    let written = |outputs: &[Output]| commit(outputs).expect("something is written").1;
+    let create = ThreadCommand::Create { title: None, metadata: metadata("{\"a\":1}") };
+    let batch = written(&Asking::new().ask(ClientBody::Thread(create)));
+    assert_eq!((batch.new_thread.is_some(), batch.metadata), (true, metadata("{\"a\":1}")));
+
+    let mut asking = Asking::new();
+    let first = asking.ask_in_thread(rename(), 1);
+    assert_eq!(written(&first).metadata, None);
+    let change = ThreadCommand::Rename { thread_id: THREAD, title: None, metadata: metadata("{}") };
+    assert_eq!(asking.ask(ClientBody::Thread(change)), [], "it waits for the title");
+    let second = asking.store(&first);
+    let batch = written(&second);
+    assert_eq!((batch.title.as_deref(), batch.metadata.clone()), (None, metadata("{}")));
+    // Others see the title there is now, not the one there was when this was asked.
+    let said: serde_json::Value =
+        serde_json::from_str(batch.entries[0].frame(Seq(2), false).as_str()).unwrap();
+    assert_eq!(
+        (&said["type"], &said["payload"]["title"]),
+        (&"thread_updated".into(), &"May".into())
+    );
+    asking.store(&second);
+    assert_eq!(asking.open(THREAD).title, "May");
 }
 
 #[test]
 fn whoever_waits_for_a_store_that_is_silent_is_told_once() {
-    let create = || ClientBody::Thread(ThreadCommand::Create { title: None });
+    let create = || ClientBody::Thread(ThreadCommand::Create { title: None, metadata: None });
     for body in [create(), message("hi")] {
         let mut asking = Asking::new();
         let outputs = asking.ask(body);

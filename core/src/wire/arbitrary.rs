@@ -2,8 +2,9 @@
 
 use super::{
     AgentRef, AgentStatus, ClientBody, Credential, Draft, ErrorCode, ErrorInfo, Event, Feedback,
-    Json, Level, MultitaskStrategy, OnDisconnect, PlanStep, Progress, ResumePoint, RunScope,
-    RunStatus, Secret, ThoughtKind, ThreadCommand, ToolCount, ToolStatus, Usage, UserMessage,
+    Json, Level, Metadata, MultitaskStrategy, OnDisconnect, PlanStep, Progress, ResumePoint,
+    RunScope, RunStatus, Secret, ThoughtKind, ThreadCommand, ToolCount, ToolStatus, Usage,
+    UserMessage,
 };
 use crate::id::{
     AgentRunId, ClientMsgId, Epoch, EventId, MessageId, Name, RunId, Seq, ThreadId, ToolCallId,
@@ -266,16 +267,32 @@ fn user_message() -> impl Strategy<Value = UserMessage> {
         })
 }
 
+fn metadata() -> impl Strategy<Value = Metadata> {
+    let field = ("[a-zé]{0,8}", json());
+    field.prop_map(|(name, value)| {
+        let object = alloc::collections::BTreeMap::from([(name, value)]);
+        Metadata::new(Json::encode(&object).unwrap()).unwrap()
+    })
+}
+
 fn thread_command() -> impl Strategy<Value = ThreadCommand> {
     prop_oneof![
-        option::of(said()).prop_map(|title| ThreadCommand::Create { title }),
+        (option::of(said()), option::of(metadata()))
+            .prop_map(|(title, metadata)| ThreadCommand::Create { title, metadata }),
         thread_id().prop_map(|thread_id| ThreadCommand::Delete { thread_id }),
         (thread_id(), seq(), 1..500u32).prop_map(|(thread_id, after_seq, limit)| {
             ThreadCommand::History { thread_id, after_seq, limit }
         }),
         (1..500u32).prop_map(|limit| ThreadCommand::List { limit }),
-        (thread_id(), said())
-            .prop_map(|(thread_id, title)| ThreadCommand::Rename { thread_id, title }),
+        (thread_id(), option::of(said()), option::of(metadata()))
+            .prop_filter("one of them is given", |(_, title, metadata)| {
+                title.is_some() || metadata.is_some()
+            })
+            .prop_map(|(thread_id, title, metadata)| ThreadCommand::Rename {
+                thread_id,
+                title,
+                metadata,
+            }),
     ]
 }
 

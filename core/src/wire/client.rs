@@ -1,6 +1,6 @@
 //! What a client may say, after normalisation: typed, validated, bounded.
 
-use super::{Json, MultitaskStrategy, OnDisconnect};
+use super::{Json, Metadata, MultitaskStrategy, OnDisconnect};
 use crate::id::{ClientMsgId, Epoch, FrameRef, RunId, Seq, ThreadId};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -195,6 +195,8 @@ pub enum ThreadCommand {
     Create {
         /// Shown in lists.
         title: Option<String>,
+        /// The client's own; `None` is `{}`.
+        metadata: Option<Metadata>,
     },
     /// Removes a thread with all it holds.
     Delete {
@@ -215,11 +217,13 @@ pub enum ThreadCommand {
         /// How many at most.
         limit: u32,
     },
-    /// A new title.
+    /// A new title, or other metadata, or both; [`decode()`](super::decode()) wants one of them.
     Rename {
         /// Which.
         thread_id: ThreadId,
-        /// The title.
-        title: String,
+        /// The title; `None` leaves it.
+        title: Option<String>,
+        /// What takes the place of the metadata; `None` leaves them.
+        metadata: Option<Metadata>,
     },
 }

@@ -231,9 +231,10 @@ fn body(
         },
         Kind::CancelQueued => ClientBody::CancelQueued { run_id: fields.required_run()? },
         Kind::CancelRun => ClientBody::CancelRun { run_id: fields.run()? },
-        Kind::CreateThread => {
-            ClientBody::Thread(ThreadCommand::Create { title: fields.text("title", TITLE_BYTES)? })
-        }
+        Kind::CreateThread => ClientBody::Thread(ThreadCommand::Create {
+            title: fields.text("title", TITLE_BYTES)?,
+            metadata: fields.metadata()?,
+        }),
         Kind::DeleteThread => {
             ClientBody::Thread(ThreadCommand::Delete { thread_id: fields.required_thread()? })
         }
@@ -253,10 +254,7 @@ fn body(
             thread_id: fields.required_thread()?,
             seq: fields.required_seq("seq")?,
         },
-        Kind::RenameThread => ClientBody::Thread(ThreadCommand::Rename {
-            thread_id: fields.required_thread()?,
-            title: fields.required_text("title", TITLE_BYTES)?,
-        }),
+        Kind::RenameThread => ClientBody::Thread(rename(fields)?),
         Kind::Resume => ClientBody::Resume {
             threads: points(fields, limits)?.ok_or_else(|| invalid("threads", "is missing"))?,
         },
@@ -266,6 +264,15 @@ fn body(
         Kind::Unsubscribe => ClientBody::Unsubscribe { thread_id: fields.required_thread()? },
         Kind::UserMessage => ClientBody::UserMessage(user_message(fields, reply, limits, naming)?),
     })
+}
+
+fn rename(fields: &Fields<'_>) -> Result<ThreadCommand, Wrong> {
+    let (thread_id, metadata) = (fields.required_thread()?, fields.metadata()?);
+    let title = match &metadata {
+        Some(_) if fields.raw("title").is_none() => None,
+        Some(_) | None => Some(fields.required_text("title", TITLE_BYTES)?),
+    };
+    Ok(ThreadCommand::Rename { thread_id, title, metadata })
 }
 
 fn user_message(

@@ -141,8 +141,9 @@ fn user_message(fields: Collected, message: &UserMessage) -> Collected {
 
 fn thread_command(fields: Collected, command: &ThreadCommand) -> (&'static str, Collected) {
     match command {
-        ThreadCommand::Create { title } => {
-            ("create_thread", fields.with_some("title", title.as_ref()))
+        ThreadCommand::Create { title, metadata } => {
+            let fields = fields.with_some("title", title.as_ref());
+            ("create_thread", fields.with_some("metadata", metadata.as_ref()))
         }
         ThreadCommand::Delete { thread_id } => {
             ("delete_thread", fields.with("thread_id", thread_id))
@@ -152,8 +153,9 @@ fn thread_command(fields: Collected, command: &ThreadCommand) -> (&'static str, 
             fields.with("thread_id", thread_id).with("after_seq", after_seq).with("limit", limit),
         ),
         ThreadCommand::List { limit } => ("list_threads", fields.with("limit", limit)),
-        ThreadCommand::Rename { thread_id, title } => {
-            ("rename_thread", fields.with("thread_id", thread_id).with("title", title))
+        ThreadCommand::Rename { thread_id, title, metadata } => {
+            let fields = fields.with("thread_id", thread_id).with_some("title", title.as_ref());
+            ("rename_thread", fields.with_some("metadata", metadata.as_ref()))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The fields of a client frame, flat or under `payload`, read one by one into types.
 
-use super::{ErrorCode, Json};
+use super::{ErrorCode, Json, Metadata};
 use crate::fault::PeerFault;
 use crate::id::{Epoch, RunId, Seq, ThreadId};
 use crate::limits::Limits;
@@ -155,6 +155,12 @@ impl<'a> Fields<'a> {
         let json = Json::from(raw.to_owned());
         check(&json).map_err(|why| invalid(name, why))?;
         Ok(Some(json))
+    }
+
+    /// What a client keeps with a thread.
+    pub(super) fn metadata(&self) -> Result<Option<Metadata>, Wrong> {
+        let json = self.raw("metadata").map(|raw| Json::from(raw.to_owned()));
+        json.map(Metadata::new).transpose().map_err(|why| invalid("metadata", why.as_str()))
     }
 
     /// The objects of a list.

@@ -15,6 +15,7 @@ mod fields;
 mod heard;
 mod json;
 mod jsonrpc;
+mod metadata;
 mod normalise;
 pub mod older;
 mod server;
@@ -44,6 +45,7 @@ pub use event::{
 pub use heard::{Heartbeat, LimitsHeard, ReadyHeard, ResumeHeard, Said, ServerEvent};
 pub use json::Json;
 pub use jsonrpc::error_number;
+pub use metadata::{Metadata, NoMetadata};
 pub use normalise::{Kind, WORDS, kind_of};
 pub use server::{
     AckFrame, ActiveRun, Announced, AuthMethod, ErrorFrame, Head, ReadyFrame, Resumed, ServerFrame,

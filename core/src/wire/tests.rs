@@ -172,6 +172,8 @@ fn each_kind_of_broken_input_has_its_refusal() {
             E::ValidationFailed,
             Some("expected_head_seq"),
         ),
+        (r#"{"type":"create_thread","metadata":[]}"#, E::ValidationFailed, Some("metadata")),
+        (r#"{"type":"rename_thread","thread_id":"con_1","metadata":{}}"#, E::ThreadNotFound, None),
         (r#"{"type":"chat","text":"a","thread_id":"con_1"}"#, E::ThreadNotFound, None),
         (r#"{"type":"chat","text":"a","thread_id":7}"#, E::ValidationFailed, Some("thread_id")),
         (r#"{"type":"subscribe"}"#, E::ValidationFailed, Some("thread_id")),

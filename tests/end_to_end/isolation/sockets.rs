@@ -44,11 +44,11 @@ commands! {
     ClientBody::Received { thread_id: _, seq: _ } => "received" id,
     ClientBody::Resume { threads: _ } => "resume" id,
     ClientBody::Subscribe { thread_id: _, level: _ } => "subscribe" id,
-    ClientBody::Thread(ThreadCommand::Create { title: _ }) => "create" none,
+    ClientBody::Thread(ThreadCommand::Create { title: _, metadata: _ }) => "create" none,
     ClientBody::Thread(ThreadCommand::Delete { thread_id: _ }) => "delete" id,
     ClientBody::Thread(ThreadCommand::History { thread_id: _, after_seq: _, limit: _ }) => "history" id,
     ClientBody::Thread(ThreadCommand::List { limit: _ }) => "list" none,
-    ClientBody::Thread(ThreadCommand::Rename { thread_id: _, title: _ }) => "rename" id,
+    ClientBody::Thread(ThreadCommand::Rename { thread_id: _, title: _, metadata: _ }) => "rename" id,
     ClientBody::Unsubscribe { thread_id: _ } => "unsubscribe" id,
     ClientBody::UserMessage(UserMessage {
         client_msg_id: _,

@@ -12,7 +12,7 @@ use goldenpath_core::id::{
 };
 use goldenpath_core::store::{Change, Known, KnownThread, RunState, Verdict, decide};
 use goldenpath_core::time::Wall;
-use goldenpath_core::wire::{EntryBody, OnDisconnect, RunStatus};
+use goldenpath_core::wire::{EntryBody, Metadata, OnDisconnect, RunStatus};
 use std::collections::BTreeMap;
 
 /// Everything a store knows. Equal values answer every question alike.
@@ -44,6 +44,7 @@ pub(super) struct Thread {
     pub(super) updated_at: Wall,
     pub(super) entries: Vec<EntryBody>,
     pub(super) position: Seq,
+    pub(super) metadata: Metadata,
     batches: BTreeMap<EventId, Seq>,
 }
 
@@ -127,11 +128,15 @@ impl Memory {
             updated_at: batch.at,
             entries: Vec::new(),
             position: Seq::ZERO,
+            metadata: Metadata::default(),
             batches: BTreeMap::new(),
         });
         thread.updated_at = batch.at;
         if let Some(title) = &batch.title {
             thread.title.clone_from(title);
+        }
+        if let Some(metadata) = &batch.metadata {
+            thread.metadata.clone_from(metadata);
         }
         if !batch.entries.is_empty() {
             thread.batches.insert(batch.id, change.first_seq);

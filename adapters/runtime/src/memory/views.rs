@@ -28,6 +28,7 @@ impl Memory {
             message_count: of_thread.count() as u64,
             running: self.runs.iter().find(|(_, run)| running(run)).map(|(id, _)| *id),
             position: thread.position,
+            metadata: thread.metadata.clone(),
         }
     }
 

@@ -4,7 +4,7 @@ use super::Answer;
 use goldenpath_core::auth::Scope;
 use goldenpath_core::id::{Epoch, MessageId, RunId, Seq, ThreadId};
 use goldenpath_core::time::{Millis, Wall};
-use goldenpath_core::wire::{Entry, EntryBody, Event, Feedback, Json, RunStatus};
+use goldenpath_core::wire::{Entry, EntryBody, Event, Feedback, Json, Metadata, RunStatus};
 
 /// Reads what one user may see. `None` stands for "no such thing for this user" (ISO-02).
 ///
@@ -98,6 +98,8 @@ pub struct ThreadView {
     pub running: Option<RunId>,
     /// How far its owner has read.
     pub position: Seq,
+    /// What its owner keeps with it.
+    pub metadata: Metadata,
 }
 
 /// Which messages of a thread.

@@ -6,9 +6,9 @@ use goldenpath_core::hub::{Batch, Committed, FirstOutcome, NewMessage};
 use goldenpath_core::id::{ClientMsgId, Epoch, EventId, MessageId, RunId, Seq, ThreadId, UserId};
 use goldenpath_core::store::{Change, Known, KnownThread, RunState, Verdict, decide};
 use goldenpath_core::time::Wall;
-use goldenpath_core::wire::{OnDisconnect, RunStatus};
+use goldenpath_core::wire::{Metadata, OnDisconnect, RunStatus};
 use goldenpath_runtime::ports::Role;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A row of `thread`, and its running run.
 #[derive(Clone, Debug)]
@@ -76,6 +76,8 @@ pub(super) struct Group {
     pub(super) next_run: i64,
     /// Threads to be written.
     pub(super) changed_threads: BTreeSet<ThreadId>,
+    /// Metadata to be written.
+    pub(super) metadata: BTreeMap<ThreadId, Metadata>,
     /// Runs to be written.
     pub(super) changed_runs: BTreeSet<RunId>,
     /// Messages to be written.
@@ -114,6 +116,11 @@ impl Group {
         thread.updated_at = batch.at;
         if let Some(title) = &batch.title {
             thread.title.clone_from(title);
+        }
+        //= specs/storage.md#stor-17
+        //# The metadata of a thread MUST be kept as they were written until others take their place.
+        if let Some(metadata) = &batch.metadata {
+            self.metadata.insert(thread_id, metadata.clone());
         }
         for (run_id, run) in &change.runs {
             if run.status == RunStatus::Running {

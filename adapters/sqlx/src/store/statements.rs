@@ -19,6 +19,7 @@ pub(super) struct Statements {
     firsts: Rows,
     runs: Rows,
     write_threads: Rows,
+    write_metadata: Rows,
     write_runs: Rows,
     write_messages: Rows,
     write_segments: Rows,
@@ -58,6 +59,11 @@ impl Statements {
                 7,
                 "ON CONFLICT (thread_id) DO UPDATE
                  SET head = excluded.head, title = excluded.title, updated_at = excluded.updated_at",
+            ),
+            write_metadata: Rows::new(
+                "INSERT INTO thread_metadata (thread_id, json) VALUES",
+                2,
+                "ON CONFLICT (thread_id) DO UPDATE SET json = excluded.json",
             ),
             write_runs: Rows::new(
                 "INSERT INTO run (n, run_id, thread_id, user_id, message_id, message_seq, status, fence,
@@ -175,6 +181,11 @@ impl Statements {
                 .bind(thread.title.clone())
                 .bind(thread.created_at.stored())
                 .bind(thread.updated_at.stored())
+        });
+        write.await?;
+        let metadata: Vec<_> = group.metadata.iter().collect();
+        let write = self.write_metadata.write(conn, &metadata, |q, (id, metadata)| {
+            q.bind(id.stored()).bind(metadata.stored())
         });
         write.await?;
         self.write_runs(conn, group).await?;

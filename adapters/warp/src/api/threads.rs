@@ -8,12 +8,12 @@ use crate::request::{self, caller, signed_in};
 use bytes::{BufMut as _, BytesMut};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::hub::{Load, Loaded};
-use goldenpath_core::id::{Epoch, Seq, ThreadId};
+use goldenpath_core::id::{Epoch, RunId, Seq, ThreadId};
 use goldenpath_core::time::Wall;
-use goldenpath_core::wire::{ClientBody, ErrorCode, ThreadCommand};
+use goldenpath_core::wire::{ClientBody, ErrorCode, Metadata, ThreadCommand};
 use goldenpath_runtime::ports::{ThreadCursor, ThreadView};
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as value};
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -44,10 +44,36 @@ struct LogQuery {
     limit: Option<u64>,
 }
 
+/// What a client says of a thread; `null` is nothing said.
 #[derive(Deserialize)]
-struct Titled {
+struct Wanted {
     #[serde(default)]
     title: Option<String>,
+    #[serde(default)]
+    metadata: Option<Metadata>,
+}
+
+/// A thread as it is shown; what a client keeps with it is given back byte for byte.
+#[derive(Serialize)]
+struct Shown<'a> {
+    id: ThreadId,
+    object: &'static str,
+    title: &'a str,
+    created_at: String,
+    updated_at: String,
+    updated_at_ms: Wall,
+    epoch: Epoch,
+    head_seq: Seq,
+    message_count: u64,
+    running_run_id: Option<RunId>,
+    read_seq: Seq,
+    metadata: &'a Metadata,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    threads: Vec<Shown<'a>>,
+    next_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -135,13 +161,13 @@ async fn list(app: &App, who: &Identity, query: ListQuery) -> Result<Reply, Prob
     let limit = query.limit.unwrap_or(30).clamp(1, PAGE);
     let page = app.0.directory.threads(&who.scope(), after, limit).await?;
     let next = page.next.map(|c| format!("{}-{}", c.updated_at.0, c.thread_id));
-    let threads: Vec<Value> = page.items.iter().map(view).collect();
-    Ok(json(StatusCode::OK, &value!({ "threads": threads, "next_cursor": next })))
+    let threads = page.items.iter().map(Shown::from).collect();
+    Ok(json(StatusCode::OK, &Listed { threads, next_cursor: next }))
 }
 
-async fn create(app: &App, who: &Identity, body: Titled) -> Result<Reply, Problem> {
-    let title = body.title.map(checked).transpose()?;
-    let command = ClientBody::Thread(ThreadCommand::Create { title });
+async fn create(app: &App, who: &Identity, body: Wanted) -> Result<Reply, Problem> {
+    let (title, metadata) = (body.title.map(checked).transpose()?, body.metadata);
+    let command = ClientBody::Thread(ThreadCommand::Create { title, metadata });
     let answered = ask(app, who, command).await?;
     let made: Done = serde_json::from_slice(&answered.into_bytes())
         .map_err(|_| Problem::of(ErrorCode::Internal, "the answer could not be read"))?;
@@ -157,7 +183,7 @@ async fn one(app: &App, who: &Identity, thread: &str) -> Result<Reply, Problem> 
         Some(found) => found,
         None => announced(app, who, thread_id)?,
     };
-    Ok(json(StatusCode::OK, &view(&found)))
+    Ok(json(StatusCode::OK, &Shown::from(&found)))
 }
 
 /// A thread that an open socket of this user was told of: it is written with its first message, and
@@ -184,15 +210,18 @@ pub(super) fn announced(
         message_count: 0,
         running: None,
         position: Seq::ZERO,
+        metadata: Metadata::default(),
     })
 }
 
-async fn rename(app: &App, who: &Identity, thread: &str, body: Titled) -> Result<Reply, Problem> {
+async fn rename(app: &App, who: &Identity, thread: &str, body: Wanted) -> Result<Reply, Problem> {
     let thread_id = thread_id(thread)?;
-    let title =
-        body.title.ok_or_else(|| Problem::of(ErrorCode::ValidationFailed, "title is missing"))?;
-    let title = checked(title)?;
-    ask(app, who, ClientBody::Thread(ThreadCommand::Rename { thread_id, title })).await?;
+    let (title, metadata) = (body.title.map(checked).transpose()?, body.metadata);
+    if title.is_none() && metadata.is_none() {
+        return Err(Problem::of(ErrorCode::ValidationFailed, "title or metadata is missing"));
+    }
+    let command = ThreadCommand::Rename { thread_id, title, metadata };
+    ask(app, who, ClientBody::Thread(command)).await?;
     one(app, who, thread).await
 }
 
@@ -266,19 +295,21 @@ fn checked(title: String) -> Result<String, Problem> {
     Ok(title)
 }
 
-fn view(thread: &ThreadView) -> Value {
-    value!({
-        "id": thread.thread_id,
-        "object": "thread",
-        "title": thread.title,
-        "created_at": thread.created_at.to_rfc3339().to_string(),
-        "updated_at": thread.updated_at.to_rfc3339().to_string(),
-        "updated_at_ms": thread.updated_at,
-        "epoch": thread.epoch,
-        "head_seq": thread.head,
-        "message_count": thread.message_count,
-        "running_run_id": thread.running,
-        "read_seq": thread.position,
-        "metadata": {},
-    })
+impl<'a> From<&'a ThreadView> for Shown<'a> {
+    fn from(thread: &'a ThreadView) -> Self {
+        Self {
+            id: thread.thread_id,
+            object: "thread",
+            title: &thread.title,
+            created_at: thread.created_at.to_rfc3339().to_string(),
+            updated_at: thread.updated_at.to_rfc3339().to_string(),
+            updated_at_ms: thread.updated_at,
+            epoch: thread.epoch,
+            head_seq: thread.head,
+            message_count: thread.message_count,
+            running_run_id: thread.running,
+            read_seq: thread.position,
+            metadata: &thread.metadata,
+        }
+    }
 }

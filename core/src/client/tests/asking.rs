@@ -4,7 +4,7 @@ use super::*;
 use crate::wire::{Said, ThreadCommand};
 
 fn rename() -> ClientBody {
-    ClientBody::Thread(ThreadCommand::Create { title: Some("Costs".into()) })
+    ClientBody::Thread(ThreadCommand::Create { title: Some("Costs".into()), metadata: None })
 }
 
 #[test]

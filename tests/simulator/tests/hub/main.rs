@@ -199,8 +199,8 @@ fn a_thread_that_moved_on_refuses_who_expected_otherwise() {
 fn threads_are_made_renamed_listed_read_and_deleted() {
     let (mut world, reader, thread_id) = after_one_run();
     let commands = [
-        ThreadCommand::Create { title: Some("plans".into()) },
-        ThreadCommand::Rename { thread_id, title: "costs".into() },
+        ThreadCommand::Create { title: Some("plans".into()), metadata: None },
+        ThreadCommand::Rename { thread_id, title: Some("costs".into()), metadata: None },
         ThreadCommand::List { limit: 10 },
         ThreadCommand::History { thread_id, after_seq: Seq(0), limit: 3 },
         ThreadCommand::Delete { thread_id },
