@@ -351,7 +351,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(crate::counted::counted())]
+        #![proptest_config(goldenpath_proof::counted())]
 
         #[test]
         fn an_id_survives_its_text_form(bits: u128) {

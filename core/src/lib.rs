@@ -132,9 +132,6 @@ pub mod auth;
 pub mod canary;
 pub mod client;
 pub mod connection;
-#[cfg(test)]
-#[path = "../tests/counted/mod.rs"]
-mod counted;
 pub mod edge;
 pub mod fault;
 pub mod handshake;

@@ -8,8 +8,6 @@ use core::task::{Context, Poll, Waker};
 use goldenpath_core::outbox::{Pushed, Received, Receiver, Weight, channel};
 use loom::future::block_on;
 use loom::thread;
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,10 +32,7 @@ fn explore(question: impl Fn() + Send + Sync + 'static) {
     assert!(runs > 1, "there was nothing to interleave");
     let mut sum = SUM.lock().unwrap();
     *sum += runs;
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-    fs::create_dir_all(target.join("proof")).unwrap();
-    fs::write(target.join("proof/loom.txt"), format!("schedules {sum}\n")).unwrap();
+    goldenpath_proof::note("loom", "schedules", *sum);
 }
 
 #[test]

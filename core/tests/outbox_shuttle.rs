@@ -12,8 +12,6 @@ use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::sync::mpsc;
 use shuttle::{Config, Runner, thread};
-use std::fs;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -165,10 +163,7 @@ fn note(schedules: usize) {
     static SUM: Mutex<usize> = Mutex::new(0);
     let mut sum = SUM.lock().unwrap();
     *sum += schedules;
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-    fs::create_dir_all(target.join("proof")).unwrap();
-    fs::write(target.join("proof/shuttle.txt"), format!("schedules {sum}\n")).unwrap();
+    goldenpath_proof::note("shuttle", "schedules", *sum);
 }
 
 #[test]

@@ -27,7 +27,7 @@ struct Evidence {
 impl Drop for Evidence {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let path = proof().join(format!("fuzz-{}.broke", self.name));
+            let path = goldenpath_proof::folder().join(format!("fuzz-{}.broke", self.name));
             let kept = fs::write(&path, &self.input).is_ok();
             eprintln!(
                 "{} broke on {} bytes, in {}: {kept}",
@@ -37,15 +37,6 @@ impl Drop for Evidence {
             );
         }
     }
-}
-
-/// Where suites leave how much they did.
-fn proof() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let beside = || Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned();
-    let proof = target.unwrap_or_else(beside).join("proof");
-    fs::create_dir_all(&proof).unwrap();
-    proof
 }
 
 fn replay((name, target): Target) {
@@ -62,8 +53,7 @@ fn replay((name, target): Target) {
         target(input);
         executions += 1;
     }
-    fs::write(proof().join(format!("fuzz-{name}.txt")), format!("executions {executions}\n"))
-        .unwrap();
+    goldenpath_proof::note(&format!("fuzz-{name}"), "executions", executions);
 }
 
 fn replay_of(name: &str) {

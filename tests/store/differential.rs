@@ -239,7 +239,7 @@ async fn same_answers(steps: Vec<Step>) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 400, ..goldenpath_proof::counted_to(48) })]
 
     //= specs/storage.md#stor-07
     //= type=test

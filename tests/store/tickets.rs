@@ -194,6 +194,8 @@ macro_rules! tickets_of {
             }
 
             proptest! {
+                #![proptest_config(goldenpath_proof::counted())]
+
                 #[test]
                 fn in_any_order_a_ticket_lets_in_at_most_once(
                     steps in proptest::collection::vec(step(), 1..80),

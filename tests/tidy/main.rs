@@ -151,6 +151,25 @@ fn no_test_is_switched_off() {
 }
 
 #[test]
+fn every_property_counts_its_cases() {
+    let begin = ["proptest", "! {\n"].concat();
+    let files = files();
+    let mut properties = 0;
+    for (file, text) in with_extension(&files, &["rs"]) {
+        for block in text.split(&begin).skip(1) {
+            let config = block.split("#[test]").next().unwrap();
+            assert!(
+                config.contains("goldenpath_proof::counted") || config.contains("..counted_to("),
+                "{}",
+                file.display()
+            );
+            properties += 1;
+        }
+    }
+    assert!(properties > 20, "they are looked for in the right way: {properties}");
+}
+
+#[test]
 fn every_failure_of_the_catalogue_has_its_row_and_its_test() {
     let catalogue = fs::read_to_string(root().join("specs/failures.md")).unwrap();
     let files = files();

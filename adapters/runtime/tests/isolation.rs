@@ -60,8 +60,7 @@ fn on_two_shards_nobody_hears_whether_the_other_is_there() {
 /// ISO-01.
 fn nobody_hears_whether_the_other_is_there(shards: usize) {
     let seen = [const { Cell::new(Seen::NOTHING) }; 2];
-    let config =
-        Config { failure_persistence: None, max_shrink_iters: 400, ..Config::with_cases(CASES) };
+    let config = Config { max_shrink_iters: 400, ..goldenpath_proof::counted_to(CASES) };
     let story = (any::<u64>(), proptest::collection::vec(step(), 20..60));
     let verdict = TestRunner::new(config).run(&story, |(seed, story)| {
         let named = BTreeMap::new();

@@ -225,7 +225,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::counted::counted())]
+        #![proptest_config(goldenpath_proof::counted())]
 
         //= specs/auth.md#auth-65
         //= type=test

@@ -65,7 +65,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(crate::counted::counted())]
+        #![proptest_config(goldenpath_proof::counted())]
 
         #[test]
         fn no_flood_makes_more_rows_than_its_ration_and_nobody_else_loses_any(

@@ -481,7 +481,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(crate::counted::counted_to(400))]
+    #![proptest_config(goldenpath_proof::counted_to(400))]
 
     //= specs/delivery.md#dlv-06
     //= type=test

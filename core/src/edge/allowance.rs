@@ -265,7 +265,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::counted::counted())]
+        #![proptest_config(goldenpath_proof::counted())]
 
         #[test]
         fn nobody_gets_more_than_burst_and_rate_or_less_when_told_to_wait(

@@ -144,7 +144,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::counted::counted())]
+        #![proptest_config(goldenpath_proof::counted())]
 
         #[test]
         fn whatever_is_said_a_host_that_passes_has_nothing_that_ends_one(value: std::vec::Vec<u8>) {

@@ -438,7 +438,7 @@ fn no_secret_is_printed() {
 }
 
 proptest! {
-    #![proptest_config(crate::counted::counted())]
+    #![proptest_config(goldenpath_proof::counted())]
 
     /// CONN-06, and no request makes the decision panic.
     //= specs/connection.md#conn-06

@@ -71,7 +71,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(crate::counted::counted())]
+        #![proptest_config(goldenpath_proof::counted())]
 
         //= specs/dependencies.md#dep-11
         //= type=test

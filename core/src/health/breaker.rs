@@ -347,7 +347,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::counted::counted())]
+        #![proptest_config(goldenpath_proof::counted())]
 
         /// DEP-01, DEP-02, DEP-03 against what an observer can count.
         #[test]

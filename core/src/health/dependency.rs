@@ -457,7 +457,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::counted::counted())]
+        #![proptest_config(goldenpath_proof::counted())]
 
         /// DEP-05 as liveness: whatever happened before, once it works it is ready again, and soon.
         //= specs/dependencies.md#dep-05

@@ -395,7 +395,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(crate::counted::counted())]
+        #![proptest_config(goldenpath_proof::counted())]
 
         /// RUN-13: it always stops by its deadline, says so once, and tells and closes before.
         //= specs/drain.md#drain-01

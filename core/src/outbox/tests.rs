@@ -136,7 +136,7 @@ fn an_idle_outbox_holds_no_buffer() {
 }
 
 proptest! {
-    #![proptest_config(crate::counted::counted())]
+    #![proptest_config(goldenpath_proof::counted())]
 
     //= specs/delivery.md#dlv-10
     //= type=test

@@ -526,7 +526,7 @@ fn a_frame_knows_its_length() {
 }
 
 proptest! {
-    #![proptest_config(crate::counted::counted())]
+    #![proptest_config(goldenpath_proof::counted())]
 
     //= specs/wire.md#wire-06
     //= type=test

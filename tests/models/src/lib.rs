@@ -17,7 +17,6 @@ pub use bounded::{Bounded, Fault, Healing, State};
 use stateright::{Checker as _, Expectation, HasDiscoveries, Model};
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// More states than this are too many for the test command: tighten the bound of the model.
@@ -72,7 +71,7 @@ where
     if !is_deep() {
         page::check(name, bounds, &always, &sometimes, states);
     }
-    note(name, states);
+    goldenpath_proof::note(name, "states", states);
     states
 }
 
@@ -116,17 +115,6 @@ where
         "{name}: {states} states and more are too many for every day"
     );
     states
-}
-
-/// Keeps the count where `tests/run` finds it.
-fn note(name: &str, states: usize) {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
-    let folder = target.join("proof");
-    std::fs::create_dir_all(&folder).expect("the build folder can be written");
-    let text = format!("states {states}\n");
-    std::fs::write(folder.join(format!("{name}.txt")), text)
-        .expect("the build folder can be written");
 }
 
 #[cfg(test)]

@@ -316,36 +316,6 @@ fn name(wish: &Op) -> Option<String> {
     }
 }
 
-fn of_two() -> Vec<Property<Draining>> {
-    vec![
-        Property::sometimes("two runs at work at the signal", |_, s: &Process| {
-            s.at_signal.len() == 2
-        }),
-        Property::sometimes("both end by themselves, and it stops clean", |_, s: &Process| {
-            s.stopped == Some(true)
-                && s.at_signal.len() == 2
-                && s.world.store.unfinished().is_empty()
-        }),
-        Property::sometimes("leases handed over", |_, s: &Process| {
-            !s.at_signal.is_empty()
-                && s.stopped == Some(true)
-                && !s.world.store.unfinished().is_empty()
-        }),
-        Property::sometimes("a second signal while a run is at work", |_, s: &Process| {
-            s.ended_at_once && !s.world.store.unfinished().is_empty()
-        }),
-        Property::sometimes("the next process goes on with a run", |_, s: &Process| {
-            s.is_next && s.world.home().tasks.values().any(|task| task.fence.0 > 1)
-        }),
-        Property::sometimes("a run waits at the signal", |_, s: &Process| {
-            !s.queued_at_signal.is_empty() && !s.at_signal.is_empty()
-        }),
-        Property::sometimes("a write lands after its process ended", |_, s: &Process| {
-            s.world.seen.0.has(Witness::LandedLate)
-        }),
-    ]
-}
-
 fn of_one() -> Vec<Property<Draining>> {
     vec![
         Property::sometimes("leases handed over", |_, s: &Process| {
@@ -363,6 +333,24 @@ fn of_one() -> Vec<Property<Draining>> {
             s.world.seen.0.has(Witness::LandedLate)
         }),
     ]
+}
+
+fn of_two() -> Vec<Property<Draining>> {
+    let mut properties = of_one();
+    properties.extend([
+        Property::sometimes("two runs at work at the signal", |_, s: &Process| {
+            s.at_signal.len() == 2
+        }),
+        Property::sometimes("both end by themselves, and it stops clean", |_, s: &Process| {
+            s.stopped == Some(true)
+                && s.at_signal.len() == 2
+                && s.world.store.unfinished().is_empty()
+        }),
+        Property::sometimes("a run waits at the signal", |_, s: &Process| {
+            !s.queued_at_signal.is_empty() && !s.at_signal.is_empty()
+        }),
+    ]);
+    properties
 }
 
 fn model(work: Work, wishes: &[&[Op]], sometimes: fn() -> Vec<Property<Draining>>) -> Draining {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
+use goldenpath_proof::target;
 use goldenpath_simulation::{At, Outcome, Plan, Step, run, shortest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,11 +20,6 @@ const TRIES: usize = 80;
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
-fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from)
 }
 
 /// Runs a seed; what breaks something is shortened, kept, and told with the way to see it again.
@@ -160,14 +156,14 @@ fn part(part: u64) {
 
 /// Keeps the count where `tests/run` finds it: the parts add up.
 fn note(part: u64, count: u64) {
-    let folder = target().join("proof");
+    let folder = goldenpath_proof::folder();
     fs::create_dir_all(folder.join("turmoil")).unwrap();
     let one_at_a_time = fs::File::create(folder.join("turmoil/lock")).unwrap();
     one_at_a_time.lock().unwrap();
     fs::write(folder.join(format!("turmoil/{part}")), count.to_string()).unwrap();
     let read = |part| fs::read_to_string(folder.join(format!("turmoil/{part}"))).ok();
-    let sum: u64 = (0..PARTS).filter_map(read).filter_map(|text| text.parse::<u64>().ok()).sum();
-    fs::write(folder.join("turmoil.txt"), format!("worlds {sum}\n")).unwrap();
+    let sum = (0..PARTS).filter_map(read).filter_map(|text| text.parse::<usize>().ok()).sum();
+    goldenpath_proof::note("turmoil", "worlds", sum);
 }
 
 #[test]

@@ -70,6 +70,8 @@ prop_compose! {
 }
 
 proptest! {
+    #![proptest_config(goldenpath_proof::counted())]
+
     //= specs/safety.md#safe-51
     //= type=test
     //# A label of a metric MUST come from a closed set, whatever a user or a stranger sends.

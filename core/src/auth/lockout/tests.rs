@@ -254,7 +254,7 @@ impl Adversary {
 }
 
 proptest! {
-    #![proptest_config(crate::counted::counted_to(16))]
+    #![proptest_config(goldenpath_proof::counted_to(16))]
 
     //= specs/auth.md#auth-73
     //= type=test
@@ -321,7 +321,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(crate::counted::counted())]
+    #![proptest_config(goldenpath_proof::counted())]
 
     //= specs/auth.md#auth-43
     //= type=test

@@ -282,7 +282,7 @@ fn the_matrix_of_states_and_inputs() {
 }
 
 proptest! {
-    #![proptest_config(crate::counted::counted())]
+    #![proptest_config(goldenpath_proof::counted())]
 
     #[test]
     fn in_any_order_the_user_never_changes_and_the_end_is_final(

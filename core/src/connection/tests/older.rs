@@ -451,7 +451,7 @@ fn is_image(frame: &Value, log: &[Entry]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(crate::counted::counted_to(200))]
+    #![proptest_config(goldenpath_proof::counted_to(200))]
 
     //= specs/wire.md#wire-55
     //= type=test

@@ -201,7 +201,7 @@ fn verdict_of(kind: u8) -> Result<crate::connection::Identity, ErrorCode> {
 #[test]
 fn in_any_order_the_promises_hold() {
     let (readies, forwards, closes) = (Cell::new(0), Cell::new(0), Cell::new(0));
-    let mut runner = TestRunner::new(crate::counted::counted_to(1_000));
+    let mut runner = TestRunner::new(goldenpath_proof::counted_to(1_000));
     let histories = (opening(), history());
     let checked = runner.run(&histories, |(accepted, acts)| {
         let witness = live(accepted, acts)?;
@@ -301,7 +301,7 @@ fn live(accepted: Accepted, acts: Vec<Act>) -> Result<Witness, TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(crate::counted::counted())]
+    #![proptest_config(goldenpath_proof::counted())]
 
     /// CONN-04, AUTH-03, CONN-09: a connection nobody talks to ends by itself, whatever its state, and
     /// in finitely many wake-ups.

@@ -85,7 +85,7 @@ fn check_flat(frame: &Frame) -> Value {
 }
 
 proptest! {
-    #![proptest_config(crate::counted::counted())]
+    #![proptest_config(goldenpath_proof::counted())]
 
     //= specs/wire.md#wire-54
     //= type=test

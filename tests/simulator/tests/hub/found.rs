@@ -11,7 +11,7 @@ use std::{env, fs};
 /// Keeps a history that breaks something, cut to what it takes; says where, and how to see it again.
 pub(crate) fn kept(world: &str, setup: &Setup, broken: &Broken, ops: &[Op]) -> String {
     let trace = Trace { world: world.into(), ops: shortest(setup, ops) };
-    let folder = target().join("simulator");
+    let folder = goldenpath_proof::target().join("simulator");
     fs::create_dir_all(&folder).unwrap();
     let file = folder.join(format!("{}-{:016x}.jsonl", world.replace(' ', "-"), print(&trace)));
     fs::write(&file, trace.text()).unwrap();
@@ -29,11 +29,6 @@ fn print(trace: &Trace) -> u64 {
     let mut hasher = DefaultHasher::new();
     trace.text().hash(&mut hasher);
     hasher.finish()
-}
-
-fn target() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| here.join("../../target"), PathBuf::from)
 }
 
 /// What does not hold of the history in a file.

@@ -2,11 +2,11 @@
 //! that speak and die, cancels, a store that fails before and after writing and late, crashes; then
 //! all faults stop and everything must come to its end (all of [`Invariant`]).
 
-use crate::counted::counted_to;
 use crate::found::kept;
 use goldenpath_core::client::Config;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
+use goldenpath_proof::counted_to;
 use goldenpath_simulator::{Bytes, Invariant, Seen, Setup, Witness, Work, play, replay};
 use proptest::prelude::*;
 

@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
 mod clocks;
-#[path = "../../../../core/tests/counted/mod.rs"]
-mod counted;
 mod found;
 mod histories;
 mod matrix;

@@ -317,6 +317,8 @@ fn scaled(group: &LeverGroup, factor: i64) -> LeverGroup {
 }
 
 proptest! {
+    #![proptest_config(goldenpath_proof::counted())]
+
     #[test]
     fn no_saving_is_negative_or_exceeds_its_cost(groups in prop::collection::vec(any_group(), 0..12)) {
         let waterfall = applied(&groups);

@@ -434,6 +434,8 @@ fn a_question_decides_what_the_report_is_about() {
 }
 
 proptest! {
+    #![proptest_config(goldenpath_proof::counted())]
+
     /// Whatever is typed, triage answers, the same every time.
     #[test]
     fn any_text_is_answered(text in "\\PC{0,300}") {
