@@ -88,7 +88,8 @@ impl World {
         }
         let unfinished = self.store.unfinished();
         let links: Vec<_> = self.seats.iter().map(|seat| seat.client.link()).collect();
-        let positions: Vec<_> = self.readers.values().map(|reader| &reader.positions).collect();
+        let positions = self.readers.values().map(|reader| (&reader.positions, &reader.replays));
+        let positions: Vec<_> = positions.collect();
         let what = format!(
             "runs: {unfinished:?}, links: {links:?}, readers: {positions:?}, at {:?}",
             self.deadline()
@@ -190,7 +191,9 @@ impl World {
             && open.all(|reader| {
                 let heads = &self.store.threads;
                 let mut read = reader.positions.iter();
-                reader.attached && read.all(|(id, seq)| heads[id].head() == *seq)
+                reader.attached
+                    && reader.replays.due().next().is_none()
+                    && read.all(|(id, seq)| heads[id].head() == *seq)
             })
             && self.seats.iter().all(|seat| seat.is_replaced() || self.is_up_to_date(seat))
     }

@@ -43,6 +43,10 @@ pub enum Invariant {
     OneRunning,
     /// On one connection entries come in order, without a hole.
     Order,
+    /// A replay ends with its word, before anything live.
+    ReplayEnds,
+    /// The report agent is never left out of a plan.
+    Reported,
     /// Every machine comes to rest after a bounded number of outputs, with its deadline ahead.
     Rests,
     /// Live and replayed entries have the log's own bytes.
@@ -59,7 +63,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::AttachedFirst,
         Self::AtMostOnce,
         Self::CancelHonoured,
@@ -77,6 +81,8 @@ impl Invariant {
         Self::OneOutcome,
         Self::OneRunning,
         Self::Order,
+        Self::ReplayEnds,
+        Self::Reported,
         Self::Rests,
         Self::SameBytes,
         Self::Kept,
@@ -106,6 +112,8 @@ impl Invariant {
             Self::OneOutcome => &["DLV-08", "DLV-11"],
             Self::OneRunning => &["RUN-01"],
             Self::Order => &["DLV-04"],
+            Self::ReplayEnds => &["DLV-16"],
+            Self::Reported => &["RUN-14"],
             Self::Rests => &["CONN-07"],
             Self::SameBytes => &["DLV-03"],
             Self::Kept => &["DLV-12"],
@@ -123,11 +131,15 @@ impl Invariant {
             Self::CancelHonoured | Self::CancelInTime => &[10],
             Self::Converges => &[15],
             Self::CommittedFirst | Self::Kept => &[3],
-            Self::EachOnce | Self::GapFree | Self::Order => &[5],
+            Self::EachOnce | Self::GapFree | Self::Order | Self::ReplayEnds => &[5],
             Self::FaultsCloseNothing => &[13],
             Self::Grammar => &[7],
             Self::NoGhosts | Self::OneEnd => &[3, 7],
-            Self::AtMostOnce | Self::NoRepeat | Self::OnlyWhatAsked | Self::Rests => &[],
+            Self::AtMostOnce
+            | Self::NoRepeat
+            | Self::OnlyWhatAsked
+            | Self::Reported
+            | Self::Rests => &[],
             Self::OneOutcome => &[4],
             Self::OneRunning => &[8],
             Self::SameBytes => &[6],
@@ -157,6 +169,8 @@ impl Invariant {
             Self::OneOutcome => "one message, one outcome",
             Self::OneRunning => "at most one run of a thread is at work",
             Self::Order => "a connection hears a thread in order, without a hole",
+            Self::ReplayEnds => "a replay ends with its word, before anything live",
+            Self::Reported => "the report is never left out",
             Self::Rests => "every machine comes to rest, with its deadline ahead",
             Self::SameBytes => "live and replayed entries have the log's bytes",
             Self::Kept => "what is acknowledged is stored",

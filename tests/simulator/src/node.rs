@@ -105,6 +105,12 @@ impl Node {
         self.hub.as_ref().expect("the process is alive")
     }
 
+    /// The end of the first grace of its tasks that were told to stop, by the clock of the world.
+    pub(crate) fn grace(&self, limits: &Limits) -> Option<Mono> {
+        let told = self.tasks.values().filter_map(|task| task.cancelled).min();
+        told.map(|told| self.clock.in_the_world(told.after(limits.cancel_grace)))
+    }
+
     /// The next deadline of its hub and its runs, by the clock of the world.
     #[must_use]
     pub fn due(&self) -> Option<Mono> {

@@ -1,6 +1,7 @@
 //! A connection as its server sees it, and what must hold of every frame that goes out on it.
 
 use crate::invariant::{Aside, Invariant, Witness};
+use crate::replays::Replays;
 use crate::world::World;
 use goldenpath_core::hub::HubReady;
 use goldenpath_core::id::{ConnectionId, RunId, Seq, ThreadId};
@@ -27,6 +28,8 @@ pub struct Reader {
     pub positions: BTreeMap<ThreadId, Seq>,
     /// Up to where it has asked for entries again: what was on its way meanwhile may come twice.
     pub asked_again: BTreeMap<ThreadId, Seq>,
+    /// Replays that have not ended.
+    pub replays: Replays,
     /// Each entry, without the replay mark; not kept for clients, which have a view of their own.
     pub seen: Aside<BTreeMap<(ThreadId, Seq), Frame>>,
     /// Frames without a place; not kept for clients.
@@ -67,6 +70,7 @@ impl World {
         for resumed in ready.resume.iter().filter(|resumed| !resumed.recovered) {
             reader.positions.remove(&resumed.thread_id);
         }
+        ready.resume.iter().for_each(|resumed| reader.replays.answered(resumed));
         if ready.resume.iter().any(|one| one.recovered != one.reason.is_none()) {
             self.breaks(Invariant::Order, "not recovered without a reason, or the reverse");
         }
@@ -132,6 +136,7 @@ impl World {
         let asked = reader.asked_again.get(&thread_id).is_some_and(|to| seq <= *to);
         let there = !entry.replay && seq < position.next();
         let (hole, again) = (seq > position.next(), there && !asked);
+        let early = reader.replays.entry(entry);
         *position = (*position).max(seq);
         if reader.seat.is_none() {
             reader.seen.0.insert((thread_id, seq), stored.frame(seq, false));
@@ -142,6 +147,7 @@ impl World {
         if again {
             self.breaks(Invariant::Order, format!("{seq} again on {connection_id}"));
         }
+        self.broken.extend(early);
     }
 
     fn control_delivered(&mut self, connection_id: ConnectionId, said: &Said) {
@@ -149,17 +155,24 @@ impl World {
             // Its reader has everything up to there, from another connection.
             Said::Resumed { threads } => {
                 let Some(reader) = self.readers.get_mut(&connection_id) else { return };
+                threads.iter().for_each(|resumed| reader.replays.answered(resumed));
                 for resumed in threads.iter().filter(|resumed| resumed.recovered) {
                     let position = reader.positions.entry(resumed.thread_id).or_default();
                     *position = (*position).max(resumed.from_seq);
                 }
             }
             Said::Ack(ack) => self.acknowledged(ack),
+            Said::ReplayComplete { thread_id, to_seq } => {
+                let Some(reader) = self.readers.get_mut(&connection_id) else { return };
+                let position = reader.positions.get(thread_id).copied().unwrap_or_default();
+                let wrong = reader.replays.complete(*thread_id, *to_seq, position);
+                self.broken.extend(wrong);
+            }
             Said::Done { what, result } if what == "cancel_run" => {
                 let result: Value = serde_json::from_str(result.as_str()).unwrap_or_default();
                 let run_id: Option<RunId> =
                     result["run_id"].as_str().and_then(|id| id.parse().ok());
-                self.cancels.extend(run_id);
+                run_id.into_iter().for_each(|run_id| self.cancel_promised(connection_id, run_id));
             }
             Said::Error { frame, .. } => match frame.code {
                 ErrorCode::StorageUnavailable => self.note(Witness::StoreDown),
@@ -167,6 +180,16 @@ impl World {
                 _ => {}
             },
             _ => {}
+        }
+    }
+
+    /// Whoever asked for it heard that a run is cancelled: it ends so, and its task in time.
+    fn cancel_promised(&mut self, connection_id: ConnectionId, run_id: RunId) {
+        self.cancels.insert(run_id);
+        let Some(at) = self.readers.get(&connection_id).map(|reader| reader.node) else { return };
+        let now = self.now_at(at).mono;
+        if let Some(task) = self.nodes[at].tasks.get_mut(&run_id) {
+            task.cancelled.get_or_insert(now);
         }
     }
 

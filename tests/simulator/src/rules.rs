@@ -3,11 +3,11 @@
 
 use crate::invariant::{Broken, Invariant};
 use crate::store::{Log, Store};
-use goldenpath_core::id::{RunId, ThreadId, ToolCallId};
+use goldenpath_core::id::{Name, RunId, ThreadId, ToolCallId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::run::Grammar;
 use goldenpath_core::time::Mono;
-use goldenpath_core::wire::{Entry, Event, RunStatus};
+use goldenpath_core::wire::{AgentStatus, Entry, Event, RunStatus};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -44,6 +44,7 @@ pub fn of_thread(
             broken.push(not(Invariant::Grammar, what));
         }
     }
+    broken.extend(of_reports(log));
     let (mut running, mut queued) = (0, 0);
     for (run_id, run) in store.runs.iter().filter(|(_, run)| run.thread_id == thread_id) {
         running += usize::from(run.status == RunStatus::Running);
@@ -68,6 +69,36 @@ pub fn of_thread(
     // A run that was at work when its process died waits like the others.
     if queued > limits.queued_runs_per_thread + 1 {
         broken.push(not(Invariant::WithinLimits, format!("{queued} runs wait in {thread_id}")));
+    }
+    broken
+}
+
+/// The report agent ends every plan: it is never left out, and has worked when its run completes (RUN-14). A run
+/// that is cut off, alone or with its task, need not come so far.
+fn of_reports(log: &Log) -> Vec<Broken> {
+    let mut reporters: BTreeMap<RunId, &Name> = BTreeMap::new();
+    let mut reported: BTreeSet<RunId> = BTreeSet::new();
+    let mut broken = Vec::new();
+    for entry in &log.decoded {
+        let Some(run_id) = entry.run_id else { continue };
+        let reporter = reporters.get(&run_id).copied();
+        let is_report = reporter.is_some() && entry.agent.as_ref().map(|one| &one.name) == reporter;
+        let left_out = match &entry.event {
+            Event::RunPlan { steps, .. } => {
+                reporters.extend(steps.last().map(|step| (run_id, &step.agent)));
+                false
+            }
+            Event::AgentCompleted { status, .. } if is_report => {
+                reported.insert(run_id);
+                *status == AgentStatus::Skipped
+            }
+            Event::RunCompleted { .. } => reporter.is_some() && !reported.contains(&run_id),
+            _ => false,
+        };
+        if left_out {
+            let what = format!("{run_id} has no report by {}: {}", entry.seq, words(log));
+            broken.push(not(Invariant::Reported, what));
+        }
     }
     broken
 }
@@ -112,4 +143,35 @@ pub fn of_call(
 fn words(log: &Log) -> String {
     let names = log.decoded.iter().map(|entry| entry.event.type_name());
     names.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HOME, Setup, Work, World, message};
+
+    #[test]
+    fn a_report_that_is_left_out_is_found() {
+        let mut world = World::new(Setup { work: Work::Team, ..Setup::default() });
+        let reader = world.attach(HOME, Vec::new());
+        world.say(reader, message("m1", None));
+        world.settle();
+        let log = world.store.threads.values().next().unwrap();
+        assert_eq!(of_reports(log), []);
+        let of_report = |entry: &Arc<Entry>| {
+            matches!(&entry.event, Event::AgentCompleted { .. })
+                && entry.agent.as_ref().is_some_and(|agent| agent.name.as_str() == "report")
+        };
+        let place = log.decoded.iter().position(of_report).unwrap();
+        let mut never = log.clone();
+        never.decoded.remove(place);
+        assert_eq!(of_reports(&never).len(), 1);
+        let mut skipped = log.clone();
+        let mut entry = Entry::clone(&skipped.decoded[place]);
+        if let Event::AgentCompleted { status, .. } = &mut entry.event {
+            *status = AgentStatus::Skipped;
+        }
+        skipped.decoded[place] = Arc::new(entry);
+        assert_eq!(of_reports(&skipped).len(), 1);
+    }
 }

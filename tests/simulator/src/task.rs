@@ -36,7 +36,7 @@ pub struct Task {
     pub lines: VecDeque<Draft>,
     /// The real machine, if it has one.
     pub team: Option<Box<Team>>,
-    /// When it was told to stop.
+    /// When it was told to stop, or whoever asked for that was promised it.
     pub cancelled: Option<Mono>,
 }
 

@@ -236,10 +236,14 @@ impl World {
         self.check_deadlines();
     }
 
-    /// The next deadline of any machine.
+    /// The next deadline of any machine; at the end of a grace the world looks, too, whether or not a machine
+    /// wants to.
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
-        let nodes = self.nodes.iter().fold(None, |soonest, node| earliest(soonest, node.due()));
+        let ahead = |end: &Mono| *end > self.now.mono;
+        let grace = |node: &Node| node.grace(&self.limits).filter(ahead);
+        let of_node = |node: &Node| earliest(node.due(), grace(node));
+        let nodes = self.nodes.iter().fold(None, |soonest, node| earliest(soonest, of_node(node)));
         self.seats.iter().fold(nodes, |soonest, seat| earliest(soonest, seat.deadline))
     }
 

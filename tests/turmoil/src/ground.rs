@@ -44,6 +44,8 @@ pub(crate) struct Ground {
 #[derive(Default)]
 pub(crate) struct Tape {
     pub(crate) heard: Vec<Heard>,
+    /// When a device asked for a socket, and which.
+    pub(crate) dials: Vec<(u64, usize)>,
     pub(crate) sockets: u32,
     /// Processes of the node so far.
     pub(crate) process: u64,

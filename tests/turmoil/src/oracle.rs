@@ -10,7 +10,7 @@ use goldenpath_core::wire::{
     AckFrame, CloseCode, Entry, EntryBody, Event, Resumed, Said as Says, ServerEvent,
 };
 use goldenpath_runtime::ports::Store as _;
-use goldenpath_simulator::{Broken, Invariant, scope_of};
+use goldenpath_simulator::{Broken, Invariant, Replays, scope_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
@@ -111,16 +111,21 @@ struct Socket {
     ahead: BTreeMap<ThreadId, Seq>,
     /// Which came twice for that reason: none comes three times.
     repeated: BTreeSet<(ThreadId, Seq)>,
+    replays: Replays,
 }
 
 /// Every frame of every client, through the whole history.
 pub(crate) fn check_frames(ground: &Ground, logs: &Logs, heard: &[Heard]) -> Vec<Broken> {
     let mut sockets: BTreeMap<u32, Socket> = BTreeMap::new();
     let mut acks: BTreeMap<(UserId, ClientMsgId), AckFrame> = BTreeMap::new();
+    let mut last: BTreeMap<usize, u32> = BTreeMap::new();
     let mut broken = Vec::new();
     for Heard { ms, device, socket, what } in heard {
         let user = ground.user(*device);
         let one = sockets.entry(*socket).or_default();
+        if !matches!(what, What::Shown(_)) {
+            last.insert(*device, *socket);
+        }
         let mut found = Vec::new();
         match what {
             What::Shown(_) => {}
@@ -148,6 +153,14 @@ pub(crate) fn check_frames(ground: &Ground, logs: &Logs, heard: &[Heard]) -> Vec
         broken.extend(found.into_iter().map(|one| Broken {
             what: format!("at {ms} ms, device {device} ({user}), socket {socket}: {}", one.what),
             ..one
+        }));
+    }
+    // What was cut may have had its word on the way; the sockets that are open in the end have heard all.
+    for (device, socket) in last {
+        let due = sockets[&socket].replays.due().filter(|_| !sockets[&socket].closed);
+        broken.extend(due.map(|thread_id| {
+            let what = format!("device {device}, socket {socket}: that of {thread_id} has no end");
+            not(Invariant::ReplayEnds, what)
         }));
     }
     broken
@@ -204,6 +217,7 @@ impl Socket {
             found.push(not(Invariant::Order, format!("{place} comes after {position}")));
         }
         *position = (*position).max(seq);
+        found.extend(self.replays.entry(entry));
     }
 
     fn said(&mut self, said: &Says, user: &UserId, ground: &Ground, found: &mut Vec<Broken>) {
@@ -229,6 +243,10 @@ impl Socket {
                     }
                 }
             }
+            Says::ReplayComplete { thread_id, to_seq } => {
+                let position = self.positions.get(thread_id).copied().unwrap_or_default();
+                found.extend(self.replays.complete(*thread_id, *to_seq, position));
+            }
             Says::ServerDraining { .. } => ground.meet("drain: a client was told"),
             Says::Ack(_) | Says::Done { .. } | Says::Pong { .. } | Says::ToolProgress { .. } => {
                 if !self.is_ready {
@@ -239,7 +257,6 @@ impl Socket {
             | Says::AuthRequired { .. }
             | Says::Error { .. }
             | Says::RateLimit { .. }
-            | Says::ReplayComplete { .. }
             | Says::ServiceStatus { .. }
             | Says::TokenExpiring { .. } => {}
         }
@@ -247,6 +264,7 @@ impl Socket {
 
     fn resumed(&mut self, threads: &[Resumed], ground: &Ground) {
         for resumed in threads {
+            self.replays.answered(resumed);
             if resumed.recovered {
                 ground.meet("resume: recovered");
                 let position = self.positions.entry(resumed.thread_id).or_default();

@@ -36,6 +36,7 @@ impl Outside for Device {
     type Io = Tapped;
 
     async fn connect(&self, authority: String) -> io::Result<Tapped> {
+        self.ground.tape().dials.push((now_ms(), self.number));
         let stream = TcpStream::connect(authority).await?;
         let cuts = self.ground.seat(self.number).cuts;
         let socket = {

@@ -38,6 +38,8 @@ pub struct Outcome {
     pub frames: usize,
     /// What happened, and how often.
     pub met: BTreeMap<String, u64>,
+    /// When a device dialed, in milliseconds, and which.
+    pub dials: Vec<(u64, usize)>,
     /// Milliseconds of the simulation.
     pub ms: u64,
     /// What clients heard, a line each.
@@ -71,8 +73,9 @@ pub fn run(plan: &Plan) -> Outcome {
     for (what, times) in ground.disk.met() {
         *met.entry(what.to_owned()).or_default() += times;
     }
+    let dials = std::mem::take(&mut ground.tape().dials);
     let story = heard.iter().map(ToString::to_string).collect();
-    Outcome { broken, digest: hasher.finish(), frames: heard.len(), met, ms, story }
+    Outcome { broken, digest: hasher.finish(), frames: heard.len(), met, dials, ms, story }
 }
 
 /// A history before it is judged.

@@ -195,6 +195,34 @@ fn a_reader_that_stops_reading_is_closed_comes_back_and_misses_nothing() {
     assert!(outcome.met.contains_key("close: 4420"), "{:#?}", outcome.met);
 }
 
+/// DEP-12, in six devices whose sockets break in one instant.
+#[test]
+fn who_is_cut_off_together_comes_back_spread_over_the_whole_span() {
+    const CUT_MS: u64 = 7_000;
+    let mut quarters = [0; 4];
+    for seed in 0..5 {
+        let cut = |device| At { ms: CUT_MS, step: Step::Cut { device } };
+        let steps = (0..6).map(cut).collect();
+        let plan = Plan { seed, users: 3, devices: 2, latency_ms: 5, first_frame: true, steps };
+        let outcome = run(&plan);
+        assert!(outcome.broken.is_empty(), "{:#?}", outcome.broken);
+        let mut waits: Vec<u64> = (0..6)
+            .map(|device| {
+                let again = |(ms, of): &&(u64, usize)| *of == device && *ms >= CUT_MS;
+                outcome.dials.iter().find(again).unwrap().0 - CUT_MS
+            })
+            .collect();
+        for wait in &waits {
+            // The first ceiling of a device is 200 ms; the world and its hosts take turns of 10 ms.
+            quarters[(wait / 50).min(3) as usize] += 1;
+            assert!(*wait <= 220, "{waits:?}");
+        }
+        waits.sort_unstable();
+        assert!(waits[0] + 20 < waits[5], "seed {seed}: they come back together: {waits:?}");
+    }
+    assert!(quarters.iter().all(|some| *some > 0), "{quarters:?}");
+}
+
 #[test]
 fn one_world_is_the_same_every_time() {
     let seeds = number("GOLDENPATH_SIM_SEED").map_or((0..8).collect(), |seed| vec![seed]);
