@@ -10,7 +10,7 @@ use goldenpath_fuzz::corpus::{Mutator, read, read_folder};
 use goldenpath_fuzz::{TARGETS, Target};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Variants of each target's inputs.
 const VARIANTS: usize = 400;
