@@ -4,6 +4,7 @@
 
 mod bearer;
 mod browser;
+mod forged;
 mod issuing;
 #[path = "../tokens/places.rs"]
 mod places;
