@@ -1,6 +1,8 @@
 //! A process that shuts down: the drain, real connections in every stage of their lives, runs that end
 //! when they like or never.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
+
 use goldenpath_core::connection::{Connection, Input, Opening, Output};
 use goldenpath_core::fault::End;
 use goldenpath_core::handshake::{Accepted, Dialect, Presented};
@@ -77,6 +79,11 @@ impl Process {
         }
     }
 
+    /// What is found first is told.
+    fn finds(&mut self, wrong: &'static str) {
+        self.wrong.get_or_insert(wrong);
+    }
+
     fn deadline(&self) -> Option<Mono> {
         let drain = match self.drain.clone().poll_output() {
             DrainOutput::Idle(deadline) => deadline,
@@ -98,7 +105,7 @@ impl Process {
             Act::Connect => {
                 next.arrivals_left = next.arrivals_left.checked_sub(1)?;
                 match next.drain.admit_connection() {
-                    Ok(()) if next.begun.is_some() => next.wrong = Some("DRAIN-07 let in"),
+                    Ok(()) if next.begun.is_some() => next.finds("DRAIN-07 let in"),
                     Ok(()) => {
                         let machine = connection(limits, next.now);
                         next.sockets.push(Socket { machine, steps: 0, told: false });
@@ -167,7 +174,7 @@ impl Process {
                 }
                 Output::Forward { body: ClientBody::UserMessage(_), .. } => {
                     if self.begun.is_some() || self.drain.admit_run().is_err() {
-                        self.wrong = Some("DRAIN-07 a run began");
+                        self.finds("DRAIN-07 a run began");
                     }
                     self.runs += 1;
                 }
@@ -180,40 +187,47 @@ impl Process {
     fn obey(&mut self) {
         loop {
             let output = self.drain.poll_output();
-            if self.stopped.is_some() && !matches!(output, DrainOutput::Idle(_)) {
-                self.wrong = Some("something after the end");
+            if let DrainOutput::Idle(_) = output {
+                return;
             }
-            match output {
-                DrainOutput::Idle(_) => return,
-                DrainOutput::StopAccepting => {
-                    if self.drain.is_serving() {
-                        self.wrong = Some("DRAIN-07 still serving");
-                    }
+            self.does(output);
+        }
+    }
+
+    fn does(&mut self, output: DrainOutput) {
+        if self.stopped.is_some() {
+            self.finds("something after the end");
+        }
+        match output {
+            DrainOutput::Idle(_) => {}
+            DrainOutput::StopAccepting => {
+                if self.drain.is_serving() {
+                    self.finds("DRAIN-07 still serving");
                 }
-                DrainOutput::TellConnections => {
-                    for at in 0..self.sockets.len() {
-                        let reconnect_after = self.drain.reconnect_after();
-                        self.input(at, Input::Drain { reconnect_after });
-                    }
+            }
+            DrainOutput::TellConnections => {
+                for at in 0..self.sockets.len() {
+                    let reconnect_after = self.drain.reconnect_after();
+                    self.input(at, Input::Drain { reconnect_after });
                 }
-                DrainOutput::ReleaseRuns => {
-                    if self.runs == 0 || self.released {
-                        self.wrong = Some("leases handed over for nothing");
-                    }
-                    self.released = true;
+            }
+            DrainOutput::ReleaseRuns => {
+                if self.runs == 0 || self.released {
+                    self.finds("leases handed over for nothing");
                 }
-                DrainOutput::CloseConnections => {
-                    for at in 0..self.sockets.len() {
-                        self.input(at, Input::HubClose(CloseCode::Restarting));
-                    }
+                self.released = true;
+            }
+            DrainOutput::CloseConnections => {
+                for at in 0..self.sockets.len() {
+                    self.input(at, Input::HubClose(CloseCode::Restarting));
                 }
-                DrainOutput::Stopped { clean } => {
-                    let left = self.sockets.iter().any(|s| s.machine.end().is_none());
-                    if left || clean != (self.runs == 0 && self.drain.connections() == 0) {
-                        self.wrong = Some("DRAIN-01 stopped with something open");
-                    }
-                    self.stopped = Some(clean);
+            }
+            DrainOutput::Stopped { clean } => {
+                let left = self.sockets.iter().any(|s| s.machine.end().is_none());
+                if left || clean != (self.runs == 0 && self.drain.connections() == 0) {
+                    self.finds("DRAIN-01 stopped with something open");
                 }
+                self.stopped = Some(clean);
             }
         }
     }
@@ -225,7 +239,7 @@ impl Process {
             let upgraded = socket.steps > 0;
             let by_restart = socket.machine.end() == Some(End::Closed(CloseCode::Restarting));
             if by_restart && (self.begun.is_none() || (upgraded && !socket.told)) {
-                self.wrong = Some("DRAIN-02 closed without a word");
+                self.finds("DRAIN-02 closed without a word");
             }
             self.drain.handle_input(self.now.mono, DrainInput::ConnectionEnded);
             self.obey();
@@ -234,26 +248,27 @@ impl Process {
 
     fn judge(&mut self, act: Act, limits: &Limits) {
         if self.drain.connections() != self.sockets.len() as u64 && self.stopped.is_none() {
-            self.wrong = Some("the drain counts another number");
+            self.finds("the drain counts another number");
         }
         let Some(begun) = self.begun else { return };
         if self.sockets.iter().any(|socket| !socket.told) {
-            self.wrong = Some("DRAIN-02 a connection was not told");
+            self.finds("DRAIN-02 a connection was not told");
         }
-        let passed = |span: Millis| begun.after(span) <= self.now.mono;
+        let now = self.now.mono;
+        let passed = |span: Millis| begun.after(span) <= now;
         if act == Act::Deadline {
             if passed(limits.drain_deadline) && self.stopped.is_none() {
-                self.wrong = Some("DRAIN-01 not stopped at the deadline");
+                self.finds("DRAIN-01 not stopped at the deadline");
             }
             if passed(Millis(limits.drain_deadline.0 / 2)) && self.runs > 0 && !self.released {
-                self.wrong = Some("DRAIN-03 leases kept beyond half time");
+                self.finds("DRAIN-03 leases kept beyond half time");
             }
             if passed(limits.drain_linger) && !self.sockets.is_empty() {
-                self.wrong = Some("DRAIN-01 a connection outlived its time");
+                self.finds("DRAIN-01 a connection outlived its time");
             }
         }
         if self.sockets.is_empty() && self.runs == 0 && self.stopped.is_none() {
-            self.wrong = Some("DRAIN-01 nothing left and not stopped");
+            self.finds("DRAIN-01 nothing left and not stopped");
         }
     }
 
@@ -341,9 +356,8 @@ impl Model for Server {
     }
 }
 
-#[test]
-fn a_process_stops_in_time_and_tells_everybody() {
-    let limits = Limits {
+fn limits() -> Limits {
+    Limits {
         auth_timeout: Millis::from_secs(6),
         heartbeat_interval: Millis::from_secs(7),
         heartbeat_timeout: Millis::from_secs(12),
@@ -351,10 +365,87 @@ fn a_process_stops_in_time_and_tells_everybody() {
         drain_deadline: Millis::from_secs(8),
         drain_linger: Millis::from_secs(2),
         ..Limits::default()
-    };
+    }
+}
+
+#[test]
+fn a_process_stops_in_time_and_tells_everybody() {
     prove(
         "drain",
         "connections 2 at a time, arrivals 3, questions 2; the signal at any time, runs that end or never do",
-        Server { limits: Arc::new(limits) },
+        Server { limits: Arc::new(limits()) },
     );
+}
+
+/// What is to be found, and how a process is tampered with so that it is.
+type Row = (&'static str, fn(&mut Process));
+
+const ROWS: [Row; 13] = [
+    ("DRAIN-07 let in", |process| {
+        process.begun = Some(process.now.mono);
+        *process = process.after(Act::Connect, &Arc::new(limits())).unwrap();
+    }),
+    ("DRAIN-07 a run began", |process| {
+        process.begun = Some(process.now.mono);
+        process.input(0, Input::Text(HELLO));
+    }),
+    ("something after the end", |process| {
+        process.stopped = Some(true);
+        process.does(DrainOutput::TellConnections);
+    }),
+    ("DRAIN-07 still serving", |process| process.does(DrainOutput::StopAccepting)),
+    ("leases handed over for nothing", |process| process.does(DrainOutput::ReleaseRuns)),
+    ("DRAIN-01 stopped with something open", |process| {
+        process.does(DrainOutput::Stopped { clean: true });
+    }),
+    ("DRAIN-02 closed without a word", |process| {
+        process.input(0, Input::HubClose(CloseCode::Restarting));
+        process.bury();
+    }),
+    ("the drain counts another number", |process| {
+        process.sockets.clear();
+        process.judge(Act::RunEnds, &limits());
+    }),
+    ("DRAIN-02 a connection was not told", |process| {
+        process.begun = Some(process.now.mono);
+        process.judge(Act::Begin, &limits());
+    }),
+    ("DRAIN-01 not stopped at the deadline", |process| overdue(process, 8, 0)),
+    ("DRAIN-03 leases kept beyond half time", |process| overdue(process, 4, 1)),
+    ("DRAIN-01 a connection outlived its time", |process| overdue(process, 2, 0)),
+    ("DRAIN-01 nothing left and not stopped", |process| {
+        *process = Process::new(&limits());
+        process.begun = Some(process.now.mono);
+        process.judge(Act::Begin, &limits());
+    }),
+];
+
+/// The signal came, everybody knows, and so many seconds later nothing has happened.
+fn overdue(process: &mut Process, seconds: u64, runs: u8) {
+    process.begun = Some(process.now.mono);
+    process.runs = runs;
+    process.now = process.now.after(Millis::from_secs(seconds));
+    process.sockets[0].told = true;
+    process.judge(Act::Deadline, &limits());
+}
+
+/// Each rule can fail, and none is without its row.
+#[test]
+fn whatever_is_tampered_with_that_rule_says_so() {
+    for (wrong, tamper) in ROWS {
+        let mut process = Process::new(&limits());
+        process = process.after(Act::Connect, &Arc::new(limits())).unwrap();
+        (0..3).for_each(|_| process.advance(0).unwrap());
+        process.judge(Act::Deadline, &limits());
+        assert_eq!(process.wrong, None, "before it is tampered with");
+        tamper(&mut process);
+        assert_eq!(process.wrong, Some(wrong));
+    }
+    let found: Vec<&str> =
+        include_str!("drain.rs").split(&format!(".finds({}", '"')).skip(1).collect();
+    let found: Vec<&str> = found.iter().filter_map(|rest| rest.split('"').next()).collect();
+    assert!(found.len() >= ROWS.len());
+    for rule in found {
+        assert!(ROWS.iter().any(|(wrong, _)| *wrong == rule), "{rule} is not tampered with");
+    }
 }

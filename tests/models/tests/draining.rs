@@ -174,32 +174,47 @@ impl Process {
     /// Does what the drain says, as the run-time does it.
     fn obeys(&mut self) {
         loop {
-            match self.drain.poll_output() {
-                DrainOutput::Idle(_) => return,
-                DrainOutput::StopAccepting => self.world.input(HOME, Input::Drain),
-                // A socket's own business: the other model of the drain has sockets.
-                DrainOutput::TellConnections => {}
-                DrainOutput::ReleaseRuns => {
-                    let runs: Vec<RunId> = self.world.home().tasks.keys().copied().collect();
-                    runs.into_iter().for_each(|run_id| self.world.die(HOME, run_id));
-                    self.world.never_haunted();
-                }
-                DrainOutput::CloseConnections => {
-                    let open: Vec<ConnectionId> = self.world.readers.keys().copied().collect();
-                    open.into_iter().for_each(|id| self.world.detach(id));
-                }
-                DrainOutput::Stopped { clean } => {
-                    let waited =
-                        self.at_signal.iter().any(|id| self.world.home().tasks.contains_key(id));
-                    if clean && (waited || self.load().1 > 0) {
-                        self.wrong = Some("DRAIN-01 clean, with something open");
-                    }
-                    self.stopped = Some(clean);
-                    return self.world.crash_at(HOME);
-                }
+            let output = self.drain.poll_output();
+            if let DrainOutput::Idle(_) = output {
+                return;
+            }
+            self.does(output);
+            if self.stopped.is_some() {
+                return;
             }
             self.counts();
         }
+    }
+
+    fn does(&mut self, output: DrainOutput) {
+        match output {
+            DrainOutput::StopAccepting => self.world.input(HOME, Input::Drain),
+            // A socket's own business: the other model of the drain has sockets.
+            DrainOutput::Idle(_) | DrainOutput::TellConnections => {}
+            DrainOutput::ReleaseRuns => {
+                let runs: Vec<RunId> = self.world.home().tasks.keys().copied().collect();
+                runs.into_iter().for_each(|run_id| self.world.die(HOME, run_id));
+                self.world.never_haunted();
+            }
+            DrainOutput::CloseConnections => {
+                let open: Vec<ConnectionId> = self.world.readers.keys().copied().collect();
+                open.into_iter().for_each(|id| self.world.detach(id));
+            }
+            DrainOutput::Stopped { clean } => {
+                let waited =
+                    self.at_signal.iter().any(|id| self.world.home().tasks.contains_key(id));
+                if clean && (waited || self.load().1 > 0) {
+                    self.finds("DRAIN-01 clean, with something open");
+                }
+                self.stopped = Some(clean);
+                self.world.crash_at(HOME);
+            }
+        }
+    }
+
+    /// What is found first is told.
+    fn finds(&mut self, wrong: &'static str) {
+        self.wrong.get_or_insert(wrong);
     }
 
     fn judge(&mut self, model: &Draining) {
@@ -208,22 +223,22 @@ impl Process {
         // What was on its way to the store at the signal may begin yet; what waited may not.
         let mut at_work = self.world.home().tasks.keys();
         if at_work.any(|run_id| self.queued_at_signal.contains(run_id)) {
-            self.wrong = Some("DRAIN-07 a run that waited began after the signal");
+            self.finds("DRAIN-07 a run that waited began after the signal");
         }
         let said = model.wishes[self.list][..self.said_at_signal].iter();
         let said: BTreeSet<String> = said.filter_map(name).collect();
         let mut stored = self.world.store.messages.keys();
         if stored.any(|one| !said.contains(one.as_str())) {
-            self.wrong = Some("DRAIN-07 a message was taken after the signal");
+            self.finds("DRAIN-07 a message was taken after the signal");
         }
         let now = self.world.now.mono;
         let half = Millis(limits.drain_deadline.0 / 2);
         let (runs, open) = self.load();
         if signal.after(half) <= now && runs + open > 0 && self.counted != (0, 0) {
-            self.wrong = Some("DRAIN-03 a run or a reader is left after half of the time");
+            self.finds("DRAIN-03 a run or a reader is left after half of the time");
         }
         if signal.after(limits.drain_deadline) <= now && self.is_alive() {
-            self.wrong = Some("DRAIN-01 not stopped at the deadline");
+            self.finds("DRAIN-01 not stopped at the deadline");
         }
     }
 
@@ -383,4 +398,54 @@ fn whenever_a_process_is_told_to_stop_a_real_run_ends_or_goes_on_in_the_next_one
          time after it; writes that fail or are not heard of: 1; then the next process",
         model(Work::Effects, &[&[FIRST]], of_one),
     );
+}
+
+/// What is to be found, and how a process with a run at work is tampered with so that it is.
+const ROWS: [(&str, fn(&mut Process, &Draining)); 5] = [
+    ("DRAIN-01 clean, with something open", |process, _| {
+        process.does(DrainOutput::Stopped { clean: true });
+    }),
+    ("DRAIN-07 a run that waited began after the signal", |process, model| {
+        process.queued_at_signal = process.at_signal.clone();
+        process.judge(model);
+    }),
+    ("DRAIN-07 a message was taken after the signal", |process, model| {
+        process.said_at_signal = 0;
+        process.judge(model);
+    }),
+    ("DRAIN-03 a run or a reader is left after half of the time", |process, model| {
+        overdue(process, model, 2);
+    }),
+    ("DRAIN-01 not stopped at the deadline", |process, model| {
+        process.counted = (0, 0);
+        overdue(process, model, 1);
+    }),
+];
+
+/// This part of the time for a drain has passed, and nothing has happened.
+fn overdue(process: &mut Process, model: &Draining, part: u64) {
+    let now = &mut process.world.now.mono;
+    *now = now.after(Millis(model.setup.limits.drain_deadline.0 / part));
+    process.judge(model);
+}
+
+/// Each rule can fail, and none is without its row.
+#[test]
+fn whatever_is_tampered_with_that_rule_says_so() {
+    let model = model(Work::Answer, &[&[FIRST, IN_ANOTHER_THREAD]], of_two);
+    for (wrong, tamper) in ROWS {
+        let mut process = Process::new(&model, 0);
+        for act in [Act::World(FIRST), Act::World(Op::Answer(0, 0, Fate::Well)), Act::Signal] {
+            process = process.after(&model, act).expect("it happens");
+        }
+        assert_eq!((process.at_signal.len(), process.wrong), (1, None));
+        tamper(&mut process, &model);
+        assert_eq!(process.wrong, Some(wrong));
+    }
+    let text = include_str!("draining.rs");
+    let mut found: Vec<&str> = text.split(&format!(".finds({}", '"')).skip(1).collect();
+    found.iter_mut().for_each(|rest| *rest = rest.split('"').next().unwrap_or_default());
+    let mut rows = ROWS.map(|(wrong, _)| wrong);
+    (found.sort_unstable(), rows.sort_unstable());
+    assert_eq!(found, rows);
 }

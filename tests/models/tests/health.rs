@@ -71,6 +71,11 @@ impl Guarded {
         }
     }
 
+    /// What is found first is told.
+    fn finds(&mut self, wrong: &'static str) {
+        self.wrong.get_or_insert(wrong);
+    }
+
     fn become_expected(&mut self, expected: Expected) {
         self.changes += 1;
         self.expected = expected;
@@ -86,7 +91,7 @@ impl Guarded {
         match self.breaker.admit(self.now) {
             Ok(permit) => {
                 if self.now < until {
-                    self.wrong = Some("DEP-01");
+                    self.finds("DEP-01");
                 }
                 if !matches!(self.expected, Expected::Closed { .. }) {
                     self.example = Some("a trial");
@@ -97,7 +102,7 @@ impl Guarded {
             }
             Err(refused) => {
                 if until <= self.now || refused.retry_after != until.since(self.now) {
-                    self.wrong = Some("DEP-02");
+                    self.finds("DEP-02");
                 }
                 self.example = Some("refused");
             }
@@ -120,7 +125,7 @@ impl Guarded {
         if told.since != self.changes {
             self.example = Some("a late result");
             if self.breaker != before {
-                self.wrong = Some("DEP-03");
+                self.finds("DEP-03");
             }
             return;
         }
@@ -138,7 +143,7 @@ impl Guarded {
                 self.become_expected(Expected::Open { until });
             }
             // No call is let through while it is open, so none can be of now.
-            (Expected::Open { .. }, _) => self.wrong = Some("DEP-01"),
+            (Expected::Open { .. }, _) => self.finds("DEP-01"),
         }
     }
 
@@ -187,7 +192,7 @@ impl Model for BreakerWorld {
             BreakerAct::Tick => next.now = next.now.after(Millis(1)),
         }
         if next.breaker.state_name() != next.expected.name() {
-            next.wrong = next.wrong.or(Some("another state than the rules say"));
+            next.finds("another state than the rules say");
         }
         Some(next)
     }
@@ -286,6 +291,11 @@ impl Asked {
         state
     }
 
+    /// What is found first is told.
+    fn finds(&mut self, wrong: &'static str) {
+        self.wrong.get_or_insert(wrong);
+    }
+
     fn deadline(&self) -> Option<Mono> {
         match self.dependency.clone().poll_output() {
             DependencyOutput::Idle(deadline) => deadline,
@@ -324,7 +334,7 @@ impl Asked {
                 DependencyOutput::Idle(_) => break,
                 DependencyOutput::Probe { effect } => {
                     if self.open.is_some() || effect.0 != self.questions {
-                        self.wrong = Some("two questions at once");
+                        self.finds("two questions at once");
                     }
                     self.open = Some((effect.0, self.now.after(PACE.probe_timeout)));
                     self.questions = effect.0 + 1;
@@ -333,7 +343,7 @@ impl Asked {
         }
         let told = if before == self.expected { vec![] } else { vec![self.expected] };
         if announced != told || self.dependency.standing() != self.expected {
-            self.wrong = Some("DEP-05");
+            self.finds("DEP-05");
         }
     }
 
@@ -351,7 +361,7 @@ impl Asked {
                     let mut waited = self.dependency.clone();
                     waited.handle_timeout(self.now);
                     if next.dependency != waited {
-                        next.wrong = Some("DEP-03");
+                        next.finds("DEP-03");
                     }
                     next.example = Some("a late answer");
                     next.gives_up()
@@ -386,13 +396,18 @@ impl Asked {
         };
         next.listen(learnt);
         if let DependencyAct::Deadline = act {
-            let longest = PACE.interval.max(PACE.probe_timeout).max(PACE.longest_wait);
-            let due = next.deadline();
-            if due.is_none_or(|due| due <= next.now || due > next.now.after(longest)) {
-                next.wrong = Some("it is asked again, in time");
-            }
+            next.is_asked_in_time();
         }
         Some(next)
+    }
+
+    /// It wants to be looked at, ahead, and not too far ahead.
+    fn is_asked_in_time(&mut self) {
+        let longest = PACE.interval.max(PACE.probe_timeout).max(PACE.longest_wait);
+        let due = self.deadline();
+        if due.is_none_or(|due| due <= self.now || due > self.now.after(longest)) {
+            self.finds("it is asked again, in time");
+        }
     }
 
     /// A question without an answer by its time is a bad answer.
@@ -482,4 +497,79 @@ fn a_dependency_is_known_for_what_it_is() {
         "questions 9, losses 2; answers good, bad, late, twice, never; a driver that looks late",
         DependencyWorld,
     );
+}
+
+/// What is to be found, and how the observer of a breaker is misled so that it is.
+const OF_BREAKER: [(&str, fn(&mut Guarded)); 5] = [
+    ("DEP-01", |one| {
+        one.expected = Expected::Open { until: one.now.after(Millis(1)) };
+        one.admit();
+    }),
+    ("DEP-01", |one| {
+        one.admit();
+        one.expected = Expected::Open { until: one.now };
+        one.report(0, false);
+    }),
+    ("DEP-02", |one| {
+        for call in 0..LIMITS.failures as usize {
+            one.admit();
+            one.report(call, false);
+        }
+        one.expected = Expected::Closed { failures: 0 };
+        one.admit();
+    }),
+    ("DEP-03", |one| {
+        one.admit();
+        one.changes += 1;
+        one.report(0, false);
+    }),
+    ("another state than the rules say", |one| {
+        one.expected = Expected::Open { until: one.now };
+        *one = BreakerWorld.next_state(one, BreakerAct::Tick).expect("time passes");
+    }),
+];
+
+/// The same of a dependency.
+const OF_DEPENDENCY: [(&str, fn(&mut Asked)); 4] = [
+    ("two questions at once", |one| {
+        one.questions = 7;
+        for _ in 0..2 {
+            *one = one.after(DependencyAct::Deadline).expect("it has a deadline");
+        }
+    }),
+    ("DEP-05", |one| {
+        one.expected = Standing::Degraded;
+        *one = one.after(DependencyAct::Answer { effect: 0, works: true }).expect("an answer");
+    }),
+    ("DEP-03", |one| {
+        one.open = None;
+        *one = one.after(DependencyAct::Answer { effect: 0, works: true }).expect("an answer");
+    }),
+    ("it is asked again, in time", |one| {
+        one.now = one.now.after(Millis(100));
+        one.is_asked_in_time();
+    }),
+];
+
+/// Each rule can fail, and none is without its row.
+#[test]
+fn whoever_is_misled_says_so_by_the_right_rule() {
+    for (wrong, tamper) in OF_BREAKER {
+        let mut one = Guarded::new();
+        tamper(&mut one);
+        assert_eq!(one.wrong, Some(wrong));
+    }
+    for (wrong, tamper) in OF_DEPENDENCY {
+        let mut one = Asked::new();
+        assert_eq!(one.wrong, None);
+        tamper(&mut one);
+        assert_eq!(one.wrong, Some(wrong));
+    }
+    let text = include_str!("health.rs");
+    let mut found: Vec<&str> = text.split(&format!(".finds({}", '"')).skip(1).collect();
+    found.iter_mut().for_each(|rest| *rest = rest.split('"').next().unwrap_or_default());
+    let rows = OF_BREAKER.map(|(wrong, _)| wrong).into_iter();
+    let mut rows: Vec<&str> = rows.chain(OF_DEPENDENCY.map(|(wrong, _)| wrong)).collect();
+    (found.sort_unstable(), rows.sort_unstable());
+    assert_eq!(found, rows);
 }

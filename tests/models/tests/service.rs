@@ -74,6 +74,13 @@ enum Act {
     Tick,
 }
 
+impl Watch {
+    /// What is found first is told.
+    fn finds(&mut self, wrong: &'static str) {
+        self.wrong.get_or_insert(wrong);
+    }
+}
+
 impl Service {
     fn new() -> Self {
         let mut service = Self {
@@ -128,7 +135,7 @@ impl Service {
         if is_open && watch.told == Standing::Ready {
             watch.example = watch.example.or(Some("ready while the breaker is open"));
             if watch.good_answers_due > 0 {
-                watch.wrong = Some("DEP-08 ready, though calls have found it gone since");
+                watch.finds("DEP-08 ready, though calls have found it gone since");
             }
         }
         Some(next)
@@ -139,7 +146,7 @@ impl Service {
         match self.breaker.admit(self.now) {
             Ok(permit) => {
                 if self.watch.shut_until.is_some_and(|until| self.now < until) {
-                    self.watch.wrong = Some("DEP-01 let through");
+                    self.watch.finds("DEP-01 let through");
                 }
                 if before != "closed" {
                     // The trial, and the next one only when its time is over, too.
@@ -154,7 +161,7 @@ impl Service {
             Err(refused) => {
                 let then = self.now.after(refused.retry_after);
                 if self.watch.shut_until != Some(then) || then <= self.now {
-                    self.watch.wrong = Some("DEP-02 another time than when it opens");
+                    self.watch.finds("DEP-02 another time than when it opens");
                 }
             }
         }
@@ -182,7 +189,7 @@ impl Service {
                 let right: &[Standing] =
                     if told == Standing::Ready { &[Standing::Degraded] } else { &[] };
                 if announced != right {
-                    self.watch.wrong = Some("DEP-08 a loss that calls found is not announced");
+                    self.watch.finds("DEP-08 a loss that calls found is not announced");
                 }
                 self.watch.good_answers_due = if told == Standing::Starting { 1 } else { 2 };
                 self.watch.example = Some(match (was, told) {
@@ -203,7 +210,7 @@ impl Service {
         if since != changes {
             self.watch.example = Some("a late result");
             if (&self.breaker, &self.dependency) != (&before.0, &before.1) {
-                self.watch.wrong = Some("DEP-03 a late result changed something");
+                self.watch.finds("DEP-03 a late result changed something");
             }
         }
     }
@@ -227,7 +234,7 @@ impl Service {
             match self.dependency.poll_output() {
                 DependencyOutput::Announce(standing) => {
                     if standing == self.watch.told {
-                        self.watch.wrong = Some("DEP-05 announced twice");
+                        self.watch.finds("DEP-05 announced twice");
                     }
                     self.watch.told = standing;
                     announced.push(standing);
@@ -235,14 +242,14 @@ impl Service {
                 DependencyOutput::Probe { effect } => self.question = Some(effect),
                 DependencyOutput::Idle(deadline) => {
                     if deadline.is_none_or(|at| at <= self.now) {
-                        self.watch.wrong = Some("DEP-05 it is not asked again");
+                        self.watch.finds("DEP-05 it is not asked again");
                     }
                     break;
                 }
             }
         }
         if self.watch.told != self.dependency.standing() {
-            self.watch.wrong = Some("DEP-05 another standing than was announced");
+            self.watch.finds("DEP-05 another standing than was announced");
         }
         announced
     }
@@ -340,4 +347,74 @@ fn a_service_that_comes_and_goes_is_left_alone_while_it_is_gone_and_used_when_it
         "calls 2 at a time, 11 ms of a cooldown of 3, changes 6; it stops working and works again 2 times; results and answers late, twice, never",
         World,
     );
+}
+
+/// What is to be found, and how the watch is misled so that it is.
+const ROWS: [(&str, fn(&mut Service)); 8] = [
+    ("DEP-08 ready, though calls have found it gone since", |one| {
+        fails(one);
+        (one.watch.told, one.watch.good_answers_due) = (Standing::Ready, 1);
+        *one = one.after(Act::Turn).expect("it may turn");
+    }),
+    ("DEP-01 let through", |one| {
+        one.watch.shut_until = Some(one.now.after(Millis(1)));
+        one.call();
+    }),
+    ("DEP-02 another time than when it opens", |one| {
+        fails(one);
+        one.watch.shut_until = None;
+        one.call();
+    }),
+    ("DEP-08 a loss that calls found is not announced", |one| {
+        one.watch.told = Standing::Starting;
+        fails(one);
+    }),
+    ("DEP-03 a late result changed something", |one| {
+        one.works = false;
+        one.call();
+        one.watch.changes += 1;
+        let call = one.calls.remove(0);
+        one.ends(call);
+    }),
+    ("DEP-05 announced twice", |one| {
+        *one = Service::new();
+        one.watch.told = Standing::Ready;
+        *one = one.after(Act::Answer).expect("it was asked");
+    }),
+    ("DEP-05 it is not asked again", |one| {
+        one.now = one.now.after(Millis(100));
+        one.listen();
+    }),
+    ("DEP-05 another standing than was announced", |one| {
+        one.watch.told = Standing::Degraded;
+        one.listen();
+    }),
+];
+
+/// Calls fail until the breaker opens.
+fn fails(one: &mut Service) {
+    one.works = false;
+    for _ in 0..LIMITS.failures {
+        one.call();
+        let call = one.calls.remove(0);
+        one.ends(call);
+    }
+    assert_eq!(one.breaker.state_name(), "open");
+}
+
+/// Each rule can fail, and none is without its row.
+#[test]
+fn whoever_is_misled_says_so_by_the_right_rule() {
+    for (wrong, tamper) in ROWS {
+        let mut one = Service::new().after(Act::Answer).expect("it was asked");
+        assert_eq!((one.watch.told, one.watch.wrong), (Standing::Ready, None));
+        tamper(&mut one);
+        assert_eq!(one.watch.wrong, Some(wrong));
+    }
+    let text = include_str!("service.rs");
+    let mut found: Vec<&str> = text.split(&format!(".finds({}", '"')).skip(1).collect();
+    found.iter_mut().for_each(|rest| *rest = rest.split('"').next().unwrap_or_default());
+    let mut rows = ROWS.map(|(wrong, _)| wrong);
+    (found.sort_unstable(), rows.sort_unstable());
+    assert_eq!(found, rows);
 }

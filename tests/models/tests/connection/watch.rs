@@ -21,6 +21,8 @@ macro_rules! words {
 
         impl $name {
             pub(crate) const NOTHING: Self = Self(0);
+            #[allow(dead_code, reason = "of one set somebody asks whether all of it can be")]
+            pub(crate) const ALL: Self = Self(0 $(| 1 << Bits::$word as u32)*);
             $($(#[$word_doc])* pub(crate) const $word: Self = Self(1 << Bits::$word as u32);)*
 
             pub(crate) const fn has(self, other: Self) -> bool {
