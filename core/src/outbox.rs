@@ -3,9 +3,10 @@
 //!
 //! A shard pushes and never waits; a writer takes many at once. At half of either bound what may be
 //! dropped is dropped; beyond the bound the reader is too slow: nothing more is taken, the receiver
-//! hears [`Received::Overflow`] next, and the connection closes with 4420. An idle outbox owns no
-//! memory beyond itself. loom explores it (`cargo test -p goldenpath-core --features loom --test
-//! outbox_loom`), shuttle what stands around it (`--features shuttle --test outbox_shuttle`).
+//! hears [`Received::Overflow`] next, and the connection closes with 4420. A writer that cannot write
+//! takes nothing but what is urgent. An idle outbox owns no memory beyond itself. loom explores it
+//! (`cargo test -p goldenpath-core --features loom --test outbox_loom`), shuttle what stands around it
+//! (`--features shuttle --test outbox_shuttle`).
 
 mod sync;
 
@@ -52,6 +53,7 @@ pub enum Received {
 pub fn channel<T>(frames: usize, bytes: usize) -> (Sender<T>, Receiver<T>) {
     let queue = Queue {
         items: VecDeque::new(),
+        urgent: 0,
         used: Weight::default(),
         most: Weight { frames, bytes },
         waker: None,
@@ -76,13 +78,22 @@ pub struct Receiver<T> {
 
 #[derive(Debug)]
 struct Queue<T> {
-    items: VecDeque<(T, Weight)>,
+    items: VecDeque<Item<T>>,
+    /// How many of the items are urgent.
+    urgent: usize,
     used: Weight,
     most: Weight,
     /// Set while the receiver waits.
     waker: Option<Waker>,
     senders: usize,
     end: End,
+}
+
+#[derive(Debug)]
+struct Item<T> {
+    item: T,
+    weight: Weight,
+    urgent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,16 +107,22 @@ enum End {
 impl<T> Sender<T> {
     /// Queues an item; never waits, takes time independent of the queue's length.
     pub fn push(&self, item: T, weight: Weight) -> Pushed {
-        self.offer(item, weight, false)
+        self.offer(Item { item, weight, urgent: false }, false)
+    }
+
+    /// Queues an item that weighs nothing and that is heard also by a writer that cannot write: it has
+    /// its place in the order for [`Receiver::poll_recv_many`], and none for [`Receiver::poll_urgent`].
+    pub fn push_urgent(&self, item: T) -> Pushed {
+        self.offer(Item { item, weight: Weight::default(), urgent: true }, false)
     }
 
     /// Queues an item that a later one supersedes (a transient frame), if there is plenty of room.
     pub fn push_droppable(&self, item: T, weight: Weight) -> Pushed {
-        self.offer(item, weight, true)
+        self.offer(Item { item, weight, urgent: false }, true)
     }
 
-    fn offer(&self, item: T, weight: Weight, droppable: bool) -> Pushed {
-        let (pushed, waker) = locked(&self.shared).offer(item, weight, droppable);
+    fn offer(&self, item: Item<T>, droppable: bool) -> Pushed {
+        let (pushed, waker) = locked(&self.shared).offer(item, droppable);
         // Woken outside the lock, so that the writer does not run into it.
         if let Some(waker) = waker {
             waker.wake();
@@ -144,13 +161,8 @@ impl<T> Receiver<T> {
         most: usize,
     ) -> Poll<Received> {
         let mut queue = locked(&self.shared);
-        match queue.end {
-            End::Overflowed => {
-                queue.end = End::OverflowTold;
-                return Poll::Ready(Received::Overflow);
-            }
-            End::OverflowTold | End::ReceiverGone => return Poll::Ready(Received::Closed),
-            End::Open => {}
+        if let Some(end) = queue.end_to_tell() {
+            return Poll::Ready(end);
         }
         let count = queue.items.len().min(most.max(1));
         if count > 0 {
@@ -160,28 +172,25 @@ impl<T> Receiver<T> {
         if queue.senders == 0 {
             return Poll::Ready(Received::Closed);
         }
-        match &mut queue.waker {
-            Some(known) => known.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
-        }
+        queue.wait(context);
         Poll::Pending
     }
 
-    /// Ready once the bound was passed: what a writer waits for that cannot write and therefore takes
-    /// nothing. Until then every push wakes the task.
-    pub fn poll_overflow(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Moves the urgent items to the end of `taken`, in their order, past all that waits before them:
+    /// what a writer polls that cannot write and therefore takes nothing else. Ready with
+    /// [`Received::Overflow`], too; until then every push wakes the task. That all senders are gone
+    /// is told with the last item, by [`poll_recv_many`](Self::poll_recv_many).
+    pub fn poll_urgent(&mut self, context: &mut Context<'_>, taken: &mut Vec<T>) -> Poll<Received> {
         let mut queue = locked(&self.shared);
-        match queue.end {
-            End::Overflowed => {
-                queue.end = End::OverflowTold;
-                return Poll::Ready(());
-            }
-            End::Open | End::OverflowTold | End::ReceiverGone => {}
+        if let Some(end) = queue.end_to_tell() {
+            return Poll::Ready(end);
         }
-        match &mut queue.waker {
-            Some(known) => known.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
+        let count = queue.urgent;
+        if count > 0 {
+            queue.take_urgent(taken);
+            return Poll::Ready(Received::Items(count));
         }
+        queue.wait(context);
         Poll::Pending
     }
 
@@ -197,7 +206,7 @@ impl<T> Drop for Receiver<T> {
         let items = {
             let mut queue = locked(&self.shared);
             queue.end = End::ReceiverGone;
-            queue.used = Weight::default();
+            (queue.urgent, queue.used) = (0, Weight::default());
             queue.waker = None;
             core::mem::take(&mut queue.items)
         };
@@ -207,15 +216,15 @@ impl<T> Drop for Receiver<T> {
 }
 
 impl<T> Queue<T> {
-    fn offer(&mut self, item: T, weight: Weight, droppable: bool) -> (Pushed, Option<Waker>) {
+    fn offer(&mut self, item: Item<T>, droppable: bool) -> (Pushed, Option<Waker>) {
         match self.end {
             End::Open => {}
             End::Overflowed | End::OverflowTold => return (Pushed::Overflowed, None),
             End::ReceiverGone => return (Pushed::Closed, None),
         }
         let after = Weight {
-            frames: self.used.frames.saturating_add(weight.frames),
-            bytes: self.used.bytes.saturating_add(weight.bytes),
+            frames: self.used.frames.saturating_add(item.weight.frames),
+            bytes: self.used.bytes.saturating_add(item.weight.bytes),
         };
         //= specs/delivery.md#dlv-13
         //# At half of a bound what may be dropped MUST be dropped, and a durable entry MUST NOT be.
@@ -232,22 +241,61 @@ impl<T> Queue<T> {
         if !after.fits(self.most) {
             self.end = End::Overflowed;
             self.items = VecDeque::new();
-            self.used = Weight::default();
+            (self.urgent, self.used) = (0, Weight::default());
             return (Pushed::Overflowed, self.waker.take());
         }
         self.used = after;
-        self.items.push_back((item, weight));
+        self.urgent += usize::from(item.urgent);
+        self.items.push_back(item);
         (Pushed::Queued, self.waker.take())
     }
 
     fn take(&mut self, count: usize, taken: &mut Vec<T>) {
-        for (item, weight) in self.items.drain(..count) {
+        for Item { item, weight, urgent } in self.items.drain(..count) {
             self.used.frames -= weight.frames;
             self.used.bytes -= weight.bytes;
+            self.urgent -= usize::from(urgent);
             taken.push(item);
         }
+        self.give_back();
+    }
+
+    /// Urgent items weigh nothing, so what is in use stays as it is.
+    fn take_urgent(&mut self, taken: &mut Vec<T>) {
+        for _ in 0..self.items.len() {
+            match self.items.pop_front() {
+                Some(Item { item, urgent: true, .. }) => taken.push(item),
+                Some(other) => self.items.push_back(other),
+                None => break,
+            }
+        }
+        self.urgent = 0;
+        self.give_back();
+    }
+
+    fn give_back(&mut self) {
         if self.items.is_empty() {
             self.items = VecDeque::new();
+        }
+    }
+
+    /// The end, if there is one, as its receiver is to hear it now.
+    fn end_to_tell(&mut self) -> Option<Received> {
+        match self.end {
+            End::Open => None,
+            End::Overflowed => {
+                self.end = End::OverflowTold;
+                Some(Received::Overflow)
+            }
+            End::OverflowTold | End::ReceiverGone => Some(Received::Closed),
+        }
+    }
+
+    /// The task is woken by the next push or by the end.
+    fn wait(&mut self, context: &Context<'_>) {
+        match &mut self.waker {
+            Some(known) => known.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
         }
     }
 }

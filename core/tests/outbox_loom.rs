@@ -129,12 +129,63 @@ fn a_reader_that_cannot_write_is_woken_by_the_overflow() {
             assert_eq!(sender.push(3, ONE), Pushed::Overflowed);
             sender
         });
-        block_on(poll_fn(|context| receiver.poll_overflow(context)));
-        // Said once: what was queued is gone, and the end is all that is left.
         let mut taken = Vec::new();
+        let heard = block_on(poll_fn(|context| receiver.poll_urgent(context, &mut taken)));
+        assert_eq!(heard, Received::Overflow);
+        // Said once: what was queued is gone, and the end is all that is left.
         assert_eq!(receive(&mut receiver, &mut taken, 1), Received::Closed);
         assert!(taken.is_empty());
         drop(pusher.join());
+    });
+}
+
+#[test]
+fn a_reader_that_cannot_write_is_woken_by_what_is_urgent() {
+    explore(|| {
+        let (sender, mut receiver) = channel(4, 4);
+        let other = sender.clone();
+        let ender = thread::spawn(move || {
+            assert_eq!(other.push_urgent(10), Pushed::Queued);
+            other
+        });
+        let pusher = thread::spawn(move || {
+            assert_eq!(sender.push(1, ONE), Pushed::Queued);
+            assert_eq!(sender.push(2, ONE), Pushed::Queued);
+            sender
+        });
+        let mut taken = Vec::new();
+        let heard = block_on(poll_fn(|context| receiver.poll_urgent(context, &mut taken)));
+        assert_eq!((heard, &taken[..]), (Received::Items(1), &[10][..]));
+        let senders = (ender.join().unwrap(), pusher.join().unwrap());
+        // It can write again: the others wait for it in their order.
+        assert_eq!(receive(&mut receiver, &mut taken, 4), Received::Items(2));
+        assert_eq!(taken, [10, 1, 2]);
+        drop(senders);
+    });
+}
+
+#[test]
+fn what_is_urgent_is_taken_once_whether_the_reader_can_write_or_not() {
+    explore(|| {
+        let (sender, mut receiver) = channel(4, 4);
+        let pusher = thread::spawn(move || {
+            assert_eq!(sender.push(1, ONE), Pushed::Queued);
+            assert_eq!(sender.push_urgent(10), Pushed::Queued);
+            assert_eq!(sender.push(2, ONE), Pushed::Queued);
+        });
+        let mut taken = Vec::new();
+        // By turns it can write and cannot, whatever has come until then.
+        loop {
+            let heard =
+                block_on(poll_fn(|context| Poll::Ready(receiver.poll_urgent(context, &mut taken))));
+            assert!(matches!(heard, Poll::Pending | Poll::Ready(Received::Items(1))));
+            if receive(&mut receiver, &mut taken, 1) == Received::Closed {
+                break;
+            }
+        }
+        // It may overtake what came before it, and nothing overtakes it.
+        assert!(taken == [1, 10, 2] || taken == [10, 1, 2], "{taken:?}");
+        pusher.join().unwrap();
     });
 }
 

@@ -294,7 +294,8 @@ fn a_writer_whose_socket_is_full_learns_of_the_overflow_or_writes_everything() {
                     // As long as the socket is full the writer looks for the overflow and nothing else.
                     while let Err(mpsc::TrySendError::Full(_)) = socket.try_send(entry) {
                         let told = block_on(poll_fn(|context| {
-                            Poll::Ready(receiver.poll_overflow(context).is_ready())
+                            let heard = receiver.poll_urgent(context, &mut Vec::new());
+                            Poll::Ready(heard == Poll::Ready(Received::Overflow))
                         }));
                         if told {
                             assert_eq!(
@@ -319,4 +320,35 @@ fn a_writer_whose_socket_is_full_learns_of_the_overflow_or_writes_everything() {
     });
     assert!(were_slow.load(Ordering::Relaxed) > 0, "nobody was ever too slow");
     assert!(were_done.load(Ordering::Relaxed) > 0, "everybody was always too slow");
+}
+
+#[test]
+fn a_writer_whose_socket_is_full_for_good_hears_its_end_however_much_waits() {
+    const ENTRIES: u32 = 4;
+    let (early, late) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (were_early, were_late) = (Arc::clone(&early), Arc::clone(&late));
+    explore(move || {
+        let (sender, mut receiver) = channel(100, 100);
+        let ender = sender.clone();
+        let pusher = thread::spawn(move || {
+            (0..ENTRIES).for_each(|n| assert_eq!(sender.push(n, ONE), Pushed::Queued));
+            sender
+        });
+        let ender = thread::spawn(move || {
+            assert_eq!(ender.push_urgent(u32::MAX), Pushed::Queued);
+            ender
+        });
+        let mut taken = Vec::new();
+        let heard = block_on(poll_fn(|context| receiver.poll_urgent(context, &mut taken)));
+        assert_eq!((heard, &taken[..]), (Received::Items(1), &[u32::MAX][..]));
+        let waited = receiver.waiting().frames;
+        let met = if waited == ENTRIES as usize { &late } else { &early };
+        met.fetch_add(1, Ordering::Relaxed);
+        let senders = (pusher.join().unwrap(), ender.join().unwrap());
+        assert_eq!(receive(&mut receiver, &mut taken, 9), Received::Items(ENTRIES as usize));
+        assert_eq!(taken[1..], [0, 1, 2, 3]);
+        drop(senders);
+    });
+    assert!(were_early.load(Ordering::Relaxed) > 0, "everything was always pushed before");
+    assert!(were_late.load(Ordering::Relaxed) > 0, "everything was never pushed before");
 }

@@ -29,10 +29,18 @@ impl Reader {
         self.receiver.poll_recv_many(&mut Context::from_waker(&waker), &mut self.taken, most)
     }
 
+    fn poll_urgent(&mut self) -> Poll<Received> {
+        let waker = Waker::from(std::sync::Arc::clone(&self.wakes));
+        self.receiver.poll_urgent(&mut Context::from_waker(&waker), &mut self.taken)
+    }
+
     fn wakes(&self) -> usize {
         self.wakes.0.load(Ordering::SeqCst)
     }
 }
+
+/// From here on items are urgent, in the property.
+const URGENT: u32 = 1_000;
 
 const fn weigh(bytes: usize) -> Weight {
     Weight { frames: 1, bytes }
@@ -143,12 +151,13 @@ proptest! {
     //# What waits for one reader MUST NOT exceed its bounds in frames and in bytes.
     #[test]
     fn the_bounds_hold_and_nothing_is_lost_or_reordered(
-        steps in prop::collection::vec((0u8..4, 0usize..30), 0..200)
+        steps in prop::collection::vec((0u8..6, 0usize..30), 0..200)
     ) {
         stays_in_bounds(&steps)?;
     }
 }
 
+/// Steps: 0 and 1 push, 4 pushes something urgent, 5 takes what is urgent, the others take.
 fn stays_in_bounds(steps: &[(u8, usize)]) -> Result<(), TestCaseError> {
     let (sender, receiver) = channel(8, 64);
     let mut reader = Reader::new(receiver);
@@ -157,14 +166,15 @@ fn stays_in_bounds(steps: &[(u8, usize)]) -> Result<(), TestCaseError> {
         let pushed = match kind {
             0 => sender.push_droppable(next, weigh(size)),
             1 => sender.push(next, weigh(size)),
+            4 => sender.push_urgent(next + URGENT),
             _ => {
-                let polled = reader.poll(size % 4);
+                let polled = if kind == 5 { reader.poll_urgent() } else { reader.poll(size % 4) };
                 prop_assert!(!overflowed || polled != Poll::Pending);
                 continue;
             }
         };
         match pushed {
-            Pushed::Queued => accepted.push(next),
+            Pushed::Queued => accepted.push(if kind == 4 { next + URGENT } else { next }),
             Pushed::Dropped => prop_assert_eq!(kind, 0),
             Pushed::Overflowed => overflowed = true,
             Pushed::Closed => prop_assert!(false, "the reader is there"),
@@ -174,8 +184,15 @@ fn stays_in_bounds(steps: &[(u8, usize)]) -> Result<(), TestCaseError> {
         prop_assert!(used.frames <= 8 && used.bytes <= 64);
     }
     while let Poll::Ready(Received::Items(_)) = reader.poll(3) {}
-    prop_assert!(accepted.starts_with(&reader.taken));
-    prop_assert!(overflowed || reader.taken == accepted);
+    // What is urgent may overtake the others; each kind keeps its order.
+    let of = |items: &[u32], urgent: bool| -> Vec<u32> {
+        items.iter().copied().filter(|item| (*item >= URGENT) == urgent).collect()
+    };
+    for urgent in [false, true] {
+        let (accepted, taken) = (of(&accepted, urgent), of(&reader.taken, urgent));
+        prop_assert!(accepted.starts_with(&taken));
+        prop_assert!(overflowed || taken == accepted);
+    }
     Ok(())
 }
 
@@ -188,18 +205,65 @@ fn what_may_be_dropped_leaves_room_for_what_may_not_up_to_the_last_byte() {
 fn a_reader_that_takes_nothing_hears_of_the_overflow_and_of_nothing_else() {
     let (sender, receiver) = channel(2, 100);
     let mut reader = Reader::new(receiver);
-    let waker = Waker::from(std::sync::Arc::clone(&reader.wakes));
-    let context = &mut Context::from_waker(&waker);
-    assert_eq!(reader.receiver.poll_overflow(context), Poll::Pending);
+    assert_eq!(reader.poll_urgent(), Poll::Pending);
     sender.push(1, weigh(1));
-    assert_eq!((reader.wakes(), reader.receiver.poll_overflow(context)), (1, Poll::Pending));
+    assert_eq!((reader.wakes(), reader.poll_urgent()), (1, Poll::Pending));
     sender.push(2, weigh(1));
-    assert_eq!((reader.wakes(), reader.receiver.poll_overflow(context)), (2, Poll::Pending));
+    assert_eq!((reader.wakes(), reader.poll_urgent()), (2, Poll::Pending));
     assert_eq!(sender.push(3, weigh(1)), Pushed::Overflowed);
-    assert_eq!((reader.wakes(), reader.receiver.poll_overflow(context)), (3, Poll::Ready(())));
-    assert_eq!(reader.receiver.poll_overflow(context), Poll::Pending, "said once");
+    assert_eq!((reader.wakes(), reader.poll_urgent()), (3, Poll::Ready(Received::Overflow)));
+    assert_eq!(reader.poll_urgent(), Poll::Ready(Received::Closed), "said once");
     assert_eq!(reader.receiver.waiting(), Weight::default());
     assert_eq!(reader.poll(9), Poll::Ready(Received::Closed));
+    assert!(reader.taken.is_empty());
+}
+
+#[test]
+fn what_is_urgent_overtakes_for_a_reader_that_takes_nothing_else() {
+    let (sender, receiver) = channel(3, 100);
+    let mut reader = Reader::new(receiver);
+    assert_eq!(reader.poll_urgent(), Poll::Pending);
+    sender.push(1, weigh(1));
+    // It weighs nothing, so there is room for it although nothing else fits.
+    sender.push(2, weigh(99));
+    assert_eq!(sender.push_urgent(10), Pushed::Queued);
+    sender.push(3, weigh(0));
+    assert_eq!(sender.push_urgent(11), Pushed::Queued);
+    assert_eq!(reader.poll_urgent(), Poll::Ready(Received::Items(2)));
+    assert_eq!(reader.taken, [10, 11]);
+    assert_eq!(reader.poll_urgent(), Poll::Pending);
+    assert_eq!(reader.receiver.waiting(), Weight { frames: 3, bytes: 100 });
+    // The others keep their order.
+    assert_eq!(reader.poll(9), Poll::Ready(Received::Items(3)));
+    assert_eq!(reader.taken, [10, 11, 1, 2, 3]);
+}
+
+#[test]
+fn what_is_urgent_keeps_its_place_for_a_reader_that_takes_everything() {
+    let (sender, receiver) = channel(9, 100);
+    let mut reader = Reader::new(receiver);
+    for n in [1, 2, 3, 4] {
+        if n % 2 == 0 {
+            sender.push_urgent(n)
+        } else {
+            sender.push(n, weigh(1))
+        };
+    }
+    assert_eq!(reader.poll(2), Poll::Ready(Received::Items(2)));
+    // What was taken in its place is not there a second time.
+    assert_eq!(reader.poll_urgent(), Poll::Ready(Received::Items(1)));
+    assert_eq!(reader.poll_urgent(), Poll::Pending);
+    assert_eq!(reader.poll(9), Poll::Ready(Received::Items(1)));
+    assert_eq!(reader.taken, [1, 2, 4, 3]);
+}
+
+#[test]
+fn an_outbox_from_which_only_what_is_urgent_was_taken_holds_no_buffer() {
+    let (sender, receiver) = channel(9, 100);
+    let mut reader = Reader::new(receiver);
+    sender.push_urgent(1);
+    assert_eq!(reader.poll_urgent(), Poll::Ready(Received::Items(1)));
+    assert_eq!(locked(&sender.shared).items.capacity(), 0);
 }
 
 #[test]
@@ -221,7 +285,8 @@ fn a_reader_that_moved_to_another_task_is_woken_there() {
     assert!(receiver.poll_recv_many(context, &mut taken, 9).is_ready());
     for counter in [&second, &first] {
         let waker = Waker::from(std::sync::Arc::clone(counter));
-        assert_eq!(receiver.poll_overflow(&mut Context::from_waker(&waker)), Poll::Pending);
+        let context = &mut Context::from_waker(&waker);
+        assert_eq!(receiver.poll_urgent(context, &mut taken), Poll::Pending);
     }
     sender.push(2, weigh(1));
     assert_eq!((woken(&first), woken(&second)), (1, 1));

@@ -1,5 +1,6 @@
 //! The loop of one connection. It never waits for the peer alone: while a slow reader blocks the
-//! writing, deadlines, revocation and overflow are still heard.
+//! writing, deadlines, overflow and what else ends a connection (a log-out, the hub, a drain) are still
+//! heard.
 
 use super::registry::Entry;
 use super::{
@@ -233,7 +234,14 @@ impl Driver {
             Delivery::Frames(frames) => Input::Deliver(frames),
             Delivery::Heads(heads) => Input::Heads(heads.clone()),
             Delivery::Mark(mark) => return self.unsent.push_back(Unsent::Mark(*mark)),
-            Delivery::Revoked => Input::Revoked,
+            Delivery::Revoked => {
+                // What a slow reader was not given before is not given to it on a log-in that has ended;
+                // only last words, which may have been said already: some ends are told twice.
+                if self.ended.is_none() {
+                    self.unsent.clear();
+                }
+                Input::Revoked
+            }
             Delivery::ServiceStatus(degraded) => {
                 Input::ServiceStatus { degraded: degraded.clone() }
             }
@@ -332,15 +340,19 @@ impl Driver {
             self.checks.pop_front();
             return Poll::Ready(Woken::Checked(checked));
         }
-        if writable {
-            match self.outbox.poll_recv_many(context, taken, BATCH) {
-                Poll::Ready(outbox::Received::Items(_)) => return Poll::Ready(Woken::Delivered),
-                Poll::Ready(outbox::Received::Overflow) => return Poll::Ready(Woken::Overflow),
-                // The registry holds a sender as long as this task lives.
-                Poll::Ready(outbox::Received::Closed) | Poll::Pending => {}
-            }
-        } else if self.outbox.poll_overflow(context).is_ready() {
-            return Poll::Ready(Woken::Overflow);
+        //= specs/delivery.md#dlv-29
+        //# What ends a connection MUST be heard although its peer does not read, and before anything
+        //# that this peer says later.
+        let delivered = if writable {
+            self.outbox.poll_recv_many(context, taken, BATCH)
+        } else {
+            self.outbox.poll_urgent(context, taken)
+        };
+        match delivered {
+            Poll::Ready(outbox::Received::Items(_)) => return Poll::Ready(Woken::Delivered),
+            Poll::Ready(outbox::Received::Overflow) => return Poll::Ready(Woken::Overflow),
+            // The registry holds a sender as long as this task lives.
+            Poll::Ready(outbox::Received::Closed) | Poll::Pending => {}
         }
         if self.unsent.len() < UNSENT {
             return transport.poll_receive(context).map(Woken::Received);

@@ -81,7 +81,7 @@ impl Registry {
     pub fn revoke(&self, session_id: SessionId) {
         for socket in self.sockets().values() {
             if socket.known.as_ref().is_some_and(|(_, known)| *known == session_id) {
-                let _ = socket.outbox.push(Delivery::Revoked, Weight::default());
+                let _ = socket.outbox.push_urgent(Delivery::Revoked);
             }
         }
     }
@@ -92,7 +92,7 @@ impl Registry {
             let own =
                 |(known, session): &(UserId, SessionId)| known == user && Some(*session) != but;
             if socket.known.as_ref().is_some_and(own) {
-                let _ = socket.outbox.push(Delivery::Revoked, Weight::default());
+                let _ = socket.outbox.push_urgent(Delivery::Revoked);
             }
         }
     }
@@ -101,14 +101,14 @@ impl Registry {
     pub fn drain(&self, mut reconnect_after: impl FnMut() -> Millis) {
         for socket in self.sockets().values() {
             let reconnect_after = reconnect_after();
-            let _ = socket.outbox.push(Delivery::Drain { reconnect_after }, Weight::default());
+            let _ = socket.outbox.push_urgent(Delivery::Drain { reconnect_after });
         }
     }
 
     /// Closes every socket.
     pub fn close(&self, code: CloseCode) {
         for socket in self.sockets().values() {
-            let _ = socket.outbox.push(Delivery::Close(code), Weight::default());
+            let _ = socket.outbox.push_urgent(Delivery::Close(code));
         }
     }
 

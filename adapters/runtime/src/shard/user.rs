@@ -94,8 +94,9 @@ impl User {
                     }
                 }
                 Output::Close { connection_id, code } => {
-                    self.push(connection_id, Delivery::Close(code));
-                    self.connections.remove(&connection_id);
+                    if let Some(outbox) = self.connections.remove(&connection_id) {
+                        let _ = outbox.push_urgent(Delivery::Close(code));
+                    }
                 }
                 Output::Commit { effect, batch } => {
                     let commit = tally::Commit::of(&batch);
@@ -184,7 +185,7 @@ impl User {
     /// Ends everything of a user whose hub failed: connections hear 1011, runs are dropped.
     pub(super) fn abandon(&mut self) {
         for outbox in self.connections.values() {
-            let _ = outbox.push(Delivery::Close(CloseCode::Internal), Weight::default());
+            let _ = outbox.push_urgent(Delivery::Close(CloseCode::Internal));
         }
         self.kill_runs();
     }

@@ -1,9 +1,10 @@
 //! One connection between transport, shard and clock.
 
-use crate::rig::{PATIENCE, Peer, Rig, Said, accepted, rig, wire};
+use crate::rig::{PATIENCE, Peer, Rig, Said, accepted, identity, rig, wire};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Millis;
+use goldenpath_core::wire::CloseCode;
 use goldenpath_runtime::connection::Whence;
 use goldenpath_runtime::dependency::watch_store;
 use serde_json::json;
@@ -13,8 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 fn connect(rig: &Rig, token: &'static str, room: Option<usize>) -> (Peer, JoinHandle<()>) {
-    let (mut end, peer) = wire();
-    end.room = room;
+    let (end, peer) = wire();
+    peer.takes(room);
     let connections = rig.connections.clone();
     let served = tokio::spawn(async move {
         connections.serve(end, accepted(token), None, Whence::default()).await;
@@ -92,6 +93,89 @@ async fn f37_a_reader_that_does_not_read_is_let_go_while_its_socket_blocks() {
     }
     tokio::time::timeout(PATIENCE, served).await.expect("it is let go").unwrap();
     assert_eq!(rig.connections.registry.len(), 1, "the other window stays");
+}
+
+/// A connection of ada's that reads no further than `connection_ready` while an answer waits for it.
+async fn blocked(rig: &Rig) -> (Peer, JoinHandle<()>) {
+    let (mut peer, served) = connect(rig, "ada", Some(1));
+    peer.until("connection_ready").await;
+    let (mut other, _) = connect(rig, "ada", None);
+    other.say(ask_as("early"));
+    other.until("run_completed").await;
+    (peer, served)
+}
+
+/// Waits for the end, which nothing can be said about any more, and answers how long that took.
+async fn ends(served: JoinHandle<()>) -> Duration {
+    let began = Instant::now();
+    tokio::time::timeout(PATIENCE, served).await.unwrap().unwrap();
+    began.elapsed()
+}
+
+/// What becomes of this message when it is said again: whether it was ever handled.
+async fn status_of(rig: &Rig, name: &str) -> serde_json::Value {
+    let (mut back, _) = connect(rig, "ada", None);
+    back.say(ask_as(name));
+    back.frame("ack").await["payload"]["status"].clone()
+}
+
+/// F39.
+//= specs/delivery.md#dlv-29
+//= type=test
+//# What ends a connection MUST be heard although its peer does not read, and before anything
+//# that this peer says later.
+#[tokio::test(start_paused = true)]
+async fn f39_a_log_out_is_heard_by_who_does_not_read_and_nothing_more_is_done_for_it() {
+    let rig = rig(Limits::default());
+    let (peer, served) = blocked(&rig).await;
+    rig.connections.registry.revoke(identity("ada").session_id());
+    peer.say(ask_as("late"));
+    let took = ends(served).await;
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(status_of(&rig, "early").await, "duplicate");
+    assert_eq!(status_of(&rig, "late").await, "accepted", "it was not handled before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_again_after_a_log_out_hears_of_nothing_else() {
+    let rig = rig(Limits::default());
+    let (mut peer, served) = blocked(&rig).await;
+    // Who leaves everywhere is found by the log-in, and by the name.
+    rig.connections.registry.revoke(identity("ada").session_id());
+    rig.connections.registry.revoke_user(identity("ada").user_id(), None);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    peer.takes(None);
+    assert_eq!(peer.until("4441").await, ["error", "disconnect", "4441"]);
+    ends(served).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_ends_a_connection_is_heard_by_who_does_not_read() {
+    let most = 3;
+    let limits = Limits { connections_per_user: most, ..Limits::default() };
+    let linger = Duration::from_millis(limits.drain_linger.0);
+    for way in ["closed", "drained", "replaced"] {
+        let rig = rig(limits.clone());
+        let (peer, served) = blocked(&rig).await;
+        let mut others = Vec::new();
+        match way {
+            "closed" => rig.connections.registry.close(CloseCode::Restarting),
+            "drained" => rig.connections.registry.drain(|| Millis::from_secs(1)),
+            _ => {
+                // The oldest gives way, and time tells which that is.
+                tokio::time::advance(Duration::from_secs(1)).await;
+                for _ in 0..most {
+                    let (mut other, served) = connect(&rig, "ada", None);
+                    other.until("connection_ready").await;
+                    others.push((other, served));
+                }
+            }
+        }
+        let took = ends(served).await;
+        let most = Duration::from_secs(3) + linger;
+        assert!(took < most, "{way}: {took:?}");
+        drop(peer);
+    }
 }
 
 //= specs/safety.md#safe-86

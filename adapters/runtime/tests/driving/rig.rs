@@ -26,7 +26,7 @@ use goldenpath_runtime::shard::{
 use serde_json::Value;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -270,8 +270,23 @@ pub(crate) fn accepted(token: &str) -> Accepted {
 pub(crate) struct Wire {
     incoming: mpsc::UnboundedReceiver<String>,
     outgoing: mpsc::UnboundedSender<Said>,
-    /// Frames it takes before it is full for good; `None`: any number.
-    pub(crate) room: Option<usize>,
+    room: Arc<Mutex<Room>>,
+}
+
+/// What the peer's side still takes.
+#[derive(Default)]
+struct Room {
+    /// Frames; `None`: any number.
+    left: Option<usize>,
+    /// Who waits for more room.
+    waker: Option<Waker>,
+}
+
+impl Room {
+    fn is_full(&mut self, context: &Context<'_>) -> bool {
+        self.waker = Some(context.waker().clone());
+        self.left == Some(0)
+    }
 }
 
 /// What the server said.
@@ -285,18 +300,29 @@ pub(crate) enum Said {
 pub(crate) struct Peer {
     pub(crate) says: mpsc::UnboundedSender<String>,
     hears: mpsc::UnboundedReceiver<Said>,
+    room: Arc<Mutex<Room>>,
 }
 
 pub(crate) fn wire() -> (Wire, Peer) {
     let (says, incoming) = mpsc::unbounded_channel();
     let (outgoing, hears) = mpsc::unbounded_channel();
-    (Wire { incoming, outgoing, room: None }, Peer { says, hears })
+    let room = Arc::<Mutex<Room>>::default();
+    (Wire { incoming, outgoing, room: room.clone() }, Peer { says, hears, room })
 }
 
 impl Peer {
     /// From now on nothing can be written to it.
     pub(crate) fn hear_no_more(&mut self) {
         self.hears.close();
+    }
+
+    /// From now on it takes that many frames before it is full; `None`: any number.
+    pub(crate) fn takes(&self, frames: Option<usize>) {
+        let mut room = self.room.lock().unwrap();
+        room.left = frames;
+        if let Some(waker) = room.waker.take() {
+            waker.wake();
+        }
     }
 
     pub(crate) fn say(&self, frame: Value) {
@@ -343,12 +369,14 @@ impl Transport for Wire {
         })
     }
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        if self.room == Some(0) { Poll::Pending } else { Poll::Ready(Ok(())) }
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        if self.room.lock().unwrap().is_full(context) { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn send(&mut self, frame: Frame) -> Result<(), Lost> {
-        self.room = self.room.map(|room| room.saturating_sub(1));
+        let mut room = self.room.lock().unwrap();
+        room.left = room.left.map(|left| left.saturating_sub(1));
+        drop(room);
         self.outgoing.send(Said::Frame(json(&frame))).map_err(|_| Lost)
     }
 
@@ -356,8 +384,8 @@ impl Transport for Wire {
         self.outgoing.send(Said::Close(code)).map_err(|_| Lost)
     }
 
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        if self.room == Some(0) { Poll::Pending } else { Poll::Ready(Ok(())) }
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        self.poll_ready(context)
     }
 
     fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<()> {
