@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
 use warp::Filter;
@@ -115,20 +116,11 @@ async fn follow(
         connections.clock.instant(now.mono.after(left))
     });
     let visit = Visit { link, connection_id, _entry: entry };
-    let limits = limits.clone();
-    let reader = Reader { receiver, visit, ready: VecDeque::new(), over_at, limits };
-    futures_util::stream::unfold(reader, |mut reader| async move {
-        let frame = reader.next().await?;
-        Some((frame, reader))
+    let reader = Reader { receiver, ready: VecDeque::new(), over_at, limits: limits.clone() };
+    futures_util::stream::unfold((reader, visit), |(mut reader, visit)| async move {
+        let frame = reader.next(|mark| visit.link.marked(visit.connection_id, mark)).await?;
+        Some((frame, (reader, visit)))
     })
-}
-
-struct Reader {
-    receiver: outbox::Receiver<Delivery>,
-    visit: Visit,
-    ready: VecDeque<Frame>,
-    over_at: Option<Instant>,
-    limits: Arc<Limits>,
 }
 
 /// Detaches when the stream is dropped.
@@ -144,10 +136,25 @@ impl Drop for Visit {
     }
 }
 
+struct Reader {
+    receiver: outbox::Receiver<Delivery>,
+    ready: VecDeque<Frame>,
+    over_at: Option<Instant>,
+    limits: Arc<Limits>,
+}
+
 impl Reader {
-    async fn next(&mut self) -> Option<Frame> {
+    /// The next frame; `None` when nothing may be delivered any more. It is asked for when the peer has
+    /// room, however late that is; `marked` hears of the marks that were passed.
+    async fn next(&mut self, marked: impl Fn(u64)) -> Option<Frame> {
         let mut taken = Vec::new();
         loop {
+            //= specs/auth.md#auth-82
+            //# An event stream MUST NOT deliver anything after its credential's grace or after the end of
+            //# its log-in, however slowly it is read.
+            if self.is_over().await {
+                return None;
+            }
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);
             }
@@ -163,10 +170,8 @@ impl Reader {
             for delivery in taken.drain(..) {
                 match delivery {
                     Delivery::Frames(frames) => self.ready.extend(frames.iter().cloned()),
-                    Delivery::Mark(mark) => {
-                        // HTTP has taken what came before: the body asks for more only then.
-                        self.visit.link.marked(self.visit.connection_id, mark);
-                    }
+                    // HTTP has taken what came before: the body asks for more only then.
+                    Delivery::Mark(mark) => marked(mark),
                     Delivery::Close(_) | Delivery::Drain { .. } | Delivery::Revoked => return None,
                     //= specs/delivery.md#dlv-27
                     //# An event stream that is to go on from a position MUST say what became of that,
@@ -180,6 +185,15 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Whether its credential has ended, or something urgent has come: all of that ends a stream, however
+    /// much waits before it.
+    async fn is_over(&mut self) -> bool {
+        let mut urgent = Vec::new();
+        let heard =
+            poll_fn(|context| Poll::Ready(self.receiver.poll_urgent(context, &mut urgent))).await;
+        heard.is_ready() || self.over_at.is_some_and(|at| at <= Instant::now())
     }
 }
 
@@ -201,4 +215,79 @@ fn place(frame: &Frame) -> Option<String> {
     }
     let place: Place<'_> = serde_json::from_str(frame.as_str()).ok()?;
     Some(format!("{}:{}", place.epoch, place.seq))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+    use goldenpath_core::time::Millis;
+    use goldenpath_core::wire::CloseCode;
+
+    /// More than is taken at once.
+    const FRAMES: usize = 40;
+
+    /// A reader for whom that many frames wait.
+    fn reader(over_at: Option<Instant>) -> (outbox::Sender<Delivery>, Reader) {
+        let limits = Arc::new(Limits::default());
+        let (sender, receiver) = outbox::channel(FRAMES, 1_000_000);
+        let announced = Announced { limits: &limits };
+        let frame = ServerFrame::Ping { heads: Vec::new() }.encode(&Say::None, announced);
+        for _ in 0..FRAMES {
+            let one = outbox::Weight { frames: 1, bytes: frame.len() };
+            let pushed = sender.push(Delivery::Frames(Arc::from([frame.clone()])), one);
+            assert_eq!(pushed, outbox::Pushed::Queued);
+        }
+        (sender, Reader { receiver, ready: VecDeque::new(), over_at, limits })
+    }
+
+    /// Whether a frame is delivered; `None`: none is there yet.
+    fn delivers(reader: &mut Reader) -> Option<bool> {
+        reader.next(|_| {}).now_or_never().map(|frame| frame.is_some())
+    }
+
+    //= specs/auth.md#auth-82
+    //= type=test
+    //# An event stream MUST NOT deliver anything after its credential's grace or after the end of
+    //# its log-in, however slowly it is read.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_is_given_nothing_more_once_its_credential_has_ended() {
+        let (_sender, mut reader) = reader(Some(Instant::now() + Duration::from_secs(60)));
+        for _ in 0..6 {
+            tokio::time::advance(Duration::from_millis(9_990)).await;
+            assert_eq!(delivers(&mut reader), Some(true));
+        }
+        tokio::time::advance(Duration::from_millis(60)).await;
+        assert_eq!(delivers(&mut reader), Some(false), "some had been taken, others waited");
+    }
+
+    #[tokio::test]
+    async fn whatever_ends_a_stream_overtakes_what_waits_for_a_slow_reader() {
+        let reconnect_after = Millis::from_secs(1);
+        for end in [
+            Delivery::Revoked,
+            Delivery::Drain { reconnect_after },
+            Delivery::Close(CloseCode::Restarting),
+        ] {
+            for read in [0, 1] {
+                let (sender, mut reader) = reader(None);
+                for _ in 0..read {
+                    assert_eq!(delivers(&mut reader), Some(true));
+                }
+                assert_eq!(sender.push_urgent(end.clone()), outbox::Pushed::Queued);
+                assert_eq!(delivers(&mut reader), Some(false), "{end:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_reads_everything_in_time_is_given_everything() {
+        let (sender, mut reader) = reader(Some(Instant::now() + Duration::from_secs(60)));
+        for _ in 0..FRAMES {
+            assert_eq!(delivers(&mut reader), Some(true));
+        }
+        assert_eq!(delivers(&mut reader), None);
+        drop(sender);
+        assert_eq!(delivers(&mut reader), Some(false));
+    }
 }
