@@ -138,10 +138,10 @@ impl Driver {
                     let judged = self.machine.judge(&verdict);
                     let seen = Sighting { method, place, verdict: &judged };
                     self.around.verifier.seen(seen);
-                    if let Ok(identity) = &judged {
-                        self.entry.authenticated(identity);
-                    }
-                    self.machine.handle_input(now, Input::Verdict { effect, verdict });
+                    let is_over = judged.is_ok_and(|identity| self.is_over(&identity));
+                    let verdict = Input::Verdict { effect, verdict };
+                    let input = if is_over { Input::Revoked } else { verdict };
+                    self.machine.handle_input(now, input);
                 }
                 Woken::Delivered => {
                     for delivery in taken.drain(..) {
@@ -183,9 +183,7 @@ impl Driver {
             match self.machine.poll_output() {
                 Output::Attach { identity, resume } => {
                     let id = self.machine.id();
-                    self.entry.authenticated(&identity);
-                    if self.around.verifier.is_over(&identity) {
-                        // Who ended it found no socket of it here.
+                    if self.is_over(&identity) {
                         self.machine.handle_input(now, Input::Revoked);
                         continue;
                     }
@@ -221,6 +219,13 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// From here on whoever ends this log-in finds its socket; whether somebody did that since its
+    /// verdict, and found none (AUTH-08).
+    fn is_over(&self, identity: &Identity) -> bool {
+        self.entry.authenticated(identity);
+        self.around.verifier.is_over(identity)
     }
 
     fn deliver(&mut self, delivery: Delivery) {

@@ -66,6 +66,19 @@ async fn a_log_in_that_ends_while_its_socket_is_made_has_no_socket() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_log_in_that_ends_while_a_socket_changes_to_it_keeps_no_socket() {
+    let rig = rig(Limits::default());
+    let (mut peer, served) = connect(&rig, "ada", None);
+    peer.until("connection_ready").await;
+    // The newer token is of a log-in that ends before the socket can be found under it.
+    peer.say(json!({ "type": "auth_refresh", "payload": { "token": "ada, leaving" } }));
+    assert_eq!(peer.until("4441").await, ["error", "disconnect", "4441"]);
+    drop(peer);
+    ends(served).await;
+    assert_eq!(rig.connections.shards.load().await.connections, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn f42_a_panic_is_told_with_the_id_it_is_logged_under_then_1011() {
     let rig = rig(Limits::default());
     let (mut peer, _) = connect(&rig, "ada", None);

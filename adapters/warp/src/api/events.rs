@@ -9,7 +9,7 @@ use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{ConnectionId, Epoch, Seq, ThreadId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::outbox::{self, Received};
-use goldenpath_core::wire::{Announced, Frame, Reply as Say, ResumePoint, ServerFrame};
+use goldenpath_core::wire::{Announced, ErrorCode, Frame, Reply as Say, ResumePoint, ServerFrame};
 use goldenpath_runtime::connection::Entry;
 use goldenpath_runtime::shard::{Delivery, HubLink};
 use http::StatusCode;
@@ -84,7 +84,7 @@ async fn stream(app: &App, headers: &HeaderMap, query: &StreamQuery) -> Result<R
     let asked = (query.epoch, Seq(query.after_seq));
     let (epoch, after_seq) = last_event(headers).unwrap_or(asked);
     let resume = query.thread_id.map(|thread_id| ResumePoint { thread_id, epoch, after_seq });
-    let frames = follow(app, &who, resume.into_iter().collect()).await;
+    let frames = follow(app, &who, resume.into_iter().collect()).await?;
     let events = frames.map(|frame| {
         let event = Event::default().data(frame.as_str());
         Ok::<_, Infallible>(match place(&frame) {
@@ -101,12 +101,16 @@ async fn follow(
     app: &App,
     who: &Identity,
     resume: Vec<ResumePoint>,
-) -> impl Stream<Item = Frame> + Send + 'static {
+) -> Result<impl Stream<Item = Frame> + Send + 'static, Problem> {
     let connections = &app.0.connections;
     let connection_id = connections.draw_id();
     let limits = &connections.limits;
     let (sender, receiver) = outbox::channel(limits.outbox_frames, limits.outbox_bytes);
     let entry = connections.registry.enter_reader(connection_id, who, sender.clone());
+    if connections.verifier.is_over(who) {
+        // Who ended it since its verdict found no stream of it here (AUTH-08).
+        return Err(Problem::from(ErrorCode::TokenRevoked));
+    }
     let link = connections.shards.attach(&who.scope(), connection_id, resume, true, sender).await;
     // Nothing is delivered on a credential that has ended (invariant 11); the client asks with a new one.
     // It ends when it does on a socket: what was let in by the grace is not cut off at once.
@@ -117,10 +121,10 @@ async fn follow(
     });
     let visit = Visit { link, connection_id, _entry: entry };
     let reader = Reader { receiver, ready: VecDeque::new(), over_at, limits: limits.clone() };
-    futures_util::stream::unfold((reader, visit), |(mut reader, visit)| async move {
+    Ok(futures_util::stream::unfold((reader, visit), |(mut reader, visit)| async move {
         let frame = reader.next(|mark| visit.link.marked(visit.connection_id, mark)).await?;
         Some((frame, (reader, visit)))
-    })
+    }))
 }
 
 /// Detaches when the stream is dropped.

@@ -65,6 +65,21 @@ async fn f39_a_log_out_ends_the_event_streams_of_its_session_and_no_others() {
     lives.until("run_completed").await;
 }
 
+/// AUTH-08: whoever ends a log-in finds each of its streams, or the stream finds that it has ended.
+#[tokio::test]
+async fn a_log_in_that_ends_while_its_event_stream_is_made_has_no_stream() {
+    let rig = rig(Wishes { leaving: true, ..Wishes::default() }).await;
+    let token = rig.token().await;
+    let request = format!(
+        "GET /api/events/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n"
+    );
+    let reply = rig.exchange(&request).await;
+    assert_eq!(reply.status(), 401, "{reply:?}");
+    assert_eq!(reply.json()["code"], "token_revoked");
+    assert!(rig.connections.registry.is_empty());
+    assert_eq!(rig.connections.shards.load().await.connections, 0);
+}
+
 #[tokio::test]
 async fn an_event_stream_ends_with_its_credential() {
     let limits = Limits { token_grace: Millis::from_secs(1), ..Limits::default() };

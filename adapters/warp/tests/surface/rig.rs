@@ -5,6 +5,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::{BoxStream, StreamExt as _};
 use goldenpath_core::auth::{Claims, Environment, Policy, RefreshPolicy, Scope};
+use goldenpath_core::connection::Identity;
 use goldenpath_core::edge::EdgeLimits;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::handshake::Origins;
@@ -12,11 +13,11 @@ use goldenpath_core::id::UserId;
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Wall};
-use goldenpath_core::wire::{ErrorCode, Json, Secret};
+use goldenpath_core::wire::{Credential, ErrorCode, Json, Secret};
 use goldenpath_jsonwebtoken::{Grant, Key, Keys, Tokens};
 use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::{AgentRuns, Team, TeamError};
-use goldenpath_runtime::connection::Connections;
+use goldenpath_runtime::connection::{Connections, Verifier};
 use goldenpath_runtime::identity::{self, Audit, Identities, Sources};
 use goldenpath_runtime::memory::{MemoryStore, MemoryTickets};
 use goldenpath_runtime::ports::{Answer, Tickets};
@@ -45,6 +46,8 @@ pub(crate) struct Rig {
 /// What a test may change.
 pub(crate) struct Wishes {
     pub(crate) demo: bool,
+    /// Every log-in is ended between its verdict and the moment its socket or stream can be found.
+    pub(crate) leaving: bool,
     pub(crate) header_timeout: Millis,
     pub(crate) body_timeout: Millis,
     pub(crate) connections: usize,
@@ -66,6 +69,7 @@ impl Default for Wishes {
         Self {
             team: goldenpath_agents::bench::team,
             demo: true,
+            leaving: false,
             header_timeout: Millis::from_secs(10),
             body_timeout: Millis::from_secs(10),
             connections: 1000,
@@ -136,7 +140,11 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
         },
         &mut seed,
     );
-    let verifier = Arc::new(identities.clone());
+    let verifier: Arc<dyn Verifier> = if wishes.leaving {
+        Arc::new(Leaving(identities.clone()))
+    } else {
+        Arc::new(identities.clone())
+    };
     let connections = Connections::new(clock, limits, shards, verifier, &mut seed);
     let condition = Condition::default();
     let app = App::new(Parts {
@@ -254,6 +262,27 @@ impl identity::Tokens for Jwt {
         let verified = self.0.verify(&token.0, now)?;
         let (email, permissions) = (verified.claims.email, verified.claims.permissions);
         Ok(identity::Read { vouched: verified.vouched, email, permissions })
+    }
+}
+
+struct Leaving(Identities);
+
+impl Verifier for Leaving {
+    fn verify(
+        &self,
+        credential: &Credential,
+        origin: Option<&str>,
+        now: Wall,
+    ) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
+        self.0.verify(credential, origin, now)
+    }
+
+    fn demo_user(&self, now: Wall) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
+        Verifier::demo_user(&self.0, now)
+    }
+
+    fn is_over(&self, _: &Identity) -> bool {
+        true
     }
 }
 
