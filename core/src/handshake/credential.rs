@@ -103,11 +103,12 @@ fn in_header<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> impl Iterator<It
 fn bearer(value: &[u8]) -> Option<Option<&str>> {
     let value = value.trim_ascii();
     let (scheme, rest) = value.split_at_checked(6)?;
-    let stands_alone = rest.is_empty() || rest.starts_with(b" ");
+    // Only spaces may follow the scheme (RFC 9110, 11.6.2), but whoever sends a tab means this one.
+    let stands_alone = rest.first().is_none_or(u8::is_ascii_whitespace);
     if !scheme.eq_ignore_ascii_case(b"bearer") || !stands_alone {
         return None;
     }
-    let token = core::str::from_utf8(rest.trim_ascii()).ok();
+    let token = core::str::from_utf8(rest).ok().map(|rest| rest.trim_start_matches(' '));
     Some(token.filter(|token| !token.is_empty() && !token.contains(char::is_whitespace)))
 }
 

@@ -36,12 +36,18 @@ impl<'a> Offer<'a> {
     pub(super) fn of(request: &UpgradeRequest<'a>) -> Self {
         let mut offer = Self { names: Vec::new(), tokens: Vec::new() };
         let members = request.list("Sec-WebSocket-Protocol");
-        for member in members.filter_map(|member| core::str::from_utf8(member).ok()) {
+        for member in members {
             //= specs/connection.md#conn-06
             //# The selected subprotocol MUST be one that was offered and MUST NOT be a token.
-            match TOKEN_PREFIXES.iter().find_map(|prefix| member.strip_prefix(prefix)) {
-                Some(carried) => offer.tokens.push(token_of(carried)),
-                None => offer.names.push(member),
+            let carried =
+                TOKEN_PREFIXES.iter().find_map(|prefix| member.strip_prefix(prefix.as_bytes()));
+            match (carried, core::str::from_utf8(member)) {
+                // Who offers bytes that are no text offers a credential all the same (HAND-05).
+                (Some(carried), _) => {
+                    offer.tokens.push(core::str::from_utf8(carried).ok().and_then(token_of));
+                }
+                (None, Ok(name)) => offer.names.push(name),
+                (None, Err(_)) => {}
             }
         }
         offer

@@ -370,6 +370,8 @@ fn an_invalid_credential_does_not_fall_through_to_the_next_place() {
     let attempts = [
         Attempt::offering(&["golden.v1", &good]).with("Authorization", "Bearer"),
         Attempt::offering(&["golden.v1", &good]).with("Authorization", "Bearer a b"),
+        Attempt::offering(&["golden.v1", &good]).with("Authorization", "Bearer\ta.b.c").demo(),
+        Attempt::offering(&["golden.v1"]).with("Authorization", "Bearer \ta.b.c").demo(),
         Attempt::offering(&["golden.v1", "jwt.%%%"]).demo(),
         Attempt::offering(&["golden.v1", "jwt."]).demo(),
         Attempt::offering(&["golden.v1"]).query("ticket=").demo(),
@@ -378,9 +380,26 @@ fn an_invalid_credential_does_not_fall_through_to_the_next_place() {
     for attempt in attempts {
         assert_eq!(unusable(&attempt.accepted()), ErrorCode::Unauthorized);
     }
-    let mut binary = Attempt::offering(&["golden.v1", &good]);
-    binary.headers.push(("Authorization", b"Bearer \xff\xfe".to_vec()));
-    assert_eq!(unusable(&binary.accepted()), ErrorCode::Unauthorized);
+    for (name, value) in [
+        ("Authorization", &b"Bearer \xff\xfe"[..]),
+        ("Sec-WebSocket-Protocol", b"jwt.\xff\xfe"),
+        ("Sec-WebSocket-Protocol", b"base64url.bearer.authorization.golden.YQ\xff"),
+    ] {
+        for demo in [false, true] {
+            let mut binary = Attempt::offering(&["golden.v1"]);
+            binary.demo = demo;
+            binary.headers.push((name, value.to_vec()));
+            binary.headers.push(("Sec-WebSocket-Protocol", good.clone().into_bytes()));
+            assert_eq!(unusable(&binary.accepted()), ErrorCode::Unauthorized, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_is_no_text_is_no_credential() {
+    let mut attempt = Attempt::offering(&["golden.v1"]);
+    attempt.headers.push(("Sec-WebSocket-Protocol", b"jw\xff.a.b".to_vec()));
+    assert_eq!(attempt.accepted().presented, Presented::Nothing);
 }
 
 #[test]
