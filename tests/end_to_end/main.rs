@@ -7,6 +7,7 @@ mod conversation;
 mod endings;
 mod expiry;
 mod handshake;
+mod harmless;
 mod input;
 mod isolation;
 mod metrics;

@@ -92,3 +92,81 @@ fn media_type(name: &str) -> HeaderValue {
         _ => "application/octet-stream",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every file of the page with this ending.
+    fn files(ending: &str) -> Vec<(String, String)> {
+        let names = Page::iter().filter(|name| name.ends_with(ending));
+        let read = |name: Cow<'static, str>| {
+            let text = Page::get(&name).unwrap().data.into_owned();
+            (name.into_owned(), String::from_utf8(text).unwrap())
+        };
+        names.map(read).collect()
+    }
+
+    /// The tags of a document that begin with this name.
+    fn tags<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
+        let begin = format!("<{name}");
+        let found = html.match_indices(&begin).map(|(at, _)| &html[at..]);
+        found.filter_map(|rest| rest.split_once('>').map(|(tag, _)| tag)).collect()
+    }
+
+    #[test]
+    fn no_page_holds_a_script_or_makes_one_of_text() {
+        let (pages, scripts) = (files(".html"), files(".js"));
+        assert!(pages.len() >= 2 && scripts.len() >= 10, "{} {}", pages.len(), scripts.len());
+        for (name, html) in &pages {
+            let scripts = tags(html, "script");
+            assert!(scripts.iter().all(|tag| tag.contains(" src=\"/")), "{name}: {scripts:?}");
+            // An attribute that is a script or a style; text between tags begins no word with these.
+            for word in html.split_whitespace().filter(|word| word.contains('=')) {
+                let attribute = word.split('=').next().unwrap_or_default();
+                assert!(!attribute.starts_with("on") && attribute != "style", "{name}: {word}");
+            }
+            assert!(!html.contains("javascript:") && tags(html, "style").is_empty(), "{name}");
+        }
+        for (name, script) in &scripts {
+            for word in [
+                "eval(",
+                "Function(",
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "srcdoc",
+                "setTimeout('",
+                "setTimeout(\"",
+                "javascript:",
+            ] {
+                assert!(!script.contains(word), "{name} has {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_form_to_log_in_tells_a_password_manager_what_is_what() {
+        let index = files("index.html").remove(0).1;
+        let input = |id: &str| {
+            let inputs = tags(&index, "input");
+            let wanted = format!(" id=\"{id}\"");
+            let found = inputs.into_iter().find(|tag| tag.contains(&wanted));
+            found.unwrap_or_else(|| panic!("there is no {id}")).to_owned()
+        };
+        for (id, attributes) in [
+            ("email", ["type=\"email\"", "autocomplete=\"username\"", "required"]),
+            ("password", ["type=\"password\"", "autocomplete=\"current-password\"", "required"]),
+        ] {
+            let tag = input(id);
+            for attribute in attributes {
+                assert!(tag.contains(attribute), "{attribute} in {tag}");
+            }
+        }
+        assert!(input("name").contains("autocomplete=\"name\""));
+        // Nothing of it is ever sent by the form itself, in an address or anywhere.
+        let forms = tags(&index, "form");
+        assert!(forms.iter().all(|tag| !tag.contains("action=") && !tag.contains("method=")));
+    }
+}
