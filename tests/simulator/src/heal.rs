@@ -98,7 +98,7 @@ impl World {
     }
 
     /// Everybody goes; then no hub has a reason to stay.
-    fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         for index in 0..self.seats.len() {
             self.seats[index].client.disconnect();
             self.drain_seat(index);

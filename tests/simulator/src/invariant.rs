@@ -59,11 +59,17 @@ pub enum Invariant {
     Fenced,
     /// A hub is given up only for another writer, and whole.
     FencedOff,
+    /// The runs of a thread begin in the order of their messages.
+    InTurn,
+    /// A completed run of the team has all five kinds of events.
+    FiveKinds,
+    /// Nothing is delivered on a token whose grace is over.
+    OnGoodToken,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::AttachedFirst,
         Self::AtMostOnce,
         Self::CancelHonoured,
@@ -89,6 +95,9 @@ impl Invariant {
         Self::WithinLimits,
         Self::Fenced,
         Self::FencedOff,
+        Self::InTurn,
+        Self::FiveKinds,
+        Self::OnGoodToken,
     ];
 
     /// The requirements it checks.
@@ -120,6 +129,9 @@ impl Invariant {
             Self::WithinLimits => &["ISO-03"],
             Self::Fenced => &["DLV-09"],
             Self::FencedOff => &["DLV-26"],
+            Self::InTurn => &["RUN-15"],
+            Self::FiveKinds => &["RUN-02", "RUN-03"],
+            Self::OnGoodToken => &["AUTH-03"],
         }
     }
 
@@ -133,7 +145,7 @@ impl Invariant {
             Self::CommittedFirst | Self::Kept => &[3],
             Self::EachOnce | Self::GapFree | Self::Order | Self::ReplayEnds => &[5],
             Self::FaultsCloseNothing => &[13],
-            Self::Grammar => &[7],
+            Self::Grammar | Self::FiveKinds => &[7],
             Self::NoGhosts | Self::OneEnd => &[3, 7],
             Self::AtMostOnce
             | Self::NoRepeat
@@ -141,10 +153,11 @@ impl Invariant {
             | Self::Reported
             | Self::Rests => &[],
             Self::OneOutcome => &[4],
-            Self::OneRunning => &[8],
+            Self::OneRunning | Self::InTurn => &[8],
             Self::SameBytes => &[6],
             Self::WithinLimits => &[12],
             Self::Fenced | Self::FencedOff => &[3, 5],
+            Self::OnGoodToken => &[11],
         }
     }
 
@@ -177,6 +190,9 @@ impl Invariant {
             Self::WithinLimits => "what waits stays within its limit",
             Self::Fenced => "an older fence writes nothing",
             Self::FencedOff => "a hub is given up only for another writer",
+            Self::InTurn => "the runs of a thread begin in their order",
+            Self::FiveKinds => "a completed run has all five kinds of events",
+            Self::OnGoodToken => "nothing comes on a token whose grace is over",
         }
     }
 }

@@ -35,6 +35,8 @@ mod replays;
 pub mod rules;
 mod seat;
 pub mod store;
+#[cfg(test)]
+mod tampered;
 mod task;
 mod team;
 mod trace;

@@ -150,7 +150,7 @@ impl World {
     }
 
     /// Does what the hub and its runs ask for, until all of them rest.
-    fn drain(&mut self, at: usize) {
+    pub(crate) fn drain(&mut self, at: usize) {
         for _ in 0..10_000 {
             let Some(hub) = &mut self.nodes[at].hub else { return };
             let output = hub.poll_output();
@@ -166,7 +166,8 @@ impl World {
         self.breaks(Invariant::Rests, "a hub never comes to rest");
     }
 
-    fn serve(&mut self, at: usize, output: Output) {
+    /// Does what a hub says.
+    pub(crate) fn serve(&mut self, at: usize, output: Output) {
         match output {
             Output::Attached { connection_id, ready } => self.attached(connection_id, ready),
             Output::CancelRun { run_id, reason } => self.cancels(at, run_id, reason),
@@ -209,6 +210,10 @@ impl World {
         let tasks = &self.nodes[at].tasks;
         let again = tasks.contains_key(&run_id);
         self.broken.extend(rules::of_start(run_id, again, tasks.len(), &self.limits));
+        // Hubs of one user on several nodes know their own order only: which of them claims next is open.
+        if self.nodes.len() == 1 {
+            self.broken.extend(rules::of_turn(&self.store, run_id, &self.urgent.0));
+        }
         let task = match self.setup.work {
             Work::Effects | Work::Team => {
                 let (limits, repeatable) = (self.limits.clone(), self.setup.work == Work::Team);

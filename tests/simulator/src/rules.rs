@@ -3,7 +3,7 @@
 
 use crate::invariant::{Broken, Invariant};
 use crate::store::{Log, Store};
-use goldenpath_core::id::{Name, RunId, ThreadId, ToolCallId};
+use goldenpath_core::id::{ClientMsgId, Name, RunId, Seq, ThreadId, ToolCallId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::run::Grammar;
 use goldenpath_core::time::Mono;
@@ -33,7 +33,10 @@ pub fn of_thread(
     let mut broken = Vec::new();
     let Some(log) = store.threads.get(&thread_id) else { return broken };
     let mut grammars: BTreeMap<RunId, Grammar> = BTreeMap::new();
-    for entry in &log.decoded {
+    for (place, entry) in (1..).map(Seq).zip(&log.decoded) {
+        if entry.seq != place {
+            broken.push(not(Invariant::GapFree, format!("{} where {place} is next", entry.seq)));
+        }
         if entry.thread_id != thread_id || entry.epoch != log.epoch {
             broken.push(not(Invariant::GapFree, format!("{} does not belong here", entry.seq)));
         }
@@ -111,6 +114,22 @@ pub fn of_start(run_id: RunId, again: bool, others: usize, limits: &Limits) -> O
     }
     (others >= limits.running_runs_per_user)
         .then(|| not(Invariant::WithinLimits, "too many runs at work"))
+}
+
+/// The task of a run begins: no older run of its thread still waits (RUN-15), unless its message is one of
+/// these, which interrupt and so go first.
+#[must_use]
+pub fn of_turn(store: &Store, run_id: RunId, urgent: &BTreeSet<ClientMsgId>) -> Option<Broken> {
+    let run = store.runs.get(&run_id)?;
+    if store.messages.iter().any(|(name, one)| one.run_id == run_id && urgent.contains(name)) {
+        return None;
+    }
+    let mut older = store
+        .runs
+        .iter()
+        .filter(|(_, one)| one.thread_id == run.thread_id && one.order < run.order);
+    let (waits, _) = older.find(|(_, one)| one.status == RunStatus::Queued)?;
+    Some(not(Invariant::InTurn, format!("{run_id} begins, {waits} waits before it")))
 }
 
 /// A task that was told to stop is still at work.

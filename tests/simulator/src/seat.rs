@@ -265,33 +265,40 @@ impl World {
 
     pub(crate) fn drain_seat(&mut self, index: usize) {
         for _ in 0..1_000 {
-            match self.seats[index].client.poll_output() {
-                Output::Dial { dial, .. } => {
-                    self.drop_socket(index);
-                    self.seats[index].socket = Socket::Dialing(dial);
-                }
-                Output::Send { frame, .. } => {
-                    if matches!(self.seats[index].socket, Socket::Open { .. }) {
-                        self.seats[index].going.push_back(frame);
-                    } else {
-                        self.breaks(Invariant::Order, "a client writes without a socket");
-                    }
-                }
-                Output::Hangup { .. } => self.drop_socket(index),
-                Output::LoadSnapshot { effect, thread_id, epoch, after_seq, .. } => {
-                    self.seats[index].loads.push_back((effect, thread_id, epoch, after_seq));
-                }
-                Output::Event(event) => self.tells(index, event),
-                Output::NeedCredential(why) => {
-                    self.breaks(Invariant::Rests, format!("nobody asked for one: {why:?}"));
-                }
-                Output::Idle(deadline) => {
-                    self.seats[index].deadline = deadline;
-                    return;
-                }
+            let output = self.seats[index].client.poll_output();
+            if let Output::Idle(deadline) = output {
+                self.seats[index].deadline = deadline;
+                return;
             }
+            self.obeys(index, output);
         }
         self.breaks(Invariant::Rests, "a client never comes to rest");
+    }
+
+    /// Does what a client says.
+    pub(crate) fn obeys(&mut self, index: usize, output: Output) {
+        match output {
+            Output::Dial { dial, .. } => {
+                self.drop_socket(index);
+                self.seats[index].socket = Socket::Dialing(dial);
+            }
+            Output::Send { frame, .. } => {
+                if matches!(self.seats[index].socket, Socket::Open { .. }) {
+                    self.seats[index].going.push_back(frame);
+                } else {
+                    self.breaks(Invariant::Order, "a client writes without a socket");
+                }
+            }
+            Output::Hangup { .. } => self.drop_socket(index),
+            Output::LoadSnapshot { effect, thread_id, epoch, after_seq, .. } => {
+                self.seats[index].loads.push_back((effect, thread_id, epoch, after_seq));
+            }
+            Output::Event(event) => self.tells(index, event),
+            Output::NeedCredential(why) => {
+                self.breaks(Invariant::Rests, format!("nobody asked for one: {why:?}"));
+            }
+            Output::Idle(_) => {}
+        }
     }
 
     fn tells(&mut self, index: usize, event: Event) {

@@ -197,6 +197,18 @@ impl Team {
         self.run.handle_input(now, input);
     }
 
+    /// Asks for so much at once that no driver comes to the end of it.
+    #[cfg(test)]
+    pub(crate) fn babbles(&mut self, now: Now) {
+        let agent_run_id = *self.agents.keys().next().expect("an agent at work");
+        for n in 0..1_000 {
+            let kind = goldenpath_core::wire::ThoughtKind::Status;
+            let request = Request::Think { text: format!("thought {n}"), kind, progress: None };
+            let says = AgentSays::Request { n, request };
+            self.run.handle_input(now, Input::Agent { agent_run_id, says });
+        }
+    }
+
     /// Does what the run asks for, until it rests.
     pub fn drain(&mut self) -> Driven {
         let mut driven = Driven::default();

@@ -85,6 +85,8 @@ pub struct World {
     pub seen: Aside<Seen>,
     /// Under which fence an entry was said by its task.
     pub(crate) said: Aside<BTreeMap<EventId, Fence>>,
+    /// Messages that interrupt.
+    pub(crate) urgent: Aside<BTreeSet<ClientMsgId>>,
     /// Entries said by tasks that had been replaced.
     pub(crate) ghostly: Aside<BTreeSet<EventId>>,
     pub(crate) limits: Arc<Limits>,
@@ -141,6 +143,7 @@ impl World {
             broken: Vec::new(),
             seen: Aside::default(),
             said: Aside::default(),
+            urgent: Aside::default(),
             ghostly: Aside::default(),
             limits,
             next_connection: 1,
@@ -212,6 +215,11 @@ impl World {
             *asked = (*asked).max(*to_seq);
         }
         let node = reader.node;
+        if let ClientBody::UserMessage(message) = &body
+            && message.multitask == MultitaskStrategy::Interrupt
+        {
+            self.urgent.0.insert(message.client_msg_id.clone());
+        }
         self.input(node, Input::Command { connection_id, reply, body });
     }
 
@@ -255,7 +263,7 @@ impl World {
     }
 
     /// Who was looked at has nothing left to do before now.
-    fn check_deadlines(&mut self) {
+    pub(crate) fn check_deadlines(&mut self) {
         if self.deadline().is_some_and(|deadline| deadline <= self.now.mono) {
             let late = |node: &Node| node.due().is_some_and(|due| due <= self.now.mono);
             let who = self.nodes.iter().any(late);
