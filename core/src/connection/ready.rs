@@ -174,7 +174,9 @@ impl Ready {
         context: &mut Context,
         act: impl FnOnce(Self, &mut Context) -> State,
     ) -> State {
-        if self.session_deadline.is_none_or(|due| context.now.mono < due) {
+        // Civil time may have been set meanwhile, so that the deadline is old.
+        let early = self.session_deadline.is_none_or(|due| context.now.mono < due);
+        if early && !self.session.is_over(context.now) {
             return act(self, context);
         }
         self.session.handle_timeout(context.now);

@@ -1,12 +1,13 @@
 //! A device: the real client, and an application that shows what it hears and keeps it.
 
 use crate::ground::{Ground, NODE, PORT, Said, Seat, now_ms};
+use crate::history::Deed;
 use crate::tap::Device;
 use goldenpath_core::client::{Config, Event, Link, MessageState, WhyCredential};
 use goldenpath_core::id::{RunId, Seq, ThreadId};
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Millis;
-use goldenpath_core::wire::{self, ClientBody, Entry, UserMessage};
+use goldenpath_core::wire::{self, ClientBody, Entry, MultitaskStrategy, UserMessage};
 use goldenpath_tungstenite::{Address, Chat, Credentials, Heard, Message};
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,6 +138,10 @@ impl Application {
             }
             Order::Say(message) => {
                 let Ok(client_msg_id) = chat.send_message(message.clone()).await else { return };
+                if message.multitask == MultitaskStrategy::Interrupt {
+                    let name = client_msg_id.clone();
+                    self.device.ground.history.note(Deed::Interrupts { name });
+                }
                 let user = {
                     let mut seat = self.seat();
                     seat.said.entry(client_msg_id.clone()).or_insert(Said::Waiting);

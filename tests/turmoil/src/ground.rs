@@ -56,6 +56,8 @@ pub(crate) struct Tape {
     /// Whether the clock was set while the node lived, or stood still: tokens in hand may be too old for it,
     /// or from the future.
     pub(crate) is_clock_set: bool,
+    /// When the clock of the node first went back.
+    pub(crate) set_back_at_ms: Option<u64>,
     /// Whether the node has ended by itself.
     pub(crate) drained: bool,
     pub(crate) met: BTreeMap<String, u64>,
@@ -181,6 +183,15 @@ impl Ground {
     /// The clock of the node is set.
     pub(crate) fn set_clock(&self, by_ms: i64) {
         self.clock_off_ms.fetch_add(by_ms, Ordering::Relaxed);
+        if by_ms < 0 {
+            self.goes_back();
+        }
+    }
+
+    /// The clock of the node goes back, by the time of its last deed.
+    pub(crate) fn goes_back(&self) {
+        let now = self.history.now().0;
+        self.tape().set_back_at_ms.get_or_insert(now);
     }
 
     pub(crate) fn meet(&self, what: impl Into<String>) {

@@ -1,11 +1,11 @@
-//! What the node did, in its order: every write, every task of a run, every call of a tool; and what must
+//! What the node did, in its order, and what it was asked that it does out of turn: every write, every task of a run, every call of a tool; and what must
 //! hold of it, by the same [rules] as in the other simulations.
 
 use crate::node::limits;
 use goldenpath_core::auth::Scope;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{Batch, Committed};
-use goldenpath_core::id::{RunId, ThreadId, ToolCallId, UserId};
+use goldenpath_core::id::{ClientMsgId, RunId, ThreadId, ToolCallId, UserId};
 use goldenpath_core::run::{Assignment, CancelReason};
 use goldenpath_core::time::{Millis, Mono};
 use goldenpath_core::wire::{Draft, Frame};
@@ -27,6 +27,8 @@ const GRAIN: Millis = Millis(30);
 pub(crate) enum Deed {
     /// A batch reached the store, which gave this answer, whether or not anybody heard it.
     Wrote(Box<Batch>, Result<Committed, Fault>),
+    /// A message is said that interrupts.
+    Interrupts { name: ClientMsgId },
     /// The task of a run began; they are numbered through the world.
     Began { task: u64, user: UserId, run_id: RunId },
     /// A task was told to stop.
@@ -96,12 +98,16 @@ pub(crate) fn check_history(
     let mut stores: BTreeMap<UserId, Store> = BTreeMap::new();
     let mut at_work: BTreeMap<u64, (&UserId, RunId, Option<Mono>)> = BTreeMap::new();
     let mut calls: BTreeSet<ToolCallId> = BTreeSet::new();
+    let mut urgent: BTreeSet<ClientMsgId> = BTreeSet::new();
     let mut broken = Vec::new();
     for (now, deed) in deeds {
         let late = at_work.values().filter_map(|(_, _, told)| *told);
         let late = late.filter_map(|told| rules::of_cancelled(told.after(GRAIN), *now, &limits));
         let mut found: Vec<Broken> = late.collect();
         match deed {
+            Deed::Interrupts { name } => {
+                urgent.insert(name.clone());
+            }
             Deed::Wrote(batch, answer) => {
                 let user = batch.scope.user_id().clone();
                 let store = stores.entry(user).or_default();
@@ -118,6 +124,8 @@ pub(crate) fn check_history(
                 let of_user = || at_work.values().filter(|(one, ..)| *one == user);
                 let again = of_user().any(|(_, one, _)| one == run_id);
                 found.extend(rules::of_start(*run_id, again, of_user().count(), &limits));
+                let store = stores.get(user);
+                found.extend(store.and_then(|store| rules::of_turn(store, *run_id, &urgent)));
                 at_work.insert(*task, (user, *run_id, None));
             }
             Deed::Told { task } => {

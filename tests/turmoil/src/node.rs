@@ -63,12 +63,14 @@ pub(crate) fn limits() -> Limits {
 
 /// One process of the node, until it is told to drain and has done so.
 pub(crate) async fn node(ground: Arc<Ground>) -> turmoil::Result {
-    let process = {
+    let (process, stood_still) = {
         let mut tape = ground.tape();
         tape.process += 1;
-        tape.stood_still_ms = 0;
-        tape.process
+        (tape.process, std::mem::take(&mut tape.stood_still_ms))
     };
+    if stood_still > 0 {
+        ground.goes_back();
+    }
     let mut seed = Seed::new(ground.seed ^ process.rotate_left(32));
     let clock = Clock::set_by(Ground::wall(now_ms()), ground.clock_off_ms);
     tokio::spawn(stand_still(ground.clone()));

@@ -1,13 +1,15 @@
 //! What must hold of a whole history: of the logs, of every frame of every client, of every view.
 
 use crate::ground::{Ground, Heard, Said, What};
+use crate::node::limits;
 use futures_util::FutureExt as _;
 use goldenpath_core::client::Link;
 use goldenpath_core::hub::{FirstOutcome, Load, Loaded};
 use goldenpath_core::id::{ClientMsgId, RunId, Seq, ThreadId, UserId};
 use goldenpath_core::run::Grammar;
+use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{
-    AckFrame, CloseCode, Entry, EntryBody, Event, Resumed, Said as Says, ServerEvent,
+    AckFrame, CloseCode, Entry, EntryBody, Event, Resumed, RunStatus, Said as Says, ServerEvent,
 };
 use goldenpath_runtime::ports::Store as _;
 use goldenpath_simulator::{Broken, Invariant, Replays, scope_of};
@@ -16,8 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 #[cfg(test)]
 mod tests;
 
-/// All logs of all users.
-pub(crate) struct Logs(BTreeMap<UserId, BTreeMap<ThreadId, Vec<EntryBody>>>);
+/// All logs of all users, each entry with the place that the store gave it.
+#[derive(Clone)]
+pub(crate) struct Logs(BTreeMap<UserId, BTreeMap<ThreadId, Vec<(Seq, EntryBody)>>>);
 
 impl Logs {
     pub(crate) fn read(ground: &Ground) -> Self {
@@ -30,16 +33,21 @@ impl Logs {
     }
 
     fn body(&self, user: &UserId, thread_id: ThreadId, seq: Seq) -> Option<&EntryBody> {
-        self.0.get(user)?.get(&thread_id)?.get(usize::try_from(seq.0).ok()?.checked_sub(1)?)
+        let log = self.0.get(user)?.get(&thread_id)?;
+        log.get(usize::try_from(seq.0).ok()?.checked_sub(1)?).map(|(_, body)| body)
     }
 
     /// The logs themselves; notes how runs ended.
     pub(crate) fn check(&self, ground: &Ground, broken: &mut Vec<Broken>) {
         for (thread_id, log) in self.0.values().flatten() {
             let mut grammars: BTreeMap<RunId, Grammar> = BTreeMap::new();
+            let mut kinds: BTreeMap<RunId, BTreeSet<&'static str>> = BTreeMap::new();
             let mut names = BTreeSet::new();
-            for (place, body) in log.iter().enumerate() {
-                let seq = Seq(place as u64 + 1);
+            for (seq, (read, body)) in (1..).map(Seq).zip(log) {
+                if *read != seq {
+                    let what = format!("{thread_id}: {read} is read where {seq} is next");
+                    broken.push(not(Invariant::GapFree, what));
+                }
                 let decoded = Entry::decode(body.frame(seq, false).bytes());
                 let Ok(entry) = decoded else {
                     broken.push(not(Invariant::SameBytes, format!("{thread_id} {seq}: no entry")));
@@ -63,8 +71,15 @@ impl Logs {
                     );
                     broken.push(not(Invariant::Grammar, what));
                 }
+                let said = kinds.entry(run_id).or_default();
+                said.insert(entry.event.type_name());
                 if let Some(status) = entry.event.terminal_status() {
                     ground.meet(format!("run: {}", status.as_str()));
+                    let missing = FIVE_KINDS.iter().find(|kind| !said.contains(*kind));
+                    if let Some(kind) = missing.filter(|_| status == RunStatus::Completed) {
+                        let what = format!("{run_id} is completed without {kind}");
+                        broken.push(not(Invariant::FiveKinds, what));
+                    }
                 }
             }
             for (run_id, grammar) in grammars {
@@ -76,7 +91,11 @@ impl Logs {
     }
 }
 
-fn threads(ground: &Ground, user: &UserId) -> BTreeMap<ThreadId, Vec<EntryBody>> {
+/// What every run has that is completed: whatever its team is asked here, it looks something up.
+const FIVE_KINDS: [&str; 5] =
+    ["agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed"];
+
+fn threads(ground: &Ground, user: &UserId) -> BTreeMap<ThreadId, Vec<(Seq, EntryBody)>> {
     let memory = ground.disk.memory.snapshot();
     let Loaded::Threads(threads) =
         memory.load(&scope_of(user.as_str()), &Load::Threads { limit: u32::MAX })
@@ -87,7 +106,7 @@ fn threads(ground: &Ground, user: &UserId) -> BTreeMap<ThreadId, Vec<EntryBody>>
         let to_seq = Seq(u64::MAX);
         let load = Load::Entries { thread_id, after_seq: Seq::ZERO, to_seq, limit: u64::MAX };
         match memory.load(&scope_of(user.as_str()), &load) {
-            Loaded::Entries(entries) => entries.into_iter().map(|(_, body)| body).collect(),
+            Loaded::Entries(entries) => entries,
             _ => Vec::new(),
         }
     };
@@ -105,6 +124,8 @@ struct Socket {
     closed: bool,
     /// The code of the last `disconnect`.
     disconnect: Option<u16>,
+    /// When its token ends, by the clock of the node.
+    token_ends: Option<Wall>,
     positions: BTreeMap<ThreadId, Seq>,
     /// Heads a `ping` told that were ahead of what it had heard: its client may have asked for what is up to
     /// there, and what was on its way meanwhile comes twice.
@@ -119,6 +140,7 @@ pub(crate) fn check_frames(ground: &Ground, logs: &Logs, heard: &[Heard]) -> Vec
     let mut sockets: BTreeMap<u32, Socket> = BTreeMap::new();
     let mut acks: BTreeMap<(UserId, ClientMsgId), AckFrame> = BTreeMap::new();
     let mut last: BTreeMap<usize, u32> = BTreeMap::new();
+    let set_back = ground.tape().set_back_at_ms;
     let mut broken = Vec::new();
     for Heard { ms, device, socket, what } in heard {
         let user = ground.user(*device);
@@ -137,11 +159,21 @@ pub(crate) fn check_frames(ground: &Ground, logs: &Logs, heard: &[Heard]) -> Vec
                 match ServerEvent::decode(text) {
                     ServerEvent::Entry(entry) => {
                         one.entry(&entry, text, &user, ground, logs, &mut found);
+                        // The node's clock goes on from what it wrote to when it sends that; until it is set back.
+                        if !entry.replay && set_back.is_none_or(|at| *ms < at) {
+                            found.extend(one.on_a_good_token(&entry));
+                        }
                     }
                     ServerEvent::Control { said, .. } => {
                         one.said(&said, &user, ground, &mut found);
                         if let Says::Ack(ack) = said {
-                            acknowledged(ground, &user, &ack, &mut acks, &mut found);
+                            ground.meet(if ack.duplicate {
+                                "ack: duplicate"
+                            } else {
+                                "ack: accepted"
+                            });
+                            let stored = stored(ground, &user, &ack.client_msg_id);
+                            acknowledged(&user, &ack, stored, &mut acks, &mut found);
                         }
                     }
                     ServerEvent::UnknownEntry { .. } | ServerEvent::Unknown => {
@@ -220,9 +252,19 @@ impl Socket {
         found.extend(self.replays.entry(entry));
     }
 
+    /// What is live is not older than what it says: nothing is written after the end of a token, and its grace,
+    /// and comes on it all the same.
+    fn on_a_good_token(&self, entry: &Entry) -> Option<Broken> {
+        let end = self.token_ends?.after(limits().token_grace);
+        let what =
+            || format!("{} of {:?} on a token to {end:?}", entry.event.type_name(), entry.ts);
+        (entry.ts > end).then(|| not(Invariant::OnGoodToken, what()))
+    }
+
     fn said(&mut self, said: &Says, user: &UserId, ground: &Ground, found: &mut Vec<Broken>) {
         match said {
             Says::Ready(ready) => {
+                self.token_ends = ready.token_expires_at;
                 if std::mem::replace(&mut self.is_ready, true) {
                     found.push(not(Invariant::AttachedFirst, "connection_ready twice"));
                 }
@@ -253,8 +295,8 @@ impl Socket {
                     found.push(not(Invariant::AttachedFirst, "an answer before connection_ready"));
                 }
             }
-            Says::AuthOk { .. }
-            | Says::AuthRequired { .. }
+            Says::AuthOk { token_expires_at } => self.token_ends = *token_expires_at,
+            Says::AuthRequired { .. }
             | Says::Error { .. }
             | Says::RateLimit { .. }
             | Says::ServiceStatus { .. }
@@ -278,24 +320,28 @@ impl Socket {
     }
 }
 
+/// What the store has of a message.
+fn stored(ground: &Ground, user: &UserId, name: &ClientMsgId) -> Option<FirstOutcome> {
+    let memory = ground.disk.memory.snapshot();
+    let load = Load::Message { client_msg_id: name.clone() };
+    match memory.load(&scope_of(user.as_str()), &load) {
+        Loaded::Message(found) => found.map(|(_, outcome)| outcome),
+        _ => None,
+    }
+}
+
 /// What is acknowledged is stored, and stays the one outcome of that message.
 fn acknowledged(
-    ground: &Ground,
     user: &UserId,
     ack: &AckFrame,
+    stored: Option<FirstOutcome>,
     acks: &mut BTreeMap<(UserId, ClientMsgId), AckFrame>,
     found: &mut Vec<Broken>,
 ) {
     let name = ack.client_msg_id.as_str();
-    ground.meet(if ack.duplicate { "ack: duplicate" } else { "ack: accepted" });
     let told = (ack.message_id, ack.thread_id, ack.run_id, ack.seq);
-    let memory = ground.disk.memory.snapshot();
-    let load = Load::Message { client_msg_id: ack.client_msg_id.clone() };
-    let stored = match memory.load(&scope_of(user.as_str()), &load) {
-        Loaded::Message(Some((_, outcome))) => outcome,
-        _ => {
-            return found.push(not(Invariant::Kept, format!("{name} is acknowledged, not stored")));
-        }
+    let Some(stored) = stored else {
+        return found.push(not(Invariant::Kept, format!("{name} is acknowledged, not stored")));
     };
     let FirstOutcome { message_id, thread_id, seq, run_id, run_status } = stored;
     if (message_id, thread_id, run_id, seq) != told {

@@ -448,7 +448,9 @@ impl World {
     /// All faults stop; answers what has not converged in time.
     fn heal(&mut self) -> turmoil::Result<Vec<String>> {
         self.ground.disk.heal();
-        self.ground.clock_off_ms.store(0, Ordering::Relaxed);
+        if self.ground.clock_off_ms.swap(0, Ordering::Relaxed) > 0 {
+            self.ground.goes_back();
+        }
         let pending = std::mem::take(&mut self.undo);
         for device in 0..self.orders.len() {
             self.sim.release(NODE, name(device));

@@ -225,6 +225,18 @@ fn nothing_is_delivered_on_an_ended_token_even_when_the_driver_is_late() {
     }
 }
 
+/// Invariant 11: the deadline was worked out before.
+#[test]
+fn nothing_is_delivered_on_a_token_that_ended_when_the_clock_was_set() {
+    for input in [Input::Deliver(&[entry()]), Input::Text(HELLO)] {
+        let mut rig = Rig::ready();
+        rig.now.wall = rig.now.wall.after(Millis(TOKEN_LIFE.0 + 10_000));
+        let said = rig.input(input);
+        assert!(said.contains(&"close 4440".into()), "{said:?}");
+        assert!(said.iter().all(|words| !words.contains("entry") && !words.contains("forward")));
+    }
+}
+
 #[test]
 fn in_the_very_moment_a_token_ends_nothing_more_is_taken() {
     let mut rig = Rig::ready();

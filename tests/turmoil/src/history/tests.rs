@@ -146,3 +146,20 @@ fn an_answer_of_the_store_that_is_not_so_is_found() {
     }
     assert_eq!(found(&deeds, &BTreeSet::new()), [Invariant::OneOutcome]);
 }
+
+#[test]
+fn a_run_that_begins_before_an_older_one_of_its_thread_is_found() {
+    let mut deeds = peace();
+    let begun = deeds.iter().find_map(|(_, deed)| match deed {
+        Deed::Began { run_id, .. } => Some(*run_id),
+        _ => None,
+    });
+    // For the store the first run waits for ever.
+    for (_, deed) in &mut deeds {
+        if let Deed::Wrote(batch, _) = deed {
+            batch.runs.retain(|change| Some(change.run_id) != begun);
+        }
+    }
+    let found = found(&deeds, &BTreeSet::new());
+    assert!(found.contains(&Invariant::InTurn), "{found:?}");
+}
