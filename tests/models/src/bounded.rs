@@ -26,6 +26,8 @@ pub enum Fault {
     DoneLater,
     /// A replaced task speaks.
     Ghost,
+    /// A tool answers that its run has given up.
+    LateTool,
     /// The store writes nothing, and nobody knows.
     LostUnheard,
     /// Time passes until the next deadline.
@@ -51,6 +53,7 @@ const fn cost(op: Op) -> Option<Fault> {
         Op::Dial(_, _, false) => Some(Fault::DialFails),
         Op::EndTool(_, _, ToolEnd::Fails | ToolEnd::FailsForNow) => Some(Fault::ToolFails),
         Op::Ghost(_) => Some(Fault::Ghost),
+        Op::LateTool(..) => Some(Fault::LateTool),
         Op::Pass => Some(Fault::Pass),
         Op::Repeat(_) | Op::RepeatToRun(..) => Some(Fault::Repeat),
         Op::TakeOver(_) => Some(Fault::TakeOver),
@@ -110,6 +113,12 @@ pub struct State {
 }
 
 impl State {
+    /// How often this fault has happened.
+    #[must_use]
+    pub fn spent(&self, fault: Fault) -> u8 {
+        self.spent.get(&fault).copied().unwrap_or_default()
+    }
+
     /// Whether the users have said all they wish, and all runs have ended.
     #[must_use]
     pub fn is_over(&self, model: &Bounded) -> bool {
@@ -227,6 +236,9 @@ impl Model for Bounded {
         next.overflowed = state.overflowed || self.ends_slow_readers(&mut next.world);
         if !self.may(&next, Fault::Repeat) {
             next.world.never_repeats();
+        }
+        if !self.may(&next, Fault::LateTool) {
+            next.world.never_late();
         }
         if !self.may(&next, Fault::Ghost) {
             next.world.never_haunted();

@@ -130,6 +130,7 @@ impl Process {
         }
         next.world.never_repeats();
         next.world.never_haunted();
+        next.world.never_late();
         if next.is_draining() {
             next.counts();
             next.obeys();

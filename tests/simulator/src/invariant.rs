@@ -238,10 +238,14 @@ pub enum Witness {
     Interrupted,
     /// A task was stopped by force.
     Killed,
+    /// A tool answered when nobody waited for it any more.
+    LateResult,
     /// A write landed after nobody waited for it any more, and changed the log.
     LandedLate,
     /// An answer came twice.
     Repeated,
+    /// A run was told a result of a tool twice.
+    ResultTwice,
     /// A message was refused because its thread was busy.
     Rejected,
     /// An entry was sent again, marked as replay.

@@ -389,6 +389,14 @@ impl World {
         }
     }
 
+    /// No tool will answer that nobody waits for any more.
+    pub fn never_late(&mut self) {
+        for node in &mut self.nodes {
+            let teams = node.tasks.values_mut().filter_map(|task| task.team.as_mut());
+            teams.for_each(|team| team.never_late());
+        }
+    }
+
     /// No task that was replaced will speak.
     pub fn never_haunted(&mut self) {
         self.nodes.iter_mut().for_each(|node| node.ghosts.clear());

@@ -1,8 +1,9 @@
 //! What can happen: the one generator of operations.
 
+use crate::invariant::Witness;
 use crate::node::{Fate, Pending};
 use crate::seat::Socket;
-use crate::team::ToolEnd;
+use crate::team::{Team, ToolEnd};
 use crate::world::{World, message, points};
 use goldenpath_core::id::{ConnectionId, RunId, ThreadId};
 use goldenpath_core::seed::Seed;
@@ -40,6 +41,8 @@ pub enum Op {
     Hear(usize),
     /// A write nobody waits for lands.
     Land(usize),
+    /// A tool that its run has given up ends all the same.
+    LateTool(usize, usize, ToolEnd),
     /// A client reads a whole log.
     Load(usize, bool),
     /// A server learns that a socket is dead.
@@ -125,7 +128,7 @@ impl Source for Seed {
 }
 
 /// How often each kind happens, out of all; the first ones are the simplest.
-const KINDS: [(u8, Kind); 29] = [
+const KINDS: [(u8, Kind); 30] = [
     (14, Kind::Answer),
     (10, Kind::Speak),
     (8, Kind::Say),
@@ -155,6 +158,7 @@ const KINDS: [(u8, Kind); 29] = [
     (1, Kind::Seize),
     (2, Kind::SetClock),
     (1, Kind::StandStill),
+    (2, Kind::LateTool),
 ];
 
 #[derive(Clone, Copy)]
@@ -171,6 +175,7 @@ enum Kind {
     Ghost,
     Hear,
     Land,
+    LateTool,
     Load,
     Lose,
     Move,
@@ -232,6 +237,10 @@ impl Op {
             Kind::Hear => Self::Hear(index(source, 2)?),
             Kind::Land if source.draw(2)? == 0 => Self::Land(index(source, 4)?),
             Kind::Land => Self::Vanish(index(source, 4)?),
+            Kind::LateTool => {
+                let ends = [ToolEnd::Returns, ToolEnd::FailsForNow, ToolEnd::Fails];
+                Self::LateTool(node(source)?, index(source, 4)?, ends[index(source, 3)?])
+            }
             Kind::Load => Self::Load(index(source, 2)?, source.draw(4)? != 3),
             Kind::Lose => Self::Lose(index(source, 4)?),
             Kind::Move => Self::Move(node(source)?, index(source, 4)?),
@@ -353,6 +362,14 @@ impl World {
                 let late = self.late.len().max(1);
                 self.land(index % late);
             }
+            Op::LateTool(at, index, end) => {
+                return self.at_task(at, index, |world, at, run_id| {
+                    if world.team(at, run_id).is_some_and(|team| team.late() > 0) {
+                        world.note(Witness::LateResult);
+                    }
+                    world.drive(at, run_id, |team, now| team.late_tool(now, 0, end));
+                });
+            }
             Op::Load(index, works) => {
                 return self.at_seat(index, |world, index| world.loaded(index, works));
             }
@@ -373,6 +390,9 @@ impl World {
             Op::Repeat(at) => self.repeat_answer(at % nodes),
             Op::RepeatToRun(at, index) => {
                 return self.at_task(at, index, |world, at, run_id| {
+                    if world.team(at, run_id).is_some_and(Team::can_repeat_a_result) {
+                        world.note(Witness::ResultTwice);
+                    }
                     world.drive(at, run_id, |team, now| team.repeat(now));
                 });
             }
@@ -429,6 +449,10 @@ impl World {
         self.attach(left.node, points);
     }
 
+    fn team(&self, at: usize, run_id: RunId) -> Option<&Team> {
+        self.nodes[at].tasks.get(&run_id)?.team.as_deref()
+    }
+
     fn at_seat(&mut self, index: usize, act: impl FnOnce(&mut Self, usize)) -> bool {
         let seats = self.seats.len();
         if seats > 0 {
@@ -478,9 +502,12 @@ impl World {
                 };
                 ops.extend((team.movers() > 0).then_some(Op::Move(at, index)));
                 ops.extend(team.can_repeat().then_some(Op::RepeatToRun(at, index)));
+                let ends = [ToolEnd::Returns, ToolEnd::FailsForNow, ToolEnd::Fails];
                 if team.calls() > 0 {
-                    let ends = [ToolEnd::Returns, ToolEnd::FailsForNow, ToolEnd::Fails];
                     ops.extend(ends.map(|end| Op::EndTool(at, index, end)));
+                }
+                if team.late() > 0 {
+                    ops.extend(ends.map(|end| Op::LateTool(at, index, end)));
                 }
             }
         }

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Calls that were given up and may still answer; more are forgotten.
+const LATE: usize = 1;
+
 /// A run machine, and the code of its agents.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Team {
@@ -21,6 +24,8 @@ pub struct Team {
     agents: BTreeMap<AgentRunId, Agent>,
     /// Tool calls under way, each with its try.
     calls: Vec<(ToolCallId, u32)>,
+    /// Calls that nobody waits for any more, and that may still answer.
+    late: Vec<(ToolCallId, u32)>,
     /// Whether its tool may be called again.
     repeatable: bool,
     /// Calls made, for the check that none is repeated.
@@ -84,6 +89,7 @@ impl Team {
             run: Run::new(assignment, Arc::new(workflow()), limits, seed, now),
             agents: BTreeMap::new(),
             calls: Vec::new(),
+            late: Vec::new(),
             repeatable,
             called: BTreeSet::new(),
             last: None,
@@ -113,6 +119,18 @@ impl Team {
     #[must_use]
     pub const fn calls(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Tools that nobody waits for any more.
+    #[must_use]
+    pub const fn late(&self) -> usize {
+        self.late.len()
+    }
+
+    /// Whether it is a result that would be told again.
+    #[must_use]
+    pub const fn can_repeat_a_result(&self) -> bool {
+        matches!(self.last, Some(Input::ToolDone { .. }))
     }
 
     /// Whether there is something to be told again.
@@ -148,10 +166,26 @@ impl Team {
 
     /// The `index`-th tool ends.
     pub fn tool(&mut self, now: Now, index: usize, end: ToolEnd) {
-        if index >= self.calls.len() {
-            return;
+        if index < self.calls.len() {
+            let call = self.calls.remove(index);
+            self.ends(now, call, end);
         }
-        let (tool_call_id, attempt) = self.calls.remove(index);
+    }
+
+    /// The `index`-th tool that nobody waits for any more ends.
+    pub fn late_tool(&mut self, now: Now, index: usize, end: ToolEnd) {
+        if index < self.late.len() {
+            let call = self.late.remove(index);
+            self.ends(now, call, end);
+        }
+    }
+
+    /// No tool that nobody waits for will answer.
+    pub fn never_late(&mut self) {
+        self.late.clear();
+    }
+
+    fn ends(&mut self, now: Now, (tool_call_id, attempt): (ToolCallId, u32), end: ToolEnd) {
         let error = ErrorInfo::new(ErrorCode::ToolFailed, "out of order");
         let outcome = match end {
             ToolEnd::Returns => {
@@ -215,7 +249,9 @@ impl Team {
         for _ in 0..1000 {
             match self.run.poll_output() {
                 Output::AbortTool { tool_call_id } => {
-                    self.calls.retain(|(id, _)| *id != tool_call_id);
+                    let given_up = self.calls.extract_if(.., |(id, _)| *id == tool_call_id);
+                    self.late.splice(..0, given_up);
+                    self.late.truncate(LATE);
                 }
                 Output::Answer { agent_run_id, .. } => {
                     if let Some(agent) = self.agents.get_mut(&agent_run_id) {
