@@ -8,6 +8,7 @@ use goldenpath_core::limits::Limits;
 use goldenpath_core::wire::{Kind, Naming, WORDS, decode};
 use goldenpath_fuzz::corpus::{Mutator, read, read_folder};
 use goldenpath_fuzz::{TARGETS, Target};
+use goldenpath_simulator::{Bytes, Op};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -103,6 +104,39 @@ fn the_corpus_of_token_keeps_its_promises() {
 #[test]
 fn the_corpus_of_world_keeps_its_promises() {
     replay_of("world");
+}
+
+/// What bytes mean to the generator of worlds: the operation that each first byte and some others begin with,
+/// as a number (FNV-1a) that depends on nothing else.
+fn meaning_of_bytes() -> String {
+    let mut digest: u64 = 0xcbf2_9ce4_8422_2325;
+    for first in 0..=u8::MAX {
+        for more in [[0; 4], [1, 2, 5, 9], [7, 77, 177, 211], [255; 4]] {
+            let op = Op::draw(&mut Bytes::new(&[&[first][..], &more].concat()));
+            for byte in serde_json::to_vec(&op).unwrap() {
+                digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+    }
+    format!("{digest:016x}")
+}
+
+/// Once the generator reads bytes in another way, or its weights are others, what was found says other things.
+#[test]
+fn the_bytes_of_worlds_mean_what_they_meant_when_they_were_found() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let beside = home.join("corpus/world.meaning");
+    let then = fs::read_to_string(&beside).unwrap_or_default();
+    assert_eq!(
+        then.trim(),
+        meaning_of_bytes(),
+        "the inputs of fuzz/corpus/world.b64 are other histories now: run `fuzz/grow 3 world`, then write the \
+         second number into {}",
+        beside.display()
+    );
+    // A history that broke something is kept as what happened, not as bytes: fuzz/README.md.
+    let raw = home.join("regressions/world");
+    assert!(!raw.exists(), "{}: keep traces in tests/simulator/regressions", raw.display());
 }
 
 /// No search finds a word by chance: each is there, plain and as JSON-RPC, in a frame that is understood,
