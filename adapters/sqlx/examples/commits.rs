@@ -114,6 +114,7 @@ fn batch(
         at: wall,
         new_thread: (run == 0 && step == 0).then(|| NewThread { title: "Bench".into() }),
         title: None,
+        metadata: None,
         expected_head: None,
         entries: (0..count).map(|_| entry(seed, wall, thread_id, run_id)).collect(),
         message,

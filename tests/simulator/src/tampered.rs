@@ -11,8 +11,8 @@ use crate::world::{HOME, Setup, World, message, scope_of};
 use goldenpath_core::client::{self, MessageState, WhyCredential};
 use goldenpath_core::hub::{self, HubReady, Output};
 use goldenpath_core::id::{
-    ClientMsgId, ConnectionId, EffectId, Epoch, EventId, Fence, MessageId, RunId, Seq, ThreadId,
-    ToolCallId,
+    ClientMsgId, ConnectionId, EffectId, Epoch, EventId, Fence, MessageId, Name, RunId, Seq,
+    ThreadId, ToolCallId,
 };
 use goldenpath_core::limits::Limits;
 use goldenpath_core::run::CancelReason;
@@ -138,7 +138,7 @@ impl Scene {
     }
 }
 
-const ROWS: [Row; 49] = [
+const ROWS: [Row; 51] = [
     ("clock.rs", Invariant::Rests, "a deadline that is over, at", |scene| {
         scene.world.crash_at(HOME);
         scene.world.home_mut().deadline = Some(Mono(0));
@@ -272,6 +272,23 @@ const ROWS: [Row; 49] = [
     ("reader.rs", Invariant::OneOutcome, "m1: ", |scene| {
         scene.world.store.messages.values_mut().for_each(|one| one.message_id = MessageId(404));
         scene.acknowledges_again();
+    }),
+    ("replays.rs", Invariant::ReplayEnds, "", |scene| {
+        let (thread_id, to_seq) = (scene.thread_id, Seq(1));
+        let word = ServerFrame::ReplayComplete { thread_id, to_seq };
+        let word = word.encode(&Reply::None, Announced { limits: &Limits::default() });
+        scene.deliver(scene.reader, word);
+    }),
+    ("rules.rs", Invariant::Reported, "", |scene| {
+        *scene = Scene::at_work(Setup { work: Work::Team, ..Setup::default() });
+        scene.world.settle();
+        let is_plan = |entry: &Arc<Entry>| matches!(entry.event, Event::RunPlan { .. });
+        let place = scene.log().decoded.iter().position(is_plan).unwrap();
+        scene.entry(place, |entry| {
+            if let Event::RunPlan { steps, .. } = &mut entry.event {
+                steps.last_mut().unwrap().agent = Name::new("nobody").unwrap();
+            }
+        });
     }),
     ("rules.rs", Invariant::GapFree, "12 where 3 is next", |scene| {
         scene.entry(2, |entry| entry.seq = Seq(12));
