@@ -402,7 +402,9 @@ fn whenever_a_process_is_told_to_stop_a_real_run_ends_or_goes_on_in_the_next_one
 }
 
 /// What is to be found, and how a process with a run at work is tampered with so that it is.
-const ROWS: [(&str, fn(&mut Process, &Draining)); 5] = [
+type Row = (&'static str, fn(&mut Process, &Draining));
+
+const ROWS: [Row; 5] = [
     ("DRAIN-01 clean, with something open", |process, _| {
         process.does(DrainOutput::Stopped { clean: true });
     }),
@@ -447,6 +449,7 @@ fn whatever_is_tampered_with_that_rule_says_so() {
     let mut found: Vec<&str> = text.split(&format!(".finds({}", '"')).skip(1).collect();
     found.iter_mut().for_each(|rest| *rest = rest.split('"').next().unwrap_or_default());
     let mut rows = ROWS.map(|(wrong, _)| wrong);
-    (found.sort_unstable(), rows.sort_unstable());
+    found.sort_unstable();
+    rows.sort_unstable();
     assert_eq!(found, rows);
 }

@@ -499,8 +499,11 @@ fn a_dependency_is_known_for_what_it_is() {
     );
 }
 
-/// What is to be found, and how the observer of a breaker is misled so that it is.
-const OF_BREAKER: [(&str, fn(&mut Guarded)); 5] = [
+/// What is to be found, and how an observer is misled so that it is.
+type Row<T> = (&'static str, fn(&mut T));
+
+/// Of a breaker.
+const OF_BREAKER: [Row<Guarded>; 5] = [
     ("DEP-01", |one| {
         one.expected = Expected::Open { until: one.now.after(Millis(1)) };
         one.admit();
@@ -529,8 +532,8 @@ const OF_BREAKER: [(&str, fn(&mut Guarded)); 5] = [
     }),
 ];
 
-/// The same of a dependency.
-const OF_DEPENDENCY: [(&str, fn(&mut Asked)); 4] = [
+/// Of a dependency.
+const OF_DEPENDENCY: [Row<Asked>; 4] = [
     ("two questions at once", |one| {
         one.questions = 7;
         for _ in 0..2 {
@@ -570,6 +573,7 @@ fn whoever_is_misled_says_so_by_the_right_rule() {
     found.iter_mut().for_each(|rest| *rest = rest.split('"').next().unwrap_or_default());
     let rows = OF_BREAKER.map(|(wrong, _)| wrong).into_iter();
     let mut rows: Vec<&str> = rows.chain(OF_DEPENDENCY.map(|(wrong, _)| wrong)).collect();
-    (found.sort_unstable(), rows.sort_unstable());
+    found.sort_unstable();
+    rows.sort_unstable();
     assert_eq!(found, rows);
 }

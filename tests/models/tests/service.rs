@@ -350,7 +350,9 @@ fn a_service_that_comes_and_goes_is_left_alone_while_it_is_gone_and_used_when_it
 }
 
 /// What is to be found, and how the watch is misled so that it is.
-const ROWS: [(&str, fn(&mut Service)); 8] = [
+type Row = (&'static str, fn(&mut Service));
+
+const ROWS: [Row; 8] = [
     ("DEP-08 ready, though calls have found it gone since", |one| {
         fails(one);
         (one.watch.told, one.watch.good_answers_due) = (Standing::Ready, 1);
@@ -415,6 +417,7 @@ fn whoever_is_misled_says_so_by_the_right_rule() {
     let mut found: Vec<&str> = text.split(&format!(".finds({}", '"')).skip(1).collect();
     found.iter_mut().for_each(|rest| *rest = rest.split('"').next().unwrap_or_default());
     let mut rows = ROWS.map(|(wrong, _)| wrong);
-    (found.sort_unstable(), rows.sort_unstable());
+    found.sort_unstable();
+    rows.sort_unstable();
     assert_eq!(found, rows);
 }

@@ -1,5 +1,5 @@
-//! What the node did, in its order, and what it was asked that it does out of turn: every write, every task of a run, every call of a tool; and what must
-//! hold of it, by the same [rules] as in the other simulations.
+//! What the node did, in its order: every write, every task of a run, every call of a tool, and which messages
+//! go first; and what must hold of it, by the same [rules] as in the other simulations.
 
 use crate::node::limits;
 use goldenpath_core::auth::Scope;
