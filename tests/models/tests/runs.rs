@@ -43,8 +43,11 @@ fn in_the_end_of_one() -> Vec<Property<Bounded>> {
         Property::sometimes("a run is out of time", |_, s: &State| {
             s.world.seen.0.has(Witness::TimedOut)
         }),
-        Property::sometimes("a result comes twice", |_, s: &State| {
+        Property::sometimes("a write is answered twice", |_, s: &State| {
             s.world.seen.0.has(Witness::Repeated)
+        }),
+        Property::sometimes("a result comes when nobody waits for it", |_, s: &State| {
+            s.spent(Fault::LateTool) > 0
         }),
         Property::sometimes("a task is replaced", |_, s: &State| {
             s.world.nodes[0].tasks.values().any(|task| task.fence.0 > 1)
@@ -65,12 +68,44 @@ fn whatever_agents_and_tools_do_a_run_has_one_end() {
         (Fault::DoneUnheard, 1),
         (Fault::Down, 1),
         (Fault::Ghost, 1),
+        (Fault::LateTool, 1),
+        (Fault::Pass, 4),
+        (Fault::Repeat, 1),
+        (Fault::ToolFails, 1),
+    ];
+    let model = one_hub(Work::Team, wishes, &faults, in_the_end_of_one);
+    model.prove("runs_of_agents");
+}
+
+fn of_tools() -> Vec<Property<Bounded>> {
+    vec![
+        Property::sometimes("a tool fails twice", |m: &Bounded, s: &State| {
+            s.spent(Fault::ToolFails) == 2 && s.is_over(m)
+        }),
+        Property::sometimes("a result comes when nobody waits for it", |_, s: &State| {
+            s.spent(Fault::LateTool) > 0
+        }),
+        Property::sometimes(
+            "a tool fails, and something is said to its run twice",
+            |_, s: &State| s.spent(Fault::ToolFails) == 1 && s.spent(Fault::Repeat) == 1,
+        ),
+    ]
+}
+
+/// One question, and two things go wrong with its tool: it fails, answers twice, or too late.
+#[test]
+fn however_a_tool_fails_twice_a_run_has_one_end() {
+    let wishes: &[&[Op]] = &[&[FIRST]];
+    let faults = [
+        (Fault::Die, 1),
+        (Fault::LateTool, 1),
         (Fault::Pass, 4),
         (Fault::Repeat, 1),
         (Fault::ToolFails, 2),
     ];
-    let model = one_hub(Work::Team, wishes, &faults, in_the_end_of_one);
-    model.prove("runs_of_agents");
+    let model = one_hub(Work::Team, wishes, &faults, of_tools);
+    let model = Bounded { at_most: 2, ..model };
+    model.prove("runs_of_tools");
 }
 
 fn of_two() -> Vec<Property<Bounded>> {
