@@ -96,3 +96,53 @@ async fn text_that_is_sql_or_markup_comes_back_byte_for_byte_and_does_nothing() 
     let again = server.call(Method::POST, "/api/auth/login", None, Some(account)).await;
     assert_eq!(again.0, StatusCode::OK, "{}", again.1);
 }
+
+/// What people ask is theirs: whoever reads the log of a server learns that it was asked, and not what.
+#[tokio::test]
+async fn no_word_of_a_question_is_in_the_log() {
+    const MARKER: &str = "Quetzalcoatlus";
+    let failing = format!("report 0 panic {MARKER}");
+    let fine = format!("Which model costs most, {MARKER}?");
+    for (agents, question, end) in
+        [("scripted", &failing, "run_failed"), ("real", &fine, "run_completed")]
+    {
+        let arguments: &[&str] = if agents == "real" { &[] } else { &["--agents", agents] };
+        let mut server = Server::start(arguments, &[]).await;
+        let (token, _) = server.demo().await;
+        let (mut socket, _) = Socket::ready(&server, &token, json!([])).await;
+        socket.ask(&format!("m-{MARKER}"), question, None).await;
+        let said = socket.collect(&RUN_ENDS).await;
+        assert_eq!(said.last().unwrap()["type"], end, "{said:?}");
+        let spoken = said.iter().any(|frame| frame.to_string().contains(MARKER));
+        assert!(spoken, "the marker was said: {said:?}");
+        // Titles, metadata, ratings, and what is refused.
+        let thread = said[0]["thread_id"].clone();
+        let body = json!({ "title": MARKER, "metadata": { "a": MARKER } });
+        call(&server, Method::POST, "/api/threads", &token, body).await;
+        let renamed = json!({ "thread_id": thread, "title": MARKER });
+        let id = socket.say("rename_thread", renamed).await;
+        socket.answer(&id).await;
+        for refused in [
+            json!({ "type": "user_message", "payload": { "content": MARKER, "thread_id": MARKER } }),
+            json!({ "type": MARKER }),
+            json!({ "type": "feedback", "payload": { "rating": 9, "comment": MARKER } }),
+        ] {
+            socket.text(&refused.to_string()).await;
+            socket.until("error").await;
+        }
+        socket.text(&format!("{{{MARKER}")).await;
+        socket.until("error").await;
+        for (path, body) in [
+            ("/api/messages", json!({ "content": [MARKER] })),
+            ("/api/threads", json!({ "title": [MARKER] })),
+        ] {
+            let (status, answer) = server.call(Method::POST, path, Some(&token), Some(body)).await;
+            assert!(status.is_client_error(), "{answer}");
+        }
+        socket.close().await;
+        server.terminate().await;
+        let log = server.log();
+        assert!(log.contains("serving") && log.contains("stopped"), "{log}");
+        assert!(!log.contains(MARKER), "{agents}: {log}");
+    }
+}
