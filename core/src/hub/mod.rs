@@ -261,12 +261,6 @@ impl Hub {
         let readers = self.connections.iter().filter(|(_, connection)| connection.reader);
         readers.map(|(connection_id, _)| *connection_id).collect()
     }
-
-    fn attached_readers(&self) -> Vec<ConnectionId> {
-        let mut readers = self.readers();
-        readers.retain(|id| self.connections.get(id).is_some_and(|found| found.attached));
-        readers
-    }
 }
 
 #[cfg(test)]

@@ -253,9 +253,16 @@ impl Hub {
             //= specs/delivery.md#dlv-21
             //# A new thread MUST be followed by every open window of its user from its first entry
             //# on.
-            for connection_id in self.attached_readers() {
-                let before = Seq(first.0 - 1);
-                self.follow(connection_id, thread_id, Subscription::live(before, Level::Full));
+            let before = Seq(first.0 - 1);
+            for connection_id in self.readers() {
+                match self.connections.get_mut(&connection_id) {
+                    // It hears nothing before it is attached.
+                    Some(coming) if !coming.attached => coming.begun.push((thread_id, before)),
+                    _ => {
+                        let live = Subscription::live(before, Level::Full);
+                        self.follow(connection_id, thread_id, live);
+                    }
+                }
             }
         }
         was_new

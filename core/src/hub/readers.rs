@@ -34,6 +34,7 @@ impl Hub {
             attached: false,
             subscriptions: BTreeMap::new(),
             resuming: VecDeque::new(),
+            begun: Vec::new(),
             marks: BTreeMap::new(),
             heads_changed: false,
         };
@@ -172,17 +173,28 @@ impl Hub {
         results.extend(too_many.map(|point| not_recovered(point, None, ErrorCode::Overloaded)));
         match &resuming.reply {
             None => {
-                if let Some(connection) = self.connections.get_mut(&connection_id) {
-                    connection.attached = true;
-                }
                 let ready = HubReady { resume: results, active_runs: self.active_runs() };
                 self.out.push_back(Output::Attached { connection_id, ready });
+                self.follow_begun(connection_id);
             }
             Some(reply) => {
                 self.reply(connection_id, reply, &ServerFrame::Resumed { threads: results });
             }
         }
         self.dirty.extend(resuming.points.iter().map(|point| point.thread_id));
+    }
+
+    /// It is attached; what began meanwhile is heard from its first entry on, behind that (DLV-21).
+    fn follow_begun(&mut self, connection_id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&connection_id) else { return };
+        connection.attached = true;
+        let mut begun = core::mem::take(&mut connection.begun);
+        // What it resumes is replayed.
+        begun.retain(|(thread_id, _)| !connection.subscriptions.contains_key(thread_id));
+        for (thread_id, before) in begun {
+            self.follow(connection_id, thread_id, Subscription::live(before, Level::Full));
+            self.dirty.insert(thread_id);
+        }
     }
 
     /// Whether all entries after the point can be replayed (DLV-07).

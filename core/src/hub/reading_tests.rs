@@ -57,6 +57,34 @@ fn runs_that_asked_for_it_are_cancelled_with_the_last_reader_and_not_before() {
     assert_eq!(cancelled(&asking.input(Input::Detach { connection_id: ASKER })), Some(run_id));
 }
 
+/// DLV-21: it is no open window yet, and will be one that must not have missed it.
+#[test]
+fn a_thread_that_begins_while_a_window_comes_is_followed_by_it_from_its_first_entry() {
+    let mut asking = Asking::new();
+    let coming = ConnectionId(2);
+    let resume = vec![point(0)];
+    let attach = Input::Attach { connection_id: coming, resume, reader: true };
+    let (effect, _) = loading(&asking.input(attach));
+    let outputs = asking.say(question("m1", None));
+    let of_coming = |output: &Output| match output {
+        Output::Attached { connection_id, .. } | Output::Deliver { connection_id, .. } => {
+            *connection_id == coming
+        }
+        _ => false,
+    };
+    let outputs = asking.store(&outputs);
+    let thread_id = starts_run(&outputs).unwrap().thread_id;
+    assert!(!outputs.iter().any(of_coming), "nothing comes before it is attached");
+    let head = Seq(0);
+    let none = StoredThread { epoch: Epoch(1), head, title: "T".into(), runs: vec![] };
+    let outputs = asking.loaded(effect, Ok(Loaded::Thread(none)));
+    assert!(outputs.iter().any(|output| matches!(output, Output::Attached { .. })), "{outputs:?}");
+    let (_, load) = loading(&outputs);
+    let (after_seq, limit) = (Seq(0), Limits::default().load_page);
+    assert_eq!(load, Load::Entries { thread_id, after_seq, to_seq: Seq(4), limit });
+    assert!(asking.hub.connections[&coming].begun.is_empty());
+}
+
 #[test]
 fn heads_are_told_one_interval_after_the_first_change() {
     let mut asking = Asking::new();

@@ -29,6 +29,8 @@ pub(super) struct Connection {
     pub(super) subscriptions: BTreeMap<ThreadId, Subscription>,
     /// A resume that waits for threads to be loaded; the first one is that of the attach.
     pub(super) resuming: VecDeque<Resuming>,
+    /// Threads that began while it waited to be attached, and what was before their first entry.
+    pub(super) begun: Vec<(ThreadId, Seq)>,
     /// Marks under way: the thread each belongs to, and the weight of the page before it.
     pub(super) marks: BTreeMap<u64, (ThreadId, PageWeight)>,
     /// Whether the heads changed since they were last told.
