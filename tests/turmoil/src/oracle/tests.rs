@@ -135,7 +135,7 @@ impl Case {
 /// found by itself.
 type Row = (Invariant, &'static str, &'static [Invariant], fn(&mut Case) -> Vec<Broken>);
 
-const ROWS: [Row; 26] = [
+const ROWS: [Row; 27] = [
     (Invariant::GapFree, "is read where", &[], |case| {
         let (seq, _) = case.log().last_mut().unwrap();
         *seq = seq.next();
@@ -213,6 +213,21 @@ const ROWS: [Row; 26] = [
     (Invariant::Order, "comes after", &[], |case| {
         let place = case.find("agent_thinking", 1);
         case.again("agent_thinking", 1, place);
+        vec![]
+    }),
+    (Invariant::ReplayEnds, "has no end", &[], |case| {
+        let promised = Resumed {
+            thread_id: case.thread(),
+            recovered: true,
+            epoch: None,
+            from_seq: Seq(1),
+            to_seq: Seq(2),
+            reason: None,
+            snapshot_url: None,
+        };
+        let frame = ServerFrame::Resumed { threads: vec![promised] };
+        let frame = frame.encode(&Reply::None, Announced { limits: &limits() });
+        case.hears(What::Text(frame.as_str().to_owned()));
         vec![]
     }),
     (Invariant::OnGoodToken, "on a token to", &[], |case| {
