@@ -9,6 +9,7 @@ mod foreign;
 pub mod hashing;
 mod jwks;
 mod lockout;
+mod once;
 mod password;
 mod record;
 mod refresh;
@@ -30,6 +31,7 @@ pub use foreign::{
 };
 pub use jwks::{Decision, Freshness, KeySet, MAX_FOREIGN_KEYS};
 pub use lockout::{Allowance, Allowances, Lockout, Try, Turn};
+pub use once::Once;
 pub use password::{PASSWORD_MAX, PASSWORD_MIN, check_password};
 pub use record::{ROWS, ROWS_PER_PLACE, Ration, is_about_identity};
 pub use refresh::{Digest, Family, Judgement, Presented, RefreshPolicy, RefreshVerdict};

@@ -1,10 +1,9 @@
 //! Log in through another provider: what is kept while a browser is away, and who it is when it returns.
 
-use super::once::Once;
 use super::provider::{Provider, ProviderFault, Returned};
 use super::{Denied, Event, Identities, LoggedIn, Profile};
 use crate::ports::{AuditAction, Credence, Guest, Link, Links};
-use goldenpath_core::auth::{Admission, Scope};
+use goldenpath_core::auth::{Admission, Once, Scope};
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{ErrorCode, Secret};
@@ -15,6 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub const AWAY: Millis = Millis::from_secs(600);
 /// How long a log-in waits for the page to pick it up.
 const PICKED_UP: Millis = Millis::from_secs(60);
+/// Log-ins under way at once, and as many that wait to be picked up; beyond it the address that has the
+/// most of them loses its oldest.
+const WAITING: usize = 20_000;
 /// Longest name and address kept, in bytes.
 const SHOWN: usize = 200;
 
@@ -65,8 +67,8 @@ impl Identities {
     /// Lets users log in through a provider, too.
     #[must_use]
     pub fn with_provider(mut self, provider: Arc<dyn Provider>, links: Arc<dyn Links>) -> Self {
-        let foreign =
-            Foreign { provider, links, away: Mutex::default(), arrived: Mutex::default() };
+        let (away, arrived) = (Mutex::new(Once::new(WAITING)), Mutex::new(Once::new(WAITING)));
+        let foreign = Foreign { provider, links, away, arrived };
         self.foreign = Some(Arc::new(foreign));
         self
     }
@@ -77,18 +79,16 @@ impl Identities {
         self.foreign.as_ref().map(|foreign| foreign.provider.name())
     }
 
-    /// Begins a log-in through the provider.
+    /// Begins a log-in through the provider, for somebody at a place.
     ///
     /// # Errors
-    /// `forbidden` where there is none, `degraded` when it does not answer, `overloaded`.
-    pub async fn depart(&self) -> Result<Departure, Denied> {
+    /// `forbidden` where there is none, `degraded` when it does not answer.
+    pub async fn depart(&self, place: &str) -> Result<Departure, Denied> {
         let foreign = self.foreign()?;
         let begun = foreign.provider.begin().await.map_err(denied)?;
         let browser = self.unguessable()?;
         let away = Away { browser: browser.clone(), nonce: begun.nonce, verifier: begun.verifier };
-        if !lock(&foreign.away).keep(&begun.state, away, AWAY, self.now().mono) {
-            return Err(Denied::new(ErrorCode::Overloaded, "too many log-ins are under way"));
-        }
+        lock(&foreign.away).keep(&begun.state.0, place, away, AWAY, self.now().mono);
         Ok(Departure { url: begun.url, browser, secure: foreign.provider.returns_over_tls() })
     }
 
@@ -96,14 +96,19 @@ impl Identities {
     ///
     /// # Errors
     /// `unauthorized` when nobody departed like this or the provider says no, `degraded` when it does
-    /// not answer, `storage_unavailable`, `overloaded`.
+    /// not answer, `storage_unavailable`.
     //= specs/auth.md#auth-70
     //# A log-in through a provider MUST NOT be accepted unless the same browser began it, and at most
     //# once.
-    pub async fn arrive(&self, browser: &Secret, arrival: Arrival) -> Result<Secret, Denied> {
+    pub async fn arrive(
+        &self,
+        browser: &Secret,
+        arrival: Arrival,
+        place: &str,
+    ) -> Result<Secret, Denied> {
         let foreign = self.foreign()?;
         let unknown = || Denied::new(ErrorCode::Unauthorized, "this log-in was not begun here");
-        let away = lock(&foreign.away).take(&arrival.state, self.now().mono);
+        let away = lock(&foreign.away).take(&arrival.state.0, self.now().mono);
         let away = away.filter(|away| away.browser == *browser).ok_or_else(unknown)?;
         let refused = || Denied::new(ErrorCode::Unauthorized, "the provider let nobody in");
         let returned = Returned {
@@ -129,9 +134,7 @@ impl Identities {
         let link = foreign.links.link(link).await?;
         let code = self.unguessable()?;
         let arrived = Arrived { browser: browser.clone(), user: profile(&link) };
-        if !lock(&foreign.arrived).keep(&code, arrived, PICKED_UP, now.mono) {
-            return Err(Denied::new(ErrorCode::Overloaded, "too many log-ins are under way"));
-        }
+        lock(&foreign.arrived).keep(&code.0, place, arrived, PICKED_UP, now.mono);
         Ok(code)
     }
 
@@ -147,7 +150,7 @@ impl Identities {
     ) -> Result<LoggedIn, Denied> {
         let mut event = Event::new(AuditAction::LogIn, place).by(Credence::Oidc);
         let now = self.now();
-        let arrived = lock(&self.foreign()?.arrived).take(code, now.mono);
+        let arrived = lock(&self.foreign()?.arrived).take(&code.0, now.mono);
         let arrived = arrived.filter(|arrived| arrived.browser == *browser).ok_or_else(|| {
             Denied::new(ErrorCode::Unauthorized, "this log-in was used or took too long")
         });

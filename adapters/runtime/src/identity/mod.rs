@@ -9,7 +9,6 @@ mod foreign;
 mod hashing;
 mod housekeeping;
 mod log_in;
-mod once;
 mod ports;
 mod provider;
 mod refresh_token;

@@ -49,7 +49,8 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
     let login = warp::path!("api" / "auth" / "oidc" / "login")
         .and(warp::get())
         .and(with())
-        .then(|app: App| async move { login(&app).await });
+        .and(caller())
+        .then(|app: App, caller: Caller| async move { login(&app, &place(caller)).await });
     let callback = warp::path!("api" / "auth" / "oidc" / "callback")
         .and(warp::get())
         .and(warp::query::<Answer>())
@@ -71,8 +72,8 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
     login.or(callback).unify().or(finish).unify().boxed()
 }
 
-async fn login(app: &App) -> Reply {
-    match app.0.identities.depart().await {
+async fn login(app: &App, place: &str) -> Reply {
+    match app.0.identities.depart(place).await {
         Ok(departure) => {
             let mut reply = see_other(&departure.url);
             set_cookie(&mut reply, &departure.browser.0, AWAY.0 / 1000, departure.secure);
@@ -85,7 +86,7 @@ async fn login(app: &App) -> Reply {
 async fn callback(app: &App, headers: &HeaderMap, answer: Answer, place: &str) -> Reply {
     let Answer { state, code, iss } = answer;
     let arrival = Arrival { state: Secret(state), code: code.map(Secret), issuer: iss };
-    match app.0.identities.arrive(&browser(headers), arrival).await {
+    match app.0.identities.arrive(&browser(headers), arrival, place).await {
         Ok(code) => see_other(&format!("/#login={}", code.0)),
         Err(denied) => {
             let by = (AuditAction::LogIn, Some(Credence::Oidc));

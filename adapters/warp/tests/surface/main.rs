@@ -14,6 +14,7 @@ mod guesses;
 mod log_ins;
 mod older;
 mod patience;
+mod provider;
 mod rig;
 mod sockets;
 mod tickets;

@@ -18,7 +18,7 @@ use goldenpath_jsonwebtoken::{Grant, Key, Keys, Tokens};
 use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::{AgentRuns, Team, TeamError};
 use goldenpath_runtime::connection::{Connections, Verifier};
-use goldenpath_runtime::identity::{self, Audit, Identities, Sources};
+use goldenpath_runtime::identity::{self, Audit, Identities, Provider, Sources};
 use goldenpath_runtime::memory::{MemoryStore, MemoryTickets};
 use goldenpath_runtime::ports::{Answer, Tickets};
 use goldenpath_runtime::shard::{Shards, Surroundings};
@@ -41,6 +41,7 @@ pub(crate) struct Rig {
     pub(crate) address: SocketAddr,
     pub(crate) condition: Condition,
     pub(crate) connections: Connections,
+    pub(crate) identities: Identities,
 }
 
 /// What a test may change.
@@ -58,6 +59,7 @@ pub(crate) struct Wishes {
     pub(crate) environment: Environment,
     pub(crate) e2e_key: Option<Secret>,
     pub(crate) passwords: Arc<dyn identity::Passwords>,
+    pub(crate) provider: Option<Arc<dyn Provider>>,
     pub(crate) registration: bool,
     pub(crate) store: MemoryStore,
     pub(crate) tickets: Arc<dyn Tickets>,
@@ -80,6 +82,7 @@ impl Default for Wishes {
             environment: Environment::Test,
             e2e_key: None,
             passwords: Arc::new(Plain),
+            provider: None,
             registration: true,
             store: MemoryStore::new(),
             tickets: Arc::new(MemoryTickets::default()),
@@ -89,16 +92,21 @@ impl Default for Wishes {
 
 /// A node that serves on a free port of loopback.
 pub(crate) async fn rig(wishes: Wishes) -> Rig {
-    let (app, condition, connections) = app(wishes);
+    let (app, condition, connections, identities) = parts(wishes);
     let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(app, listener));
     condition.set(Phase::Serving);
-    Rig { address, condition, connections }
+    Rig { address, condition, connections, identities }
 }
 
-/// The parts of a node.
+/// A node that does not listen.
 pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
+    let (app, condition, connections, _) = parts(wishes);
+    (app, condition, connections)
+}
+
+fn parts(wishes: Wishes) -> (App, Condition, Connections, Identities) {
     let mut seed = Seed::new(7);
     let clock = Clock::system();
     let limits = Arc::new(wishes.limits);
@@ -121,7 +129,7 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
         max_age: None,
         older_issuer: None,
     };
-    let identities = Identities::new(
+    let mut identities = Identities::new(
         Sources {
             accounts: Arc::new(store.clone()),
             audit: Audit::start(Arc::new(store.clone())),
@@ -140,6 +148,9 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
         },
         &mut seed,
     );
+    if let Some(provider) = wishes.provider {
+        identities = identities.with_provider(provider, Arc::new(store.clone()));
+    }
     let verifier: Arc<dyn Verifier> = if wishes.leaving {
         Arc::new(Leaving(identities.clone()))
     } else {
@@ -154,7 +165,7 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
         connections: connections.clone(),
         directory: Arc::new(store.clone()),
         door: Door::new(wishes.edge, clock, &mut Seed::new(11)),
-        identities,
+        identities: identities.clone(),
         limits: HttpLimits {
             body_timeout: wishes.body_timeout,
             header_timeout: wishes.header_timeout,
@@ -165,7 +176,7 @@ pub(crate) fn app(wishes: Wishes) -> (App, Condition, Connections) {
         store: Arc::new(store),
         usage: Arc::new(Counted),
     });
-    (app, condition, connections)
+    (app, condition, connections, identities)
 }
 
 impl Rig {
