@@ -1,11 +1,14 @@
 //! What is particular to SQLite: files, power, full disks, other versions.
 
+use crate::accounts::account;
 use crate::batches::{asking, opening, plain, thought, user};
 use crate::world::World;
 use futures_util::future::join_all;
+use goldenpath_core::auth::Cutoff;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::Committed;
 use goldenpath_core::id::{RunId, Seq, ThreadId};
+use goldenpath_core::time::Wall;
 use goldenpath_sqlx::{Chaos, Database, Durability, Lost, OpenError, Options};
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::path::Path;
@@ -77,6 +80,29 @@ async fn closing_finishes_what_waits_and_refuses_what_comes_after() {
     assert_eq!(world.store.ping().await, Err(Fault::Unavailable));
     let wal = world.options().file().with_extension("db-wal");
     assert!(!wal.exists(), "the write-ahead log was not moved into the file");
+}
+
+#[tokio::test]
+async fn a_password_does_not_change_where_the_other_log_ins_cannot_be_ended() {
+    let world = World::sqlite().await;
+    let ada = user("ada");
+    let own = account("ada", "ada@example.org");
+    world.accounts.create(own.clone()).await.unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.options().file());
+    let mut conn = options.connect().await.unwrap();
+    let trigger =
+        "CREATE TRIGGER broken BEFORE INSERT ON cutoff BEGIN SELECT RAISE(ABORT, 'no'); END";
+    conn.execute(trigger).await.unwrap();
+    let change = || {
+        let hashes = (own.password_hash.clone(), "new".to_owned());
+        let cutoff = Cutoff { at: Wall(150), but: None };
+        world.sessions.change_password(&ada, hashes, cutoff, Wall(500))
+    };
+    assert!(change().await.is_err());
+    assert_eq!(world.accounts.by_id(&ada).await, Ok(Some(own.clone())), "all of it or nothing");
+    conn.execute("DROP TRIGGER broken").await.unwrap();
+    assert_eq!(change().await, Ok(Some(vec![])));
+    conn.close().await.unwrap();
 }
 
 //= specs/storage.md#stor-14

@@ -114,6 +114,58 @@ on_every_store! {
         assert_eq!(world.sessions.endings(&vouched("ada", unknown)).await, Ok(known));
     }
 
+    //= specs/auth.md#auth-86
+    //= type=test
+    //# A log-in MUST NOT begin with a password that is no longer the account's, however long it
+    //# waited to be compared.
+    async fn a_log_in_with_a_password_begins_only_beside_the_hash_it_was_compared_with(
+        world: &mut World
+    ) {
+        let ada = user("ada");
+        world.accounts.create(account("ada", "ada@example.org")).await.unwrap();
+        world.accounts.create(account("bob", "bob@example.org")).await.unwrap();
+        let hash = account("ada", "ada@example.org").password_hash;
+        let begin = |n, hash: &str| world.sessions.begin_with(&ada, log_in("ada", n, 100), hash.into());
+        assert_eq!(begin(1, &hash).await, Ok(true));
+        let renewed = world.accounts.set_password(&ada, hash.clone(), "new".into()).await;
+        assert_eq!(renewed, Ok(true));
+        assert_eq!(begin(2, &hash).await, Ok(false));
+        assert_eq!(begin(3, "new").await, Ok(true));
+        // An account that is not there has no hash.
+        let nobody = user("eve");
+        let begun = world.sessions.begin_with(&nobody, log_in("eve", 4, 100), hash).await;
+        assert_eq!(begun, Ok(false));
+        world.restart().await;
+        let of_ada = world.sessions.of_user(&ada, Wall(200)).await.unwrap();
+        assert_eq!(of_ada, [log_in("ada", 3, 100), log_in("ada", 1, 100)]);
+        assert_eq!(world.sessions.of_user(&nobody, Wall(200)).await, Ok(vec![]));
+    }
+
+    async fn a_new_password_ends_log_ins_and_what_is_no_new_password_ends_none(world: &mut World) {
+        let (ada, bob) = (user("ada"), user("bob"));
+        world.accounts.create(account("ada", "ada@example.org")).await.unwrap();
+        for (name, n) in [("ada", 1), ("ada", 2), ("bob", 3)] {
+            world.sessions.begin(&user(name), log_in(name, n, 100)).await.unwrap();
+        }
+        let hash = account("ada", "ada@example.org").password_hash;
+        let cutoff = Cutoff { at: Wall(150), but: Some(SessionId(2)) };
+        let change = |user, old: &str| {
+            world.sessions.change_password(user, (old.to_owned(), "new".to_owned()), cutoff, UNTIL)
+        };
+        assert_eq!(change(&ada, "another").await, Ok(None));
+        assert_eq!(change(&bob, &hash).await, Ok(None), "there is no account");
+        assert_eq!(world.sessions.of_user(&ada, Wall(200)).await.unwrap().len(), 2);
+        assert_eq!(change(&ada, &hash).await, Ok(Some(vec![SessionId(1)])));
+        world.restart().await;
+        assert_eq!(world.accounts.by_id(&ada).await.unwrap().unwrap().password_hash, "new");
+        let left = world.sessions.of_user(&ada, Wall(200)).await;
+        assert_eq!(left, Ok(vec![log_in("ada", 2, 100)]));
+        let endings = world.sessions.endings(&vouched("ada", SessionId(1))).await;
+        assert_eq!(endings, Ok(Endings { revoked: true, cutoff: Some(cutoff) }));
+        let others = world.sessions.endings(&vouched("bob", SessionId(3))).await;
+        assert_eq!(others, Ok(Endings::default()));
+    }
+
     async fn a_guest_is_remembered(world: &mut World) {
         let guest = Guest {
             name: "Test".into(),

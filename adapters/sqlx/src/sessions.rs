@@ -1,5 +1,6 @@
 //! Log-ins, their refresh tokens and their early ends.
 
+use crate::accounts::Change;
 use crate::columns::{Column, get, get_optional, read_fault};
 use crate::store::{Side, SqliteStore, Wrote};
 use futures_util::FutureExt;
@@ -16,7 +17,30 @@ use sqlx::{Row, SqliteConnection};
 impl Sessions for SqliteStore {
     fn begin(&self, user: &Scope, mut log_in: LogIn) -> Answer<()> {
         log_in.family.user_id = user.user_id().clone();
-        self.write(Side::LogIn(Box::new(log_in))).map(|wrote| wrote.map(|_| ())).boxed()
+        self.write(Side::LogIn(Box::new(log_in), None)).map(|wrote| wrote.map(|_| ())).boxed()
+    }
+
+    fn begin_with(&self, user: &Scope, mut log_in: LogIn, hash: String) -> Answer<bool> {
+        log_in.family.user_id = user.user_id().clone();
+        let written = self.write(Side::LogIn(Box::new(log_in), Some(hash)));
+        written.map(|wrote| wrote.map(|wrote| wrote == Wrote::Done)).boxed()
+    }
+
+    fn change_password(
+        &self,
+        user: &Scope,
+        (old_hash, new_hash): (String, String),
+        cutoff: Cutoff,
+        until: Wall,
+    ) -> Answer<Option<Vec<SessionId>>> {
+        let changed = |wrote| match wrote {
+            Wrote::Revoked(sessions) => Ok(Some(sessions)),
+            Wrote::NotThere => Ok(None),
+            _ => Err(Fault::Refused),
+        };
+        let change = Change::Password { old_hash, new_hash };
+        let wrote = self.write(Side::NewPassword(user.clone(), change, cutoff, until));
+        wrote.map(move |wrote| wrote.and_then(changed)).boxed()
     }
 
     fn refresh(&self, refresh: Refresh) -> Answer<Option<Refreshed>> {
@@ -121,14 +145,21 @@ impl Sessions for SqliteStore {
     }
 }
 
-pub(crate) async fn begin(conn: &mut SqliteConnection, log_in: &LogIn) -> Result<(), sqlx::Error> {
+/// So many rows as it has become: none where the account must have a hash that it has not.
+pub(crate) async fn begin(
+    conn: &mut SqliteConnection,
+    log_in: &LogIn,
+    hash: Option<&str>,
+) -> Result<u64, sqlx::Error> {
     let Family { key, user_id, session_id, current, previous, .. } = &log_in.family;
     let guest = log_in.guest.as_ref().map(serde_json::to_string).transpose();
     let guest = guest.map_err(|error| sqlx::Error::Encode(error.into()))?;
-    sqlx::query(
+    let done = sqlx::query(
         "INSERT INTO log_in (key, user_id, session_id, current, previous, began_at, rotated_at,
                              ends_at, ended, credence, place, guest)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+         WHERE ?13 IS NULL
+            OR EXISTS (SELECT 1 FROM account WHERE user_id = ?2 AND password_hash = ?13)",
     )
     .bind(key.stored())
     .bind(user_id.stored())
@@ -142,9 +173,10 @@ pub(crate) async fn begin(conn: &mut SqliteConnection, log_in: &LogIn) -> Result
     .bind(log_in.by.stored())
     .bind(log_in.place.clone())
     .bind(guest)
+    .bind(hash.map(str::to_owned))
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(done.rows_affected())
 }
 
 /// The writer's transaction holds the family still while the core decides.

@@ -151,14 +151,17 @@ impl Identities {
             return Err(Denied::new(ErrorCode::Unauthorized, "the current password is wrong"));
         }
         let hash = self.hash(new, &line).await?;
-        let changed = accounts.set_password(&scope, account.password_hash, hash).await?;
-        if !changed {
-            let message = "the password was changed by somebody else just now";
-            return Err(Denied::new(ErrorCode::Unauthorized, message));
-        }
         //= specs/auth.md#auth-53
         //# Changing a password MUST end every other log-in of the user.
-        self.end_others(&scope, Some(identity.session_id()), registry).await
+        let (cutoff, until) = self.cutoff(Some(identity.session_id()));
+        let hashes = (account.password_hash, hash);
+        let ended = self.sources.sessions.change_password(&scope, hashes, cutoff, until).await?;
+        let ended = ended.ok_or_else(|| {
+            let message = "the password was changed by somebody else just now";
+            Denied::new(ErrorCode::Unauthorized, message)
+        })?;
+        self.close_others(&scope, cutoff, &ended, registry);
+        Ok(ended.len())
     }
 }
 

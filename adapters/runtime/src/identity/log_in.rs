@@ -12,6 +12,9 @@ use goldenpath_core::id::SessionId;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{ErrorCode, Secret};
 
+/// Times a log-in is begun at most while its account's hash is replaced by others.
+const BEGINS: usize = 3;
+
 impl Identities {
     /// A demo user with tokens.
     ///
@@ -76,16 +79,29 @@ impl Identities {
         let tried = Try { account: account_name, place: place.to_owned(), known, device };
         let (matches, line) = self.check_tried(tried, account.as_ref(), password.clone()).await?;
         let session_id = SessionId::draw(&mut self.state().seed, self.now().wall);
+        let wrong = || Denied::new(ErrorCode::Unauthorized, "the address or the password is wrong");
         let admitted = account.and_then(|account| {
             let user_id = account.user_id.clone();
             Some((Admission::by_password(user_id, matches, session_id)?, account))
         });
-        let (admitted, account) = admitted.ok_or_else(|| {
-            Denied::new(ErrorCode::Unauthorized, "the address or the password is wrong")
-        })?;
-        self.keep_hash_strong(&admitted, &account, password, &line).await;
-        event.session_id = Some(session_id);
-        self.begin(&admitted, Profile::of(&account), None, Credence::Password, place).await
+        let (admitted, mut account) = admitted.ok_or_else(wrong)?;
+        self.keep_hash_strong(&admitted, &mut account, password.clone(), &line).await;
+        for _ in 0..BEGINS {
+            if let Some(logged_in) = self.begin_with(&admitted, &account, place).await? {
+                event.session_id = Some(session_id);
+                return Ok(logged_in);
+            }
+            // Another hash stands there: of another password, or of this one, if a log-in at the same time
+            // has renewed it.
+            let now = self.sources.accounts.by_id(&admitted.scope()).await?;
+            account = now.ok_or_else(wrong)?;
+            let (password, hash) = (password.clone(), Some(account.password_hash.clone()));
+            let seat = self.hashers.enter(&line)?;
+            if !seat.work(|| self.sources.passwords.matches(password, hash)).await? {
+                return Err(wrong());
+            }
+        }
+        Err(Denied::new(ErrorCode::Overloaded, "the password is being changed over and over"))
     }
 
     /// Checks a password within what [`Lockout`](goldenpath_core::auth::Lockout) allows; `false`: it is
@@ -133,18 +149,20 @@ impl Identities {
     async fn keep_hash_strong(
         &self,
         admitted: &Admission,
-        account: &Account,
+        account: &mut Account,
         password: Secret,
         line: &Line,
     ) {
-        let old = &account.password_hash;
-        if !self.sources.passwords.is_outdated(old) {
+        if !self.sources.passwords.is_outdated(&account.password_hash) {
             return;
         }
         let Ok(new) = self.hash(password, line).await else { return };
-        let user = admitted.scope();
-        let written = self.sources.accounts.set_password(&user, old.clone(), new).await;
+        let (user, old) = (admitted.scope(), account.password_hash.clone());
+        let written = self.sources.accounts.set_password(&user, old, new.clone()).await;
         tracing::info!(user = %account.user_id, ?written, "a password hash was renewed");
+        if written == Ok(true) {
+            account.password_hash = new;
+        }
     }
 
     /// Makes an account and logs in.

@@ -4,7 +4,7 @@ use super::answer::{Denied, LoggedIn, Profile};
 use super::refresh_token::{self, RotationKey};
 use super::{Event, Identities};
 use crate::connection::Registry;
-use crate::ports::{AuditAction, Credence, Guest, LogIn, Refresh, Refreshed};
+use crate::ports::{Account, AuditAction, Credence, Guest, LogIn, Refresh, Refreshed};
 use goldenpath_core::auth::{
     Admission, Bypass, Claims, Cutoff, Family, Leave, Presented, RefreshVerdict, Scope,
 };
@@ -27,16 +27,55 @@ impl Identities {
         by: Credence,
         place: &str,
     ) -> Result<LoggedIn, Denied> {
-        let now = self.now().wall;
+        let (log_in, first) = self.draw_log_in(admitted, guest, by, place)?;
+        let family = log_in.family.clone();
+        self.sources.sessions.begin(&admitted.scope(), log_in).await?;
+        self.begun(admitted, user, &family, first)
+    }
+
+    /// The same with a password that was compared with the hash of this account; `None`: the account has
+    /// another by now.
+    //= specs/auth.md#auth-86
+    //# A log-in MUST NOT begin with a password that is no longer the account's, however long it
+    //# waited to be compared.
+    pub(super) async fn begin_with(
+        &self,
+        admitted: &Admission,
+        account: &Account,
+        place: &str,
+    ) -> Result<Option<LoggedIn>, Denied> {
+        let (log_in, first) = self.draw_log_in(admitted, None, Credence::Password, place)?;
+        let (family, hash) = (log_in.family.clone(), account.password_hash.clone());
+        if !self.sources.sessions.begin_with(&admitted.scope(), log_in, hash).await? {
+            return Ok(None);
+        }
+        self.begun(admitted, Profile::of(account), &family, first).map(Some)
+    }
+
+    fn draw_log_in(
+        &self,
+        admitted: &Admission,
+        guest: Option<Guest>,
+        by: Credence,
+        place: &str,
+    ) -> Result<(LogIn, Secret), Denied> {
         let policy = self.sources.refresh;
         let drawn = refresh_token::draw(&*self.sources.entropy).map_err(|_| Denied::internal())?;
-        let family = Family::begin(admitted, drawn.digests, now, policy);
-        let ends_at = family.ends_at;
-        let log_in = LogIn { family, by, place: place.to_owned(), guest };
-        self.sources.sessions.begin(&admitted.scope(), log_in).await?;
-        let token = self.access_token(admitted, &user, now)?;
+        let family = Family::begin(admitted, drawn.digests, self.now().wall, policy);
+        Ok((LogIn { family, by, place: place.to_owned(), guest }, drawn.text))
+    }
+
+    /// It is in the store: its first tokens.
+    fn begun(
+        &self,
+        admitted: &Admission,
+        user: Profile,
+        family: &Family,
+        first: Secret,
+    ) -> Result<LoggedIn, Denied> {
+        let token = self.access_token(admitted, &user, family.began_at)?;
         self.state().revoked.began(admitted.session_id());
-        Ok(self.welcome(user, token, drawn.text, ends_at.since(now)))
+        Ok(self.welcome(user, token, first, family.ends_at.since(family.began_at)))
     }
 
     /// The next pair of tokens for a refresh token.
@@ -218,23 +257,38 @@ impl Identities {
     }
 
     /// Ends all log-ins of this user but perhaps one; how many those were.
-    pub(super) async fn end_others(
+    async fn end_others(
         &self,
         user: &Scope,
         but: Option<SessionId>,
         registry: &Registry,
     ) -> Result<usize, Denied> {
-        let until = self.revoked_until(None);
-        let cutoff = Cutoff { at: self.now().wall, but };
+        let (cutoff, until) = self.cutoff(but);
         let ended = self.sources.sessions.revoke_all(user, cutoff, until).await?;
+        self.close_others(user, cutoff, &ended, registry);
+        Ok(ended.len())
+    }
+
+    /// Everything issued until now is over but what belongs to this log-in; and until when that is kept.
+    pub(super) fn cutoff(&self, but: Option<SessionId>) -> (Cutoff, Wall) {
+        (Cutoff { at: self.now().wall, but }, self.revoked_until(None))
+    }
+
+    /// The store knows what has ended; now everybody here does.
+    pub(super) fn close_others(
+        &self,
+        user: &Scope,
+        cutoff: Cutoff,
+        ended: &[SessionId],
+        registry: &Registry,
+    ) {
         {
             let revoked = &mut self.state().revoked;
             revoked.leave(user.user_id(), cutoff);
             ended.iter().for_each(|session_id| revoked.revoke(*session_id));
         }
         // Whatever is open now was let in by something issued before.
-        registry.revoke_user(user.user_id(), but);
-        Ok(ended.len())
+        registry.revoke_user(user.user_id(), cutoff.but);
     }
 
     async fn end(&self, log_in: &Leave, registry: &Registry) -> Result<(), Denied> {

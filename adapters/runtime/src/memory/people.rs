@@ -22,6 +22,32 @@ impl Memory {
         accounts.find(|account| account.email == *email).map(|account| &account.user_id)
     }
 
+    fn replace_hash(&mut self, user: &Scope, old: &str, new: String) -> bool {
+        self.change(user, |account| {
+            let same = account.password_hash == old;
+            if same {
+                account.password_hash = new;
+            }
+            same
+        })
+    }
+
+    fn revoke_all(&mut self, user: &UserId, cutoff: Cutoff, until: Wall) -> Vec<SessionId> {
+        let kept = self.cutoffs.entry(user.clone()).or_insert(cutoff);
+        if kept.at <= cutoff.at {
+            *kept = cutoff;
+        }
+        let families = self.log_ins.values().map(|log_in| &log_in.family);
+        let of_user = families.filter(|family| family.user_id == *user && !family.ended);
+        let mut ended: Vec<_> = of_user.map(|family| family.session_id).collect();
+        ended.retain(|session_id| Some(*session_id) != cutoff.but);
+        ended.sort_unstable();
+        for session_id in &ended {
+            self.revoke(user, *session_id, until);
+        }
+        ended
+    }
+
     fn revoke(&mut self, user: &UserId, session_id: SessionId, until: Wall) {
         for log_in in self.log_ins.values_mut() {
             if log_in.family.user_id == *user && log_in.family.session_id == session_id {
@@ -56,13 +82,7 @@ impl Accounts for MemoryStore {
     }
 
     fn set_password(&self, user: &Scope, old_hash: String, new_hash: String) -> Answer<bool> {
-        answered(self.memory().change(user, |account| {
-            let same = account.password_hash == old_hash;
-            if same {
-                account.password_hash = new_hash;
-            }
-            same
-        }))
+        answered(self.memory().replace_hash(user, &old_hash, new_hash))
     }
 
     fn set_name(&self, user: &Scope, name: Option<String>) -> Answer<bool> {
@@ -102,6 +122,29 @@ impl Sessions for MemoryStore {
         answered(())
     }
 
+    fn begin_with(&self, user: &Scope, mut log_in: LogIn, hash: String) -> Answer<bool> {
+        log_in.family.user_id = user.user_id().clone();
+        let mut memory = self.memory();
+        let account = memory.accounts.get(user.user_id());
+        let same = account.is_some_and(|account| account.password_hash == hash);
+        if same {
+            memory.log_ins.insert(log_in.family.key, log_in);
+        }
+        answered(same)
+    }
+
+    fn change_password(
+        &self,
+        user: &Scope,
+        (old_hash, new_hash): (String, String),
+        cutoff: Cutoff,
+        until: Wall,
+    ) -> Answer<Option<Vec<SessionId>>> {
+        let mut memory = self.memory();
+        let changed = memory.replace_hash(user, &old_hash, new_hash);
+        answered(changed.then(|| memory.revoke_all(user.user_id(), cutoff, until)))
+    }
+
     fn refresh(&self, refresh: Refresh) -> Answer<Option<Refreshed>> {
         let mut memory = self.memory();
         let Some(log_in) = memory.log_ins.get_mut(&refresh.key) else { return answered(None) };
@@ -121,21 +164,7 @@ impl Sessions for MemoryStore {
     }
 
     fn revoke_all(&self, user: &Scope, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>> {
-        let user = user.user_id();
-        let mut memory = self.memory();
-        let kept = memory.cutoffs.entry(user.clone()).or_insert(cutoff);
-        if kept.at <= cutoff.at {
-            *kept = cutoff;
-        }
-        let families = memory.log_ins.values().map(|log_in| &log_in.family);
-        let of_user = families.filter(|family| family.user_id == *user && !family.ended);
-        let mut ended: Vec<_> = of_user.map(|family| family.session_id).collect();
-        ended.retain(|session_id| Some(*session_id) != cutoff.but);
-        ended.sort_unstable();
-        for session_id in &ended {
-            memory.revoke(user, *session_id, until);
-        }
-        answered(ended)
+        answered(self.memory().revoke_all(user.user_id(), cutoff, until))
     }
 
     fn endings(&self, of: &Vouched) -> Answer<Endings> {

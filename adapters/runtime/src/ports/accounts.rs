@@ -50,7 +50,8 @@ pub trait Accounts: Send + Sync + 'static {
     /// The account of this user.
     fn by_id(&self, user: &Scope) -> Answer<Option<Account>>;
 
-    /// Puts a new password hash in the place of the one that is there. `false`: there is no such
+    /// Puts a new hash of the same password in the place of the one that is there; a new password goes
+    /// through [`Sessions::change_password`](super::Sessions::change_password). `false`: there is no such
     /// account, or its hash is another by now; nothing was written.
     fn set_password(&self, user: &Scope, old_hash: String, new_hash: String) -> Answer<bool>;
 

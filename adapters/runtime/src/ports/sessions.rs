@@ -49,6 +49,23 @@ pub trait Sessions: Send + Sync + 'static {
     /// A log-in of this user, with its first refresh token.
     fn begin(&self, user: &Scope, log_in: LogIn) -> Answer<()>;
 
+    /// The same for a log-in with a password: only where the account still has the hash that the password
+    /// was compared with, in one transaction. `false`: it has another by now, or there is no such account;
+    /// nothing was written.
+    fn begin_with(&self, user: &Scope, log_in: LogIn, hash: String) -> Answer<bool>;
+
+    /// Puts a new password hash in the place of the one that is there, and ends the user's log-ins as
+    /// [`Self::revoke_all`] does, both in one transaction: a new password beside log-ins of the old one is
+    /// never seen. `None`: the account's hash is another by now, or there is no such account; nothing was
+    /// written.
+    fn change_password(
+        &self,
+        user: &Scope,
+        old_and_new: (String, String),
+        cutoff: Cutoff,
+        until: Wall,
+    ) -> Answer<Option<Vec<SessionId>>>;
+
     /// Uses a refresh token: the family is read, [`Family::present`] decides, and what it became is
     /// kept, in one transaction, so that of two uses at once one is the second (AUTH-40). A reused
     /// token revokes the session in the same transaction. `None`: there is no such family.

@@ -130,13 +130,12 @@ async fn replace(
     let at = Clock::system().now().wall;
     let session_id = SessionId::draw(&mut wiring::seed()?, at);
     let scope = Admission::at_the_machine(account.user_id.clone(), session_id).scope();
-    // First: of log-ins that ended for nothing somebody complains, of those that went on nobody.
     let until = at.after(config.token_lifetime).after(LONGEST_LEEWAY);
-    let ended = database.sessions().revoke_all(&scope, Cutoff { at, but: None }, until).await?;
-    let hash = wiring::passwords()?.hash(password.clone()).await?;
-    if !accounts.set_password(&scope, account.password_hash.clone(), hash).await? {
-        return Err("the password was changed by somebody else just now; try again".into());
-    }
+    let hashes =
+        (account.password_hash.clone(), wiring::passwords()?.hash(password.clone()).await?);
+    let cutoff = Cutoff { at, but: None };
+    let ended = database.sessions().change_password(&scope, hashes, cutoff, until).await?;
+    let ended = ended.ok_or("the password was changed by somebody else just now; try again")?;
     println!("{} has a new password; log-ins that ended: {}.", of.email, ended.len());
     said(of, &password);
     noted(database, AuditAction::Password, &account, at).await

@@ -26,10 +26,12 @@ pub(crate) enum Side {
     ForgetAudit(Wall),
     /// Log-ins and revocations that have ended by themselves are forgotten.
     ForgetSessions(Wall),
-    /// A log-in.
-    LogIn(Box<LogIn>),
+    /// A log-in, perhaps only while its account has this hash.
+    LogIn(Box<LogIn>, Option<String>),
     /// A new account.
     NewAccount(Account),
+    /// A new password, and the end of all sessions of this user but perhaps one.
+    NewPassword(Scope, Change, Cutoff, Wall),
     /// Nothing; shows that the writer works.
     Ping,
     /// A record of this user.
@@ -72,8 +74,16 @@ impl Side {
             Self::Audit(records) => audit::append(conn, records).await.map(|()| Wrote::Done),
             Self::ForgetAudit(before) => audit::forget(conn, *before).await.map(Wrote::Forgot),
             Self::ForgetSessions(now) => sessions::forget(conn, *now).await.map(Wrote::Forgot),
-            Self::LogIn(log_in) => sessions::begin(conn, log_in).await.map(|()| Wrote::Done),
+            Self::LogIn(log_in, hash) => {
+                sessions::begin(conn, log_in, hash.as_deref()).await.map(if_any)
+            }
             Self::NewAccount(account) => create(conn, account).await,
+            Self::NewPassword(user, change, cutoff, until) => {
+                if change.write(conn, user).await? == 0 {
+                    return Ok(Wrote::NotThere);
+                }
+                sessions::revoke_all(conn, user, *cutoff, *until).await.map(Wrote::Revoked)
+            }
             Self::Ping => Ok(Wrote::Done),
             Self::Record(user, kept) => record(conn, user, kept).await,
             Self::Refresh(refresh) => {

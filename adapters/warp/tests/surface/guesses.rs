@@ -5,9 +5,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use goldenpath_core::edge::EdgeLimits;
 use goldenpath_core::fault::Fault;
+use goldenpath_core::id::UserId;
+use goldenpath_core::time::Wall;
 use goldenpath_core::wire::Secret;
 use goldenpath_runtime::identity::Passwords;
-use goldenpath_runtime::ports::Answer;
+use goldenpath_runtime::memory::MemoryStore;
+use goldenpath_runtime::ports::{Account, Accounts as _, Answer, Email};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -19,11 +22,19 @@ use tokio::sync::Semaphore;
 struct Gate {
     open: Arc<Semaphore>,
     begun: Arc<Mutex<Vec<String>>>,
+    /// Lets the next comparison in that begins, in place of `open`.
+    aside: Arc<Mutex<Option<Arc<Semaphore>>>>,
 }
 
 impl Gate {
     fn shut() -> Self {
-        Self { open: Arc::new(Semaphore::new(0)), begun: Arc::default() }
+        let open = Arc::new(Semaphore::new(0));
+        Self { open, begun: Arc::default(), aside: Arc::default() }
+    }
+
+    /// Holds the next comparison back by itself.
+    fn set_aside(&self) -> Arc<Semaphore> {
+        self.aside.lock().unwrap().insert(Arc::new(Semaphore::new(0))).clone()
     }
 
     fn begun(&self) -> Vec<String> {
@@ -40,22 +51,28 @@ impl Passwords for Gate {
         let this = self.clone();
         async move {
             this.begun.lock().unwrap().push(password.0.clone());
-            this.open.acquire().await.map_err(|_| Fault::Unavailable)?.forget();
-            Ok(hash == Some(password.0))
+            let aside = this.aside.lock().unwrap().take();
+            let open = aside.unwrap_or(this.open);
+            open.acquire().await.map_err(|_| Fault::Unavailable)?.forget();
+            Ok(hash.is_some_and(|hash| hash.trim_start_matches("weak:") == password.0))
         }
         .boxed()
     }
 
-    fn is_outdated(&self, _: &str) -> bool {
-        false
+    fn is_outdated(&self, hash: &str) -> bool {
+        hash.starts_with("weak:")
     }
 }
 
 /// A node behind a proxy that says who comes.
 async fn behind(passwords: Option<Gate>) -> Rig {
+    behind_with(passwords, MemoryStore::new()).await
+}
+
+async fn behind_with(passwords: Option<Gate>, store: MemoryStore) -> Rig {
     let mut edge = EdgeLimits::unbounded();
     edge.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
-    let mut wishes = Wishes { edge, ..Wishes::default() };
+    let mut wishes = Wishes { edge, store, ..Wishes::default() };
     if let Some(gate) = passwords {
         wishes.passwords = Arc::new(gate);
     }
@@ -222,4 +239,59 @@ async fn one_address_that_tries_many_accounts_is_stopped() {
     let hashed = statuses[&401];
     assert!((31..=36).contains(&hashed), "{statuses:?}");
     assert_eq!(guess(&rig, "192.0.2.2", "user1@example.org").await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_log_in_with_the_old_password_that_waits_during_the_change_lets_nobody_in() {
+    let gate = Gate::shut();
+    let rig = Arc::new(behind(Some(gate.clone())).await);
+    let body = json!({"email": "ada@example.org", "password": "correct horse"});
+    let own = send(&rig, "/api/auth/register", "192.0.2.99", body).await.json();
+    let own = own["access_token"].as_str().unwrap().to_owned();
+    // Somebody who knows the old password is on the way in.
+    let held = gate.set_aside();
+    let thief = {
+        let rig = rig.clone();
+        tokio::spawn(async move { log_in(&rig, "198.51.100.1", None).await })
+    };
+    until("the old password is being compared", || gate.begun().len() == 1).await;
+    gate.open.add_permits(1);
+    let change = json!({"current_password": "correct horse", "new_password": "battery staple"});
+    let changed = rig.send("POST", "/api/auth/password", Some(&own), &change.to_string()).await;
+    assert_eq!((changed.status(), &changed.json()["sessions_ended"]), (200, &json!(0)));
+    held.add_permits(1);
+    // The old password is compared with the new hash, too.
+    gate.open.add_permits(1);
+    let refused = thief.await.unwrap();
+    assert_eq!(refused.status(), 401, "{refused:?}");
+    let list = rig.call("GET", "/api/auth/sessions", Some(&own)).await.json();
+    assert_eq!(list["sessions"].as_array().unwrap().len(), 1, "{list}");
+}
+
+#[tokio::test]
+async fn a_hash_renewed_by_one_log_in_does_not_refuse_another_of_the_same_moment() {
+    let (gate, store) = (Gate::shut(), MemoryStore::new());
+    let email: Email = "ada@example.org".parse().unwrap();
+    let account = Account {
+        user_id: UserId::new("user-1").unwrap(),
+        email: email.clone(),
+        name: None,
+        password_hash: "weak:correct horse".into(),
+        roles: Vec::new(),
+        created_at: Wall(1),
+    };
+    store.create(account).await.unwrap();
+    let rig = Arc::new(behind_with(Some(gate.clone()), store.clone()).await);
+    let (one, other) = (rig.clone(), rig.clone());
+    let log_ins = [
+        tokio::spawn(async move { log_in(&one, "192.0.2.1", None).await.status() }),
+        tokio::spawn(async move { log_in(&other, "192.0.2.2", None).await.status() }),
+    ];
+    until("both are compared with the weak hash", || gate.begun().len() == 2).await;
+    gate.open.add_permits(3);
+    for log_in in log_ins {
+        assert_eq!(log_in.await.unwrap(), 200);
+    }
+    assert_eq!(gate.begun().len(), 3, "one of them was compared with the renewed hash, too");
+    assert_eq!(store.by_email(&email).await.unwrap().unwrap().password_hash, "correct horse");
 }
