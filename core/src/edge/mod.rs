@@ -40,6 +40,8 @@ pub struct EdgeLimits {
     pub body_bytes_per_second: u32,
     /// Open sockets of one address, and as many open HTTP connections.
     pub connections_per_address: usize,
+    /// Log-ins without a credential (demo mode, developers) one address may begin: each is a row.
+    pub entrances: Policy,
     /// The header in which trusted proxies write from whom a request came.
     pub forwarded_by: ForwardedBy,
     /// Files one user may send at once: each keeps a thread of ours waiting.
@@ -66,6 +68,8 @@ impl Default for EdgeLimits {
             attempts: Policy::per_minute(300, 600),
             body_bytes_per_second: 8192,
             connections_per_address: 256,
+            // A whole office may sit behind one address.
+            entrances: Policy::every(120, Millis(500)),
             forwarded_by: ForwardedBy::XForwardedFor,
             imports_per_user: 2,
             upgrades_per_second: 500,
@@ -88,6 +92,7 @@ impl EdgeLimits {
             attempts: policy,
             body_bytes_per_second: 0,
             connections_per_address: usize::MAX,
+            entrances: policy,
             imports_per_user: usize::MAX,
             probes: policy,
             upgrades_per_second: u32::MAX,

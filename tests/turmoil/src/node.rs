@@ -102,6 +102,7 @@ pub(crate) async fn node(ground: Arc<Ground>) -> turmoil::Result {
         clock,
         demo: false,
         e2e_key: None,
+        entrances: EdgeLimits::unbounded().entrances,
         entropy: Arc::new(plain.clone()),
         environment: Environment::Test,
         passwords: Arc::new(plain.clone()),

@@ -19,13 +19,13 @@ impl Identities {
     /// A demo user with tokens.
     ///
     /// # Errors
-    /// `forbidden` where there is no demo mode, `storage_unavailable`.
+    /// `forbidden` where there is no demo mode, `rate_limited`, `storage_unavailable`.
     pub async fn log_in_demo(&self, place: &str) -> Result<LoggedIn, Denied> {
         let now = self.now();
         let event = Event::new(AuditAction::LogIn, place).by(Credence::Demo);
-        let made = self
-            .make_demo_user(now.wall)
-            .map_err(|code| Denied::new(code, "demo mode is off; log in with an account"));
+        let off = || Denied::new(ErrorCode::Forbidden, "demo mode is off; log in with an account");
+        let may = if self.demo() { self.may_try(Deed::Enter(place)) } else { Err(off()) };
+        let made = may.and_then(|()| self.make_demo_user(now.wall).map_err(|_| off()));
         let identity = self.noted_if_refused(&event, made)?;
         let guest = Guest { name: "Demo visitor".into(), ..Guest::default() };
         let user = Profile::of_guest(identity.user_id().clone(), guest.clone(), true);

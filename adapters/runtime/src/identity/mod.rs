@@ -37,6 +37,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use goldenpath_core::auth::{Allowances, Environment, Lockout, RefreshPolicy, Vouched};
 use goldenpath_core::connection::Identity;
+use goldenpath_core::edge::Policy;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Now, Wall};
 use goldenpath_core::wire::{Credential, ErrorCode, Secret};
@@ -59,6 +60,8 @@ pub struct Sources {
     pub demo: bool,
     /// Opens the door for tests; none: it is shut.
     pub e2e_key: Option<Secret>,
+    /// How often one client may come in without a credential.
+    pub entrances: Policy,
     /// Makes secrets.
     pub entropy: Arc<dyn Entropy>,
     /// Where this server runs.
@@ -105,7 +108,7 @@ impl Identities {
         let state = State {
             seed: seed.fork(),
             lockout: Lockout::new(Allowances::default()),
-            throttle: Throttle::new(),
+            throttle: Throttle::new(sources.entrances),
             revoked: Revoked::default(),
             rotation_key: None,
         };

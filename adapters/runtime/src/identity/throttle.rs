@@ -27,11 +27,13 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    /// Nobody has done anything.
-    pub(super) fn new() -> Self {
+    /// Nobody has done anything; how often one client may come in without a credential.
+    pub(super) fn new(entrances: Policy) -> Self {
         let of = |policy| Allowances::new(policy, REMEMBERED);
         Self {
-            entered: of(Policy::every(120, Millis(500))),
+            //= specs/auth.md#auth-87
+            //# Log-ins without a credential MUST be limited for each address.
+            entered: of(entrances),
             // The answer tells whether an address has an account, so that asking is made dear. An office
             // that needs more makes them by another way.
             //= specs/auth.md#auth-79
@@ -58,10 +60,15 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use goldenpath_core::edge::EdgeLimits;
+
+    fn usual() -> Throttle {
+        Throttle::new(EdgeLimits::default().entrances)
+    }
 
     #[test]
     fn accounts_are_made_or_asked_for_a_few_times_a_day() {
-        let mut throttle = Throttle::new();
+        let mut throttle = usual();
         let (mut now, mut tries) = (Mono(0), 0);
         while now <= Mono(24 * 3600 * 1000) {
             match throttle.try_once(Deed::Register("a"), now) {
@@ -74,7 +81,7 @@ mod tests {
 
     #[test]
     fn each_deed_and_each_name_has_its_own() {
-        let mut throttle = Throttle::new();
+        let mut throttle = usual();
         let tries = (0..130).map(|_| throttle.try_once(Deed::Enter("a"), Mono(0)).is_ok());
         assert_eq!(tries.filter(|ok| *ok).count(), 120);
         assert_eq!(throttle.try_once(Deed::Enter("a"), Mono(100)), Err(Millis(400)));

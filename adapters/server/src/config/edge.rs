@@ -45,6 +45,7 @@ impl EdgeSettings {
                 self.connections_per_address,
                 usual.connections_per_address,
             ),
+            entrances: usual.entrances,
             forwarded_by: self.forwarded_by.unwrap_or(usual.forwarded_by),
             imports_per_user: count(self.imports_per_user, usual.imports_per_user),
             probes: usual.probes,

@@ -74,6 +74,7 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
         clock,
         demo: config.demo(),
         e2e_key: config.e2e_key.clone(),
+        entrances: config.edge.entrances,
         entropy: Arc::new(identity::System),
         environment: config.environment,
         passwords: Arc::new(identity::Argon2id::new()?),

@@ -5,6 +5,7 @@ use crate::sockets::{Client, connect};
 use goldenpath_core::edge::{EdgeLimits, ForwardedBy, Policy};
 use goldenpath_core::handshake::Origins;
 use goldenpath_core::limits::Limits;
+use goldenpath_core::time::Millis;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -46,6 +47,36 @@ async fn who_asks_too_often_hears_429_the_limit_and_when_to_come_back() {
     }
     let probe = get(&rig, "/health/ready", "").await;
     assert_eq!((probe.status(), probe.header("ratelimit")), (200, None));
+}
+
+//= specs/auth.md#auth-87
+//= type=test
+//# Log-ins without a credential MUST be limited for each address.
+#[tokio::test]
+async fn visitors_of_one_address_are_limited_and_those_of_another_are_not() {
+    let rig = limited(|edge| {
+        edge.entrances = Policy::every(3, Millis::from_secs(60));
+        edge.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    })
+    .await;
+    let visit = async |path: &str, from: &str| {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {from}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        rig.exchange(&head).await
+    };
+    for path in ["/api/auth/demo", "/auth/dev/login", "/api/auth/demo"] {
+        assert_eq!(visit(path, "192.0.2.1").await.status(), 200, "{path}");
+    }
+    for path in ["/api/auth/demo", "/auth/dev/login"] {
+        let refused = visit(path, "192.0.2.1").await;
+        assert_eq!(refused.status(), 429, "{path}");
+        // The page says it to whoever tries the demo.
+        assert_eq!(refused.json()["user_message"], "That was too fast. Please wait a moment.");
+        let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((55..=60).contains(&wait), "{wait}");
+    }
+    assert_eq!(visit("/api/auth/demo", "192.0.2.2").await.status(), 200);
 }
 
 #[tokio::test]

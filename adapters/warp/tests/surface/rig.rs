@@ -136,6 +136,7 @@ fn parts(wishes: Wishes) -> (App, Condition, Connections, Identities) {
             clock,
             demo: wishes.demo,
             e2e_key: wishes.e2e_key,
+            entrances: wishes.edge.entrances,
             entropy: Arc::new(Counting(AtomicU8::new(0))),
             environment: wishes.environment,
             passwords: wishes.passwords,
