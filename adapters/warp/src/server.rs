@@ -16,7 +16,7 @@ use goldenpath_core::wire::ErrorCode;
 use goldenpath_runtime::connection::Transport;
 use goldenpath_runtime::ports::{AuditAction, Credence};
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use http::{Request, Version};
+use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -219,10 +219,13 @@ fn too_often(wait: Millis) -> Problem {
 /// The limit and what is left of it, as draft-ietf-httpapi-ratelimit-headers-10 writes them: `q` at
 /// once, all of them again after `w` seconds; `r` left, all there again in `t` seconds.
 //= specs/safety.md#safe-50
-//# A refusal for too many requests MUST say over HTTP when to come back and what the limit is.
+//# A refusal for too much of anything MUST say over HTTP when to come back, and the limit if it is
+//# one of requests, and MUST NOT tell of another.
 fn announce(reply: &mut Reply, Spent { whose, policy, left }: Spent) {
     let window = policy.window();
-    if window == Millis::ZERO {
+    // What refused is another limit than that of requests: theirs would say that all is well.
+    let is_another = reply.status() == StatusCode::TOO_MANY_REQUESTS && left.is_ok();
+    if window == Millis::ZERO || is_another {
         return;
     }
     let (left, full_in) = match left {

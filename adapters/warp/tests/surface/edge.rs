@@ -26,7 +26,8 @@ async fn get(rig: &Rig, path: &str, lines: &str) -> Reply {
 
 //= specs/safety.md#safe-50
 //= type=test
-//# A refusal for too many requests MUST say over HTTP when to come back and what the limit is.
+//# A refusal for too much of anything MUST say over HTTP when to come back, and the limit if it is
+//# one of requests, and MUST NOT tell of another.
 #[tokio::test]
 async fn who_asks_too_often_hears_429_the_limit_and_when_to_come_back() {
     let rig = limited(|edge| edge.requests = Policy::per_minute(3, 6)).await;
@@ -47,6 +48,56 @@ async fn who_asks_too_often_hears_429_the_limit_and_when_to_come_back() {
     }
     let probe = get(&rig, "/health/ready", "").await;
     assert_eq!((probe.status(), probe.header("ratelimit")), (200, None));
+}
+
+/// Each limit but those of requests: its refusal says when to come back, and nothing of requests, of which
+/// there are plenty left.
+#[tokio::test]
+async fn a_limit_of_something_else_does_not_tell_of_requests() {
+    let usual = EdgeLimits::default();
+    let mut limits = Limits::default();
+    (limits.message_burst, limits.messages_per_minute) = (1, 1);
+    let mut edge = EdgeLimits { attempts: Policy::per_minute(1, 1), imports_per_user: 0, ..usual };
+    edge.entrances = Policy::per_minute(2, 1);
+    let rig = rig(Wishes { edge, limits, ..Wishes::default() }).await;
+    let token = rig.token().await;
+    let said = |content: &str| format!(r#"{{"content":"{content}"}}"#);
+    let wrong = r#"{"email":"ada@example.org","password":"wrong horse"}"#.to_owned();
+    let upgrade = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nConnection: Upgrade\r\nAuthorization: Bearer nonsense\r\n";
+    for (what, path, token, body, tries) in [
+        ("visitors", "/api/auth/demo", None, String::new(), 2),
+        ("passwords", "/api/auth/login", None, wrong, 40),
+        ("accounts", "/api/auth/register", None, register_body(), 21),
+        ("tickets", "/api/auth/ticket", Some(&*token), String::new(), 300),
+        ("files", "/api/usage/import", Some(&*token), "x".to_owned(), 1),
+        ("messages", "/api/messages", Some(&*token), said("hello"), 2),
+        ("upgrades", "/ws", None, String::new(), 2),
+    ] {
+        let mut refused = None;
+        for _ in 0..tries {
+            let reply = match what {
+                "upgrades" => get(&rig, path, upgrade).await,
+                _ => rig.send("POST", path, token, &body).await,
+            };
+            if reply.status() == 429 {
+                refused = Some(reply);
+                break;
+            }
+            assert!(reply.header("ratelimit").is_some(), "{what}: {reply:?}");
+        }
+        let refused = refused.unwrap_or_else(|| panic!("{what} are not limited"));
+        assert_eq!(refused.json()["code"], "rate_limited", "{what}");
+        let wait: u64 =
+            refused.header("retry-after").unwrap_or_else(|| panic!("{what}")).parse().unwrap();
+        assert!(wait >= 1, "{what}");
+        for name in ["ratelimit", "ratelimit-policy"] {
+            assert_eq!(refused.header(name), None, "{what}");
+        }
+    }
+}
+
+fn register_body() -> String {
+    r#"{"email":"ada@example.org","password":"correct horse"}"#.to_owned()
 }
 
 //= specs/auth.md#auth-87
