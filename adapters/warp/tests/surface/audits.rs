@@ -126,6 +126,10 @@ async fn every_refusal_is_a_row_with_its_reason_and_so_is_a_ticket() {
             refused("request", "unauthorized", json!("header")),
         ),
         (
+            bare("POST /auth/validate HTTP/1.1\r\nContent-Length: 20") + r#"{"token":"nonsense"}"#,
+            refused("request", "unauthorized", json!(null)),
+        ),
+        (
             bare(&format!("GET /api/threads HTTP/1.1\r\n{twice}")),
             refused("request", "auth_ambiguous", json!("header")),
         ),

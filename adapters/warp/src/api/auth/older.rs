@@ -69,20 +69,26 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
 
 async fn validate(app: &App, body: &Value) -> Reply {
     let token = Secret(body["token"].as_str().unwrap_or_default().to_owned());
-    let body = match app.0.identities.known(&token).await {
+    match app.0.identities.known(&token).await {
         Ok(known) => {
             let expires_at = known.identity.expires_at().map(|at| at.to_rfc3339().to_string());
-            value!({
+            let body = value!({
                 "valid": true,
                 "user_id": known.identity.user_id(),
                 "email": known.email,
                 "permissions": known.permissions,
                 "expires_at": expires_at,
-            })
+            });
+            json(StatusCode::OK, &body)
         }
-        Err(code) => value!({ "valid": false, "error": code.as_str() }),
-    };
-    json(StatusCode::OK, &body)
+        Err(code) => {
+            let body = value!({ "valid": false, "error": code.as_str() });
+            let mut reply = json(StatusCode::OK, &body);
+            // It is a refusal all the same, and recorded like one (AUTH-76).
+            Problem::from(code).mark(&mut reply);
+            reply
+        }
+    }
 }
 
 fn config(app: &App) -> Reply {
