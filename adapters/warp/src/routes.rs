@@ -79,7 +79,7 @@ fn with_problems(found: BoxedFilter<(Reply,)>) -> BoxedFilter<(Reply,)> {
 /// Whether a browser asks, for something to look at.
 fn is_person(headers: &HeaderMap, path: &FullPath) -> bool {
     let mut kinds = headers.get_all(ACCEPT).iter().filter_map(|kinds| kinds.to_str().ok());
-    kinds.any(|kinds| kinds.contains("text/html")) && !path.as_str().starts_with("/api/")
+    kinds.any(|kinds| kinds.contains("text/html")) && !Route::is_beside(path.as_str())
 }
 
 fn problem(rejection: &Rejection) -> Problem {

@@ -119,6 +119,14 @@ impl Route {
         self.who == Socket || self.methods().any(|taken| taken == method)
     }
 
+    /// Whether a path begins as one of the addresses does, so that whoever asks is a program and reads what
+    /// programs read, also where there is nothing.
+    #[must_use]
+    pub fn is_beside(path: &str) -> bool {
+        let first = |path| str::split(path, '/').nth(1);
+        first(path).is_some_and(|own| ROUTES.iter().any(|route| first(route.path) == Some(own)))
+    }
+
     fn covers(&self, path: &str) -> bool {
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut given = path.split('/');
@@ -166,6 +174,26 @@ mod tests {
             "api/threads",
         ] {
             assert_eq!(Route::find(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn beside_an_address_is_whatever_begins_like_one() {
+        for path in [
+            "/api",
+            "/api/",
+            "/api/nothing",
+            "/auth/nope",
+            "/ws/nope",
+            "/ws",
+            "/health/x",
+            "/.well-known/openid-configuration",
+        ] {
+            assert!(Route::is_beside(path), "{path}");
+        }
+        for path in ["", "/", "/nothing", "/nothing/api", "/apis", "/wss/x", "//api", "api/x", "ws"]
+        {
+            assert!(!Route::is_beside(path), "{path}");
         }
     }
 

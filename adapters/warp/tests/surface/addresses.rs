@@ -103,3 +103,30 @@ async fn a_method_that_an_address_does_not_have_is_405_with_those_it_has() {
         }
     }
 }
+
+/// A browser that looks at an address is shown a page, but where the addresses of programs are it is told as
+/// they are, whatever it accepts.
+#[tokio::test]
+async fn beside_the_addresses_of_programs_nothing_is_a_problem_also_for_browsers() {
+    let rig = rig(Wishes::default()).await;
+    for (path, kind) in [
+        ("/nothing", "text/html; charset=utf-8"),
+        ("/api/nothing", "application/problem+json"),
+        ("/api", "application/problem+json"),
+        ("/auth/nothing", "application/problem+json"),
+        ("/auth", "application/problem+json"),
+        ("/ws/nothing", "application/problem+json"),
+        ("/health/nothing", "application/problem+json"),
+        ("/.well-known/openid-configuration", "application/problem+json"),
+    ] {
+        let accept = "Accept: text/html,application/xhtml+xml,*/*;q=0.8";
+        let head =
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\n{accept}\r\nConnection: close\r\n\r\n");
+        let reply = rig.exchange(&head).await;
+        assert_eq!((reply.status(), reply.header("content-type")), (404, Some(kind)), "{path}");
+        if kind != "text/html; charset=utf-8" {
+            assert_eq!(reply.json()["code"], "not_found", "{path}");
+            assert!(reply.json()["message"].is_string());
+        }
+    }
+}
