@@ -103,9 +103,9 @@ impl Seen {
         if self.api {
             headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         }
-        if self.has_origin {
-            headers.append(VARY, HeaderValue::from_static("Origin"));
-        }
+        // Also where no page has asked: a cache would give the answer to one that does (Fetch, "CORS
+        // protocol and HTTP caches").
+        headers.append(VARY, HeaderValue::from_static("Origin"));
         if let Some(origin) = self.allowed_origin {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             let names =

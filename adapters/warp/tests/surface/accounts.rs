@@ -62,6 +62,14 @@ async fn a_refresh_token_is_good_once_under_each_of_its_names_and_its_reuse_ends
         assert_eq!(me(&rig, &text(&next, "access_token")).await, 200);
         pair = next;
     }
+    // Under several names at once the first counts, whichever address is asked.
+    for path in ["/auth/refresh", "/api/auth/refresh"] {
+        let token = text(&pair, "refresh_token");
+        let both = json!({ "refresh_token": token, "refreshToken": "x", "token": 7 }).to_string();
+        let reply = rig.send("POST", path, None, &both).await;
+        assert_eq!(reply.status(), 200, "{path} {reply:?}");
+        pair = reply.json();
+    }
     let again = json!({ "refresh_token": first }).to_string();
     let reused = rig.send("POST", "/auth/refresh", None, &again).await;
     assert_eq!((reused.status(), &reused.json()["code"]), (401, &json!("token_revoked")));

@@ -218,6 +218,12 @@ async fn only_a_listed_page_may_read_answers() {
             assert_eq!(reply.header("vary"), Some("Origin"));
         }
     }
+    // What is kept of an answer to nobody's page must not be given to a page.
+    for path in ["/api/config", "/", "/nothing"] {
+        let reply = rig.call("GET", path, None).await;
+        assert_eq!(reply.header("access-control-allow-origin"), None, "{path}");
+        assert_eq!(reply.header("vary"), Some("Origin"), "{path}");
+    }
 }
 
 //= specs/auth.md#auth-19

@@ -30,7 +30,7 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .and(with(app))
         .and(caller())
         .then(|headers: HeaderMap, body: Value, app: App, caller: Caller| async move {
-            older(leave(&app, &headers, Refreshing::of(&body), caller).await)
+            older(leave(&app, &headers, Refreshing::from(body), caller).await)
         });
     let everywhere = warp::path!("api" / "auth" / "logout-all")
         .and(warp::post())

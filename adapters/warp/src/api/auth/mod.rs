@@ -76,21 +76,23 @@ fn user(profile: &Profile) -> Value {
     user
 }
 
-/// A refresh token under any of the names clients give it.
+/// A refresh token under any of the names clients give it, or under several of them.
 #[derive(Deserialize)]
+#[serde(from = "Value")]
 struct Refreshing {
-    #[serde(default, alias = "refreshToken", alias = "token")]
     refresh_token: Option<String>,
 }
 
-impl Refreshing {
+impl From<Value> for Refreshing {
     /// From a body that may be anything: the first of the names that holds a text.
-    fn of(body: &Value) -> Self {
+    fn from(body: Value) -> Self {
         let names = ["refresh_token", "refreshToken", "token"];
         let refresh_token = names.iter().find_map(|name| body[name].as_str()).map(str::to_owned);
         Self { refresh_token }
     }
+}
 
+impl Refreshing {
     fn token(self) -> Option<Secret> {
         self.refresh_token.filter(|token| !token.is_empty()).map(Secret)
     }
