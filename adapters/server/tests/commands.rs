@@ -325,6 +325,43 @@ fn safe_01_production_starts_only_with_what_it_needs() {
     assert!(!token.status.success() && token.stdout.is_empty(), "no token in production");
 }
 
+//= specs/safety.md#safe-92
+//= type=test
+//# A server that others can reach MUST NOT start before it is told where it runs.
+#[test]
+fn nobody_is_let_in_from_outside_by_forgetting_to_say_where_the_server_runs() {
+    for (listen, reached) in [
+        ("127.0.0.1:0", false),
+        ("[::1]:0", false),
+        ("[::ffff:127.0.0.1]:0", false),
+        ("0.0.0.0:0", true),
+        ("[::]:0", true),
+        ("10.1.2.3:0", true),
+    ] {
+        let output = goldenpath(&["check"], &[("GOLDENPATH_LISTEN", listen)]);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.success(), !reached, "{listen}: {said}");
+        if reached {
+            assert_eq!(output.status.code(), Some(78), "{listen}");
+            assert!(said.contains("  ENVIRONMENT: is not set"), "{said}");
+            assert!(said.contains("Set ENVIRONMENT=production; or"), "{said}");
+            let serve = goldenpath(&["serve"], &[("GOLDENPATH_LISTEN", listen)]);
+            assert_eq!(serve.status.code(), Some(78), "{listen}");
+        }
+        for environment in ["development", "test", "staging"] {
+            let told = [("GOLDENPATH_LISTEN", listen), ("ENVIRONMENT", environment)];
+            assert!(goldenpath(&["check"], &told).status.success(), "{listen} {environment}");
+        }
+    }
+    // The file and a flag say it, too.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("goldenpath.toml"), "environment = \"staging\"\n").unwrap();
+    let outside = [("GOLDENPATH_LISTEN", "0.0.0.0:0")];
+    assert!(run_in(folder.path(), &["check"], &outside).status.success());
+    let flag = ["check", "--set", "ENVIRONMENT=test"];
+    assert!(goldenpath(&flag, &outside).status.success());
+}
+
 #[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let folder = tempfile::tempdir().unwrap();

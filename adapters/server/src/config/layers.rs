@@ -90,6 +90,12 @@ impl Layers {
         layers
     }
 
+    /// Whether any layer says something about this setting.
+    pub(super) fn sets(&self, asked: &str) -> bool {
+        let named = |name| setting::find(name).map(|found| found.name);
+        self.values.iter().any(|(_, name, _)| named(name) == Some(asked))
+    }
+
     /// Variables that may have been meant for us.
     pub(super) fn notes(&self) -> impl Iterator<Item = Finding> {
         let remedy = "Remove it if it was meant for this server; `check --list` names all settings";

@@ -242,6 +242,9 @@ impl Config {
             config.environment = Environment::Production;
         }
         config.settle();
+        if !layers.sets("ENVIRONMENT") {
+            check::unnamed(&config, &mut findings);
+        }
         check::check(&config, &mut findings);
         config.notes = layers.notes().chain(check::notes(&config)).collect();
         if findings.is_empty() { Ok(config) } else { Err(findings) }
