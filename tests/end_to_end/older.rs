@@ -188,6 +188,12 @@ async fn what_no_reader_can_follow_is_refused_and_its_thread_stays_readable() {
             assert!(text.contains("validation_failed"), "{path} {unreadable:.40}: {text}");
         }
     }
+    let (status, list) =
+        server.call(Method::POST, "/api/threads", Some(&token), Some(json!(["title"]))).await;
+    assert_eq!(
+        (status, &list["code"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("validation_failed"))
+    );
     let nul = json!({ "content": "hel\u{0}lo" });
     let (status, _) = server.call(Method::POST, "/api/messages", Some(&token), Some(nul)).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);

@@ -154,6 +154,11 @@ pub(crate) fn json<T: DeserializeOwned + Send + 'static>(
             return Err(reject::custom(no_json()));
         }
         let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            // It would be taken for the fields of an object, by their order.
+            let problem = Problem::of(ErrorCode::ValidationFailed, "the body must be an object");
+            return Err(reject::custom(problem));
+        }
         serde_json::from_slice(&bytes).map_err(|error| reject::custom(unreadable(&error)))
     })
 }
