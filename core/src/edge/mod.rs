@@ -276,6 +276,8 @@ mod tests {
             body.came(Millis(50), 1);
             assert_eq!(body.patience(), Millis(50), "at any rate");
         }
+        let limits = EdgeLimits::unbounded();
+        assert_eq!(limits.entrances, limits.requests);
     }
 
     //= specs/safety.md#safe-41
