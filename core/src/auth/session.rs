@@ -262,12 +262,6 @@ impl Session {
         Some(self.now.mono.after(at.since(self.now.wall)))
     }
 
-    /// Whether the grace of its credential is over.
-    pub(crate) fn is_over(&self, now: Now) -> bool {
-        let expires_at = self.identity().and_then(|identity| identity.expires_at);
-        expires_at.is_some_and(|expires_at| expires_at.after(self.grace) <= now.wall)
-    }
-
     const fn warn_at(&self, expires_at: Wall) -> Wall {
         Wall(expires_at.0.saturating_sub(self.warning.0))
     }

@@ -174,11 +174,7 @@ impl Ready {
         context: &mut Context,
         act: impl FnOnce(Self, &mut Context) -> State,
     ) -> State {
-        // Civil time may have been set meanwhile, so that the deadline is old.
-        let early = self.session_deadline.is_none_or(|due| context.now.mono < due);
-        if early && !self.session.is_over(context.now) {
-            return act(self, context);
-        }
+        // Whatever its deadline was: civil time may have been set meanwhile.
         self.session.handle_timeout(context.now);
         match self.listen_to_session(context) {
             State::Ready(this) => act(this, context),

@@ -78,6 +78,9 @@ impl fmt::Display for NoMetadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{ConnectionId, ThreadId};
+    use crate::limits::Limits;
+    use crate::wire::{ClientBody, Naming, ThreadCommand, decode};
     use alloc::format;
     use alloc::string::ToString;
 
@@ -104,6 +107,26 @@ mod tests {
         assert_eq!(of(&nested(122)), Err(NoMetadata::Unreadable));
         assert_eq!(of(&filled(Metadata::MAX_BYTES + 1)), Err(NoMetadata::TooLarge));
         assert_eq!(Metadata::default(), of("{}").unwrap());
+    }
+
+    #[test]
+    fn title_and_metadata_are_changed_alone_or_together() {
+        let naming = Naming { connection_id: ConnectionId(7), nth: 3 };
+        let renamed = |fields: &str| {
+            let thread = ThreadId(1);
+            let text = format!("{{\"type\":\"rename_thread\",\"thread_id\":\"{thread}\"{fields}}}");
+            decode(&text, &Limits::default(), naming).ok().map(|frame| frame.body)
+        };
+        let rename = |title: Option<&str>, metadata: Option<Metadata>| {
+            let (thread_id, title) = (ThreadId(1), title.map(Into::into));
+            Some(ClientBody::Thread(ThreadCommand::Rename { thread_id, title, metadata }))
+        };
+        let (title, metadata) = (",\"title\":\"May\"", ",\"metadata\":{}");
+        assert_eq!(renamed(title), rename(Some("May"), None));
+        assert_eq!(renamed(metadata), rename(None, Some(Metadata::default())));
+        let both = format!("{title}{metadata}");
+        assert_eq!(renamed(&both), rename(Some("May"), Some(Metadata::default())));
+        assert_eq!(renamed(""), None);
     }
 
     #[test]
