@@ -143,6 +143,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(goldenpath_proof::counted())]
         /// Whoever has less than an equal share of the room loses nothing, whatever others do.
         #[test]
         fn a_share_of_the_room_is_ones_own(

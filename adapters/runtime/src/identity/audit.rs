@@ -60,7 +60,10 @@ impl Audit {
         tally::noted(&record);
         let key = (record.action, record.outcome, record.reason);
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
-        let refused = record.outcome == AuditOutcome::Refused;
+        // The second use of a refresh token ends its log-in, once: no flood can be made of it, and none may hide
+        // it.
+        let refused =
+            record.outcome == AuditOutcome::Refused && record.action != AuditAction::Reuse;
         if refused && !self.ration().admits(record.place.as_deref(), record.at) {
             return;
         }
