@@ -37,11 +37,16 @@ pub struct Ration {
 }
 
 impl Ration {
-    /// Whether one more refusal of this address becomes a row; those of nobody's address share one.
+    /// Whether one more refusal of this address becomes a row; those of nobody's address share one. One that
+    /// ends a log-in always does, and costs nothing.
     //= specs/auth.md#auth-76
     //# Every refusal for want of a good credential or a right MUST be recorded with its reason, up to
-    //# 30 rows for an address and 600 in all in a minute; the others MUST be counted.
-    pub fn admits(&mut self, place: Option<&str>, at: Wall) -> bool {
+    //# 30 rows for an address and 600 in all in a minute, and always when it ends a log-in; the others MUST
+    //# be counted.
+    pub fn admits(&mut self, place: Option<&str>, at: Wall, ends_log_in: bool) -> bool {
+        if ends_log_in {
+            return true;
+        }
         let minute = at.0 / MINUTE;
         if minute != self.minute {
             *self = Self { minute, ..Self::default() };
@@ -78,7 +83,7 @@ mod tests {
             for (place, wait) in steps {
                 at = Wall(at.0 + wait);
                 let minute = at.0 / MINUTE;
-                let admitted = ration.admits(Some(&place.to_string()), at);
+                let admitted = ration.admits(Some(&place.to_string()), at, false);
                 let before = rows.get(&(minute, place)).copied().unwrap_or(0);
                 let all = minutes.get(&minute).copied().unwrap_or(0);
                 prop_assert_eq!(admitted, before < ROWS_PER_PLACE && all < ROWS);
@@ -94,12 +99,14 @@ mod tests {
         let mut ration = Ration::default();
         let at = Wall(1_800_000_000_000);
         for n in 0..ROWS_PER_PLACE + 2 {
-            assert_eq!(ration.admits(Some("a"), at), n < ROWS_PER_PLACE, "{n}");
+            assert!(ration.admits(Some("a"), at, true), "it ends a log-in: {n}");
+            assert_eq!(ration.admits(Some("a"), at, false), n < ROWS_PER_PLACE, "{n}");
         }
         for n in ROWS_PER_PLACE..ROWS + 2 {
-            assert_eq!(ration.admits(Some(&n.to_string()), at), n < ROWS, "{n}");
+            assert_eq!(ration.admits(Some(&n.to_string()), at, false), n < ROWS, "{n}");
         }
-        assert!(ration.admits(Some("a"), Wall(at.0 + MINUTE)));
+        assert!(ration.admits(Some("a"), at, true));
+        assert!(ration.admits(Some("a"), Wall(at.0 + MINUTE), false));
     }
 
     #[test]
