@@ -75,6 +75,20 @@ where
     states
 }
 
+/// Each rule that the text of a model names, in `.finds("…"`, has a row in its table of tampering, and none
+/// else.
+///
+/// # Panics
+/// When one is missing, on either side.
+pub fn each_rule_has_its_row<'a>(text: &'a str, rows: impl IntoIterator<Item = &'a str>) {
+    let rests = text.split(".finds(\"").skip(1);
+    let mut found: Vec<&str> = rests.filter_map(|rest| rest.split('"').next()).collect();
+    let mut rows: Vec<&str> = rows.into_iter().collect();
+    found.sort_unstable();
+    rows.sort_unstable();
+    assert_eq!(found, rows);
+}
+
 fn visit<M>(name: &str, model: M) -> usize
 where
     M: Model + Send + Sync + 'static,
