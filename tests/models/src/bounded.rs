@@ -26,6 +26,8 @@ pub enum Fault {
     DoneLater,
     /// A replaced task speaks.
     Ghost,
+    /// An agent speaks that its run has stopped.
+    LateAgent,
     /// A tool answers that its run has given up.
     LateTool,
     /// The store writes nothing, and nobody knows.
@@ -53,6 +55,7 @@ const fn cost(op: Op) -> Option<Fault> {
         Op::Dial(_, _, false) => Some(Fault::DialFails),
         Op::EndTool(_, _, ToolEnd::Fails | ToolEnd::FailsForNow) => Some(Fault::ToolFails),
         Op::Ghost(_) => Some(Fault::Ghost),
+        Op::LateAgent(..) => Some(Fault::LateAgent),
         Op::LateTool(..) => Some(Fault::LateTool),
         Op::Pass => Some(Fault::Pass),
         Op::Repeat(_) | Op::RepeatToRun(..) => Some(Fault::Repeat),
@@ -75,6 +78,8 @@ pub struct Bounded {
     /// Frames that may wait for a client; one more, and its connection ends as that of a slow reader. Once: who
     /// never reads would come back for ever.
     pub outbox: usize,
+    /// Whether all that is under way is done before time passes.
+    pub quick: bool,
     /// Nodes that have a reader from the beginning.
     pub readers: Vec<usize>,
     /// What must be met somewhere, so that the bound is wide enough.
@@ -146,10 +151,13 @@ impl Bounded {
         let wishes = self.wishes.iter().map(Vec::len).max().unwrap_or_default();
         let faults: Vec<String> =
             self.faults.iter().map(|(fault, most)| format!("{fault:?} {most}")).collect();
-        let narrow = match self.outbox {
+        let mut narrow = match self.outbox {
             usize::MAX => String::new(),
             frames => format!(", outbox of {frames} frames"),
         };
+        if self.quick {
+            narrow += ", time passes when nothing is under way";
+        }
         format!(
             "nodes {nodes}, clients {clients}, work {work:?}, wishes {wishes}{narrow}; faults at most {}: {}",
             self.at_most,
@@ -218,6 +226,9 @@ impl Model for Bounded {
         actions.extend(self.wishes[state.list].get(state.wished));
         actions.extend(state.world.ops().into_iter().filter(|op| self.allows(state, *op)));
         let home = state.world.nodes.len() == 1;
+        if self.quick && actions.iter().any(|op| cost(*op).is_none()) {
+            actions.retain(|op| *op != Op::Pass);
+        }
         // Of a lone process nothing lands after its next start: whether it landed before is enough.
         if home && state.world.nodes[HOME].hub.is_some() {
             actions.retain(|op| !matches!(op, Op::Vanish(_)));
@@ -236,6 +247,9 @@ impl Model for Bounded {
         next.overflowed = state.overflowed || self.ends_slow_readers(&mut next.world);
         if !self.may(&next, Fault::Repeat) {
             next.world.never_repeats();
+        }
+        if !self.may(&next, Fault::LateAgent) {
+            next.world.never_unstopped();
         }
         if !self.may(&next, Fault::LateTool) {
             next.world.never_late();

@@ -60,6 +60,7 @@ fn one_client(wishes: Vec<Op>, at_most: u8, times: u8) -> Bounded {
         ],
         at_most,
         outbox: usize::MAX,
+        quick: false,
         readers: vec![],
         sometimes: if times > 0 { in_time } else { at_once },
         healing: Healing::default(),
@@ -75,6 +76,36 @@ fn whatever_breaks_a_client_sees_each_entry_once_and_every_message_is_answered()
 #[test]
 fn whenever_time_passes_a_client_comes_back_and_sees_what_it_missed() {
     one_client(vec![Op::Send(0, Talk::new(0, None))], 1, 1).prove("delivery_in_time");
+}
+
+fn twice() -> Vec<Property<Bounded>> {
+    vec![
+        Property::sometimes(
+            "after both it comes back and sees what it missed",
+            |m: &Bounded, s: &State| {
+                let both = s.spent(Fault::Cut) == 1
+                    && s.spent(Fault::DoneUnheard) + s.spent(Fault::LostUnheard) == 1;
+                both && s.world.seen.0.has(Witness::Replayed) && s.is_over(m)
+            },
+        ),
+        Property::sometimes("after both its message is sent twice", |_, s: &State| {
+            s.spent(Fault::Cut) == 1
+                && s.spent(Fault::DoneUnheard) == 1
+                && s.world.seen.0.has(Witness::Duplicate)
+        }),
+        Property::sometimes("a socket is dead on one side", |_, s: &State| {
+            s.world.readers.values().any(|reader| reader.half_open)
+        }),
+    ]
+}
+
+/// Two faults of one message, where time passes only once all else is done: its socket breaks, and nobody knows
+/// what became of a write.
+#[test]
+fn whatever_became_of_a_write_a_client_that_was_cut_off_sees_it_once() {
+    let wide = one_client(vec![Op::Send(0, Talk::new(0, None))], 2, 4);
+    let model = Bounded { quick: true, sometimes: twice, ..wide };
+    model.prove("delivery_of_unknown_outcome");
 }
 
 fn too_slow() -> Vec<Property<Bounded>> {

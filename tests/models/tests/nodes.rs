@@ -42,6 +42,7 @@ fn two_nodes(wishes: Vec<Op>, faults: Vec<(Fault, u8)>) -> Bounded {
         faults,
         at_most: 2,
         outbox: usize::MAX,
+        quick: false,
         readers: vec![0],
         sometimes,
         healing: Healing::default(),

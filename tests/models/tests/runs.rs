@@ -26,6 +26,7 @@ fn one_hub(
         faults: faults.to_vec(),
         at_most: 1,
         outbox: usize::MAX,
+        quick: false,
         readers: vec![0],
         sometimes,
         healing: Healing::default(),
@@ -49,6 +50,9 @@ fn in_the_end_of_one() -> Vec<Property<Bounded>> {
         Property::sometimes("a result comes when nobody waits for it", |_, s: &State| {
             s.spent(Fault::LateTool) > 0
         }),
+        Property::sometimes("an agent speaks that was stopped", |_, s: &State| {
+            s.spent(Fault::LateAgent) > 0 && s.world.seen.0.has(Witness::StoppedAgent)
+        }),
         Property::sometimes("a task is replaced", |_, s: &State| {
             s.world.nodes[0].tasks.values().any(|task| task.fence.0 > 1)
         }),
@@ -68,6 +72,7 @@ fn whatever_agents_and_tools_do_a_run_has_one_end() {
         (Fault::DoneUnheard, 1),
         (Fault::Down, 1),
         (Fault::Ghost, 1),
+        (Fault::LateAgent, 1),
         (Fault::LateTool, 1),
         (Fault::Pass, 4),
         (Fault::Repeat, 1),

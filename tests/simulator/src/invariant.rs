@@ -256,6 +256,8 @@ pub enum Witness {
     SetForward,
     /// A node with a run at work and a reader stood still.
     StoodStill,
+    /// An agent spoke after its run had stopped it.
+    StoppedAgent,
     /// A message was told to try later, because the store was down.
     StoreDown,
     /// Another node took the lease over.

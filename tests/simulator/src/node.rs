@@ -397,6 +397,14 @@ impl World {
         }
     }
 
+    /// No agent will speak that was stopped.
+    pub fn never_unstopped(&mut self) {
+        for node in &mut self.nodes {
+            let teams = node.tasks.values_mut().filter_map(|task| task.team.as_mut());
+            teams.for_each(|team| team.stays_stopped());
+        }
+    }
+
     /// No task that was replaced will speak.
     pub fn never_haunted(&mut self) {
         self.nodes.iter_mut().for_each(|node| node.ghosts.clear());

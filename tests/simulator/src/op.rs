@@ -41,6 +41,8 @@ pub enum Op {
     Hear(usize),
     /// A write nobody waits for lands.
     Land(usize),
+    /// An agent that its run has stopped speaks all the same.
+    LateAgent(usize, usize),
     /// A tool that its run has given up ends all the same.
     LateTool(usize, usize, ToolEnd),
     /// A client reads a whole log.
@@ -158,7 +160,7 @@ const KINDS: [(u8, Kind); 30] = [
     (1, Kind::Seize),
     (2, Kind::SetClock),
     (1, Kind::StandStill),
-    (2, Kind::LateTool),
+    (2, Kind::Late),
 ];
 
 #[derive(Clone, Copy)]
@@ -175,7 +177,7 @@ enum Kind {
     Ghost,
     Hear,
     Land,
-    LateTool,
+    Late,
     Load,
     Lose,
     Move,
@@ -237,9 +239,13 @@ impl Op {
             Kind::Hear => Self::Hear(index(source, 2)?),
             Kind::Land if source.draw(2)? == 0 => Self::Land(index(source, 4)?),
             Kind::Land => Self::Vanish(index(source, 4)?),
-            Kind::LateTool => {
+            Kind::Late => {
                 let ends = [ToolEnd::Returns, ToolEnd::FailsForNow, ToolEnd::Fails];
-                Self::LateTool(node(source)?, index(source, 4)?, ends[index(source, 3)?])
+                let (at, task) = (node(source)?, index(source, 4)?);
+                match ends.get(index(source, 5)?) {
+                    Some(end) => Self::LateTool(at, task, *end),
+                    None => Self::LateAgent(at, task),
+                }
             }
             Kind::Load => Self::Load(index(source, 2)?, source.draw(4)? != 3),
             Kind::Lose => Self::Lose(index(source, 4)?),
@@ -361,6 +367,14 @@ impl World {
             Op::Land(index) => {
                 let late = self.late.len().max(1);
                 self.land(index % late);
+            }
+            Op::LateAgent(at, index) => {
+                return self.at_task(at, index, |world, at, run_id| {
+                    if world.team(at, run_id).is_some_and(|team| team.stopped() > 0) {
+                        world.note(Witness::StoppedAgent);
+                    }
+                    world.drive(at, run_id, |team, now| team.stopped_agent(now));
+                });
             }
             Op::LateTool(at, index, end) => {
                 return self.at_task(at, index, |world, at, run_id| {
@@ -506,6 +520,7 @@ impl World {
                 if team.calls() > 0 {
                     ops.extend(ends.map(|end| Op::EndTool(at, index, end)));
                 }
+                ops.extend((team.stopped() > 0).then_some(Op::LateAgent(at, index)));
                 if team.late() > 0 {
                     ops.extend(ends.map(|end| Op::LateTool(at, index, end)));
                 }

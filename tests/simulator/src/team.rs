@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Calls that were given up and may still answer; more are forgotten.
+/// Calls and agents each that were given up and may still speak; more are forgotten.
 const LATE: usize = 1;
 
 /// A run machine, and the code of its agents.
@@ -26,6 +26,8 @@ pub struct Team {
     calls: Vec<(ToolCallId, u32)>,
     /// Calls that nobody waits for any more, and that may still answer.
     late: Vec<(ToolCallId, u32)>,
+    /// Agents that were stopped, and may still speak.
+    stopped: Vec<(AgentRunId, Agent)>,
     /// Whether its tool may be called again.
     repeatable: bool,
     /// Calls made, for the check that none is repeated.
@@ -39,6 +41,25 @@ pub struct Team {
 struct Agent {
     name: Name,
     turn: Turn,
+}
+
+impl Agent {
+    /// What comes next.
+    fn says(&self, repeatable: bool) -> AgentSays {
+        match self.turn {
+            _ if self.name.as_str() == "triage" => AgentSays::Finished(Finish {
+                summary: "A question".into(),
+                route: Some(Route::Full),
+                ..Finish::default()
+            }),
+            Turn::Begins => AgentSays::Request { n: 0, request: look(repeatable) },
+            Turn::Answered | Turn::Waits => AgentSays::Finished(Finish {
+                summary: "Reported".into(),
+                answer: Some("42".into()),
+                ..Finish::default()
+            }),
+        }
+    }
 }
 
 /// How far an agent's code is.
@@ -90,6 +111,7 @@ impl Team {
             agents: BTreeMap::new(),
             calls: Vec::new(),
             late: Vec::new(),
+            stopped: Vec::new(),
             repeatable,
             called: BTreeSet::new(),
             last: None,
@@ -127,6 +149,12 @@ impl Team {
         self.late.len()
     }
 
+    /// Agents that were stopped, and may still speak.
+    #[must_use]
+    pub const fn stopped(&self) -> usize {
+        self.stopped.len()
+    }
+
     /// Whether it is a result that would be told again.
     #[must_use]
     pub const fn can_repeat_a_result(&self) -> bool {
@@ -143,20 +171,8 @@ impl Team {
     pub fn moves(&mut self, now: Now, index: usize) {
         let mut movers = self.agents.iter_mut().filter(|(_, agent)| agent.turn != Turn::Waits);
         let Some((agent_run_id, agent)) = movers.nth(index) else { return };
-        let (agent_run_id, name) = (*agent_run_id, agent.name.clone());
-        let says = match agent.turn {
-            _ if name.as_str() == "triage" => AgentSays::Finished(Finish {
-                summary: "A question".into(),
-                route: Some(Route::Full),
-                ..Finish::default()
-            }),
-            Turn::Begins => AgentSays::Request { n: 0, request: look(self.repeatable) },
-            Turn::Answered | Turn::Waits => AgentSays::Finished(Finish {
-                summary: "Reported".into(),
-                answer: Some("42".into()),
-                ..Finish::default()
-            }),
-        };
+        let agent_run_id = *agent_run_id;
+        let says = agent.says(self.repeatable);
         agent.turn = Turn::Waits;
         if matches!(says, AgentSays::Finished(_)) {
             self.agents.remove(&agent_run_id);
@@ -183,6 +199,19 @@ impl Team {
     /// No tool that nobody waits for will answer.
     pub fn never_late(&mut self) {
         self.late.clear();
+    }
+
+    /// An agent that was stopped says what it would have said next.
+    pub fn stopped_agent(&mut self, now: Now) {
+        if let Some((agent_run_id, agent)) = self.stopped.pop() {
+            let says = agent.says(self.repeatable);
+            self.tell(now, Input::Agent { agent_run_id, says });
+        }
+    }
+
+    /// No agent that was stopped will speak.
+    pub fn stays_stopped(&mut self) {
+        self.stopped.clear();
     }
 
     fn ends(&mut self, now: Now, (tool_call_id, attempt): (ToolCallId, u32), end: ToolEnd) {
@@ -279,7 +308,9 @@ impl Team {
                     self.agents.insert(agent.agent_run_id, Agent { name: agent.name, turn });
                 }
                 Output::StopAgent { agent_run_id } => {
-                    self.agents.remove(&agent_run_id);
+                    let stopped = self.agents.remove_entry(&agent_run_id);
+                    self.stopped.splice(..0, stopped);
+                    self.stopped.truncate(LATE);
                 }
             }
         }
