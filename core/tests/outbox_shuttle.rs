@@ -15,11 +15,15 @@ use shuttle::{Config, Runner, thread};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Schedules of each scheduler, for each question.
-const SCHEDULES: usize = 5_000;
 /// Preemptions that the second scheduler places where they hurt.
 const PREEMPTIONS: usize = 3;
 const ONE: Weight = Weight { frames: 1, bytes: 1 };
+
+/// Schedules of each scheduler, for each question. `GOLDENPATH_SCHEDULES` asks for another number (tests/deep).
+fn schedules() -> usize {
+    let wanted = std::env::var("GOLDENPATH_SCHEDULES").ok();
+    wanted.map_or(5_000, |n| n.parse().expect("GOLDENPATH_SCHEDULES is a number"))
+}
 
 /// What the shard hears.
 enum Command {
@@ -152,9 +156,10 @@ fn explore(question: impl Fn() + Send + Sync + Clone + 'static) {
     ) -> usize {
         Runner::new(scheduler, Config::default()).run(question)
     }
-    let schedules = run(RandomScheduler::new(SCHEDULES), question.clone())
-        + run(PctScheduler::new(PREEMPTIONS, SCHEDULES), question);
-    assert_eq!(schedules, 2 * SCHEDULES);
+    let each = schedules();
+    let schedules = run(RandomScheduler::new(each), question.clone())
+        + run(PctScheduler::new(PREEMPTIONS, each), question);
+    assert_eq!(schedules, 2 * each);
     note(schedules);
 }
 

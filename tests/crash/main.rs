@@ -165,6 +165,7 @@ async fn f46_fifty_kills_lose_nothing_and_double_nothing() {
         server.launch().await;
         println!("kill {} of {kills}", kill + 1);
     }
+    goldenpath_proof::note("crash", "kills", kills);
     stop.store(true, Ordering::Relaxed);
     let mut clients = Vec::new();
     for task in tasks {

@@ -89,6 +89,27 @@ fn the_page_of_the_proof_counts_what_there_is() {
     says(format!("; {} witnesses", cases("reached")));
 }
 
+/// A floor far below what there is lets inputs vanish unnoticed.
+#[test]
+fn the_floors_of_the_corpora_are_as_high_as_they_can_be() {
+    let notes = read("tests/notes");
+    let mut compared = 0;
+    for line in notes.lines().filter_map(|line| line.strip_prefix("fuzz-")) {
+        let [target, _, floor] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let inputs = read(&format!("fuzz/corpus/{target}.b64")).lines().count();
+        let folder = format!("fuzz/regressions/{target}");
+        let kept = files().iter().filter(|file| file.starts_with(&folder)).count();
+        let there = inputs + kept + VARIANTS;
+        let floor: usize = floor.parse().unwrap();
+        assert!((there * 95 / 100..=there).contains(&floor), "{target}: {floor} of {there}");
+        compared += 1;
+    }
+    assert!(compared >= 9, "{compared} corpora");
+}
+
+/// Inputs that the replay makes of those it has.
+const VARIANTS: usize = 400;
+
 /// What must be shown to fail when it is broken by hand.
 const EIGHT: [(&str, &str); 8] = [
     ("acknowledge before commit", "AckBeforeCommit"),

@@ -1,7 +1,9 @@
 //! How much the suites did, beside how many tests ran: states, schedules, worlds, cases of properties. Each leaves
 //! its number where `tests/run` looks for it, which fails when there are less than `tests/notes` says.
 
-use proptest::test_runner::{Config, ResultCache, ResultCacheKey, TestCaseResult};
+use proptest::test_runner::{
+    Config, ResultCache, ResultCacheKey, TestCaseResult, contextualize_config,
+};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
@@ -50,10 +52,10 @@ pub fn counted() -> Config {
     Config { failure_persistence: None, result_cache: count, ..Config::default() }
 }
 
-/// The same with so many cases.
+/// The same with so many cases, unless `PROPTEST_CASES` asks for another number, as `tests/deep` does.
 #[must_use]
 pub fn counted_to(cases: u32) -> Config {
-    Config { cases, ..counted() }
+    contextualize_config(Config { cases, ..counted() })
 }
 
 /// A cache that keeps nothing: proptest tells it of every case that ran.
