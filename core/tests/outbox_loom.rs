@@ -1,5 +1,5 @@
 //! loom explores every interleaving of the outbox; each model asks one question. A lost wake-up shows
-//! as a deadlock that loom reports.
+//! as a deadlock that loom reports. DLV-10, DLV-13, DLV-14 and DLV-29 rest on it.
 #![cfg(feature = "loom")]
 #![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 

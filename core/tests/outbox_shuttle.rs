@@ -1,7 +1,8 @@
 //! shuttle runs what stands around the outbox under thousands of random schedules: a shard that serves
 //! several speakers and readers, writers that come back after an overflow, and writers that cannot write.
 //! Where loom asks one question of two threads, these ask whether the whole arrives. A lost wake-up shows
-//! as a deadlock that shuttle reports with the schedule to replay.
+//! as a deadlock that shuttle reports with the schedule to replay. DLV-04, DLV-05, DLV-10, DLV-14 and DLV-29
+//! rest on it.
 #![cfg(feature = "shuttle")]
 #![allow(clippy::unwrap_used, reason = "a test stops where it is wrong")]
 
