@@ -1,18 +1,41 @@
 //! What must be found nowhere, and the search for it.
 
+use memchr::memmem;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What must not be found, by name.
+/// Members of a question or an answer whose texts are secret.
+const MEMBERS: [&str; 8] = [
+    "access_token",
+    "current_password",
+    "device_token",
+    "new_password",
+    "password",
+    "refresh_token",
+    "ticket",
+    "token",
+];
+
+/// What must not be found, each with its name.
 #[derive(Default)]
-pub struct Secrets(Vec<(&'static str, String)>);
+pub struct Secrets(BTreeMap<String, &'static str>);
 
 impl Secrets {
     /// One more.
     pub fn add(&mut self, name: &'static str, secret: impl Into<String>) {
         let secret = secret.into();
         assert!(secret.len() >= 8, "{name} is too short to be looked for");
-        self.0.push((name, secret));
+        self.0.insert(secret, name);
+    }
+
+    /// What is secret in a body, where it is long enough to be nothing else.
+    pub fn body(&mut self, body: &Value) {
+        for name in MEMBERS {
+            if let Some(secret) = body[name].as_str().filter(|secret| secret.len() >= 12) {
+                self.token(name, secret);
+            }
+        }
     }
 
     /// A pair of tokens as it is answered: whole, and the parts that are secret by themselves.
@@ -31,7 +54,7 @@ impl Secrets {
     pub fn token(&mut self, name: &'static str, token: &str) {
         self.add(name, token);
         let signature = token.rsplit('.').next().filter(|part| part.len() > 20);
-        self.0.extend(signature.map(|signature| (name, signature.to_owned())));
+        self.0.extend(signature.map(|signature| (signature.to_owned(), name)));
     }
 
     /// A key in PEM: each of its lines.
@@ -43,9 +66,8 @@ impl Secrets {
 
     /// Those that are in there.
     pub fn found_in(&self, bytes: &[u8]) -> Vec<&'static str> {
-        let is_in = |secret: &str| bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
-        let found = self.0.iter().filter(|(_, secret)| is_in(secret));
-        found.map(|(name, _)| *name).collect()
+        let is_in = |secret: &str| memmem::find(bytes, secret.as_bytes()).is_some();
+        self.0.iter().filter(|(secret, _)| is_in(secret)).map(|(_, name)| *name).collect()
     }
 }
 

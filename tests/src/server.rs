@@ -1,10 +1,12 @@
 //! The `goldenpath` binary as a process of its own, on a free port, with a data folder of its own.
 
 use crate::port::Port;
+use crate::secrets::{Secrets, files};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -12,7 +14,8 @@ use tokio::process::{Child, Command};
 /// Longest wait for anything a test waits for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running server; it is killed when dropped.
+/// A running server; it is killed when dropped. Then nothing it was told in confidence may be found in its log or
+/// in a file of its data (AUTH-55), whatever the test was about.
 pub struct Server {
     child: Option<Child>,
     data: TempDir,
@@ -20,6 +23,7 @@ pub struct Server {
     arguments: Vec<String>,
     port: Port,
     http: Client,
+    secrets: Mutex<Secrets>,
 }
 
 /// Where the binary is: `GOLDENPATH_BIN`, or beside this test in the target folder.
@@ -73,6 +77,7 @@ impl Server {
             arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
             port,
             http: Client::new(),
+            secrets: Mutex::default(),
         };
         server.launch().await;
         server
@@ -171,6 +176,17 @@ impl Server {
         self.port.number()
     }
 
+    /// What it is told and must keep to itself. Shorter texts may be found by chance.
+    pub fn confides(&self, name: &'static str, secret: &str) {
+        if secret.len() >= 24 {
+            self.secrets().token(name, secret);
+        }
+    }
+
+    fn secrets(&self) -> std::sync::MutexGuard<'_, Secrets> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// An absolute URL.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.port)
@@ -208,15 +224,19 @@ impl Server {
     ) -> (StatusCode, Value) {
         let mut request = self.http.request(method, self.url(path)).timeout(PATIENCE);
         if let Some(token) = token {
+            self.confides("bearer token", token);
             request = request.bearer_auth(token);
         }
         if let Some(body) = body {
+            self.secrets().body(&body);
             request = request.json(&body);
         }
         let answer = request.send().await.expect("the server answers");
         let status = answer.status();
         let text = answer.text().await.expect("a body");
-        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        self.secrets().body(&body);
+        (status, body)
     }
 
     /// `GET` with a token.
@@ -243,5 +263,32 @@ impl Server {
     /// The HTTP client, for what has no shorthand.
     pub fn http(&self) -> &Client {
         &self.http
+    }
+}
+
+/// Settings that are secret.
+const SECRET_SETTINGS: [&str; 4] =
+    ["E2E_OAUTH_SIMULATION_KEY", "JWT_PREVIOUS_KEYS", "JWT_SECRET_KEY", "OIDC_CLIENT_SECRET"];
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _gone = child.start_kill();
+        }
+        if std::thread::panicking() {
+            return;
+        }
+        for (_, secret) in
+            self.settings.iter().filter(|(name, _)| SECRET_SETTINGS.contains(&&**name))
+        {
+            secret.split(',').for_each(|secret| self.confides("a secret setting", secret));
+        }
+        let kept = if self.data().is_dir() { files(&self.data()) } else { Vec::new() };
+        for file in kept.into_iter().chain([self.log_path()]) {
+            // A file of the database may vanish while its process ends.
+            let Ok(bytes) = std::fs::read(&file) else { continue };
+            let found = self.secrets().found_in(&bytes);
+            assert!(found.is_empty(), "{}: {found:?}", file.display());
+        }
     }
 }
