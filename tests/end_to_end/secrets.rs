@@ -398,3 +398,15 @@ async fn a_role_given_at_the_machine_counts_from_the_next_token_on() {
     assert_eq!(status, StatusCode::OK, "{pair}");
     assert_eq!(server.get(path, &token(&pair)).await.0, StatusCode::OK);
 }
+
+/// Every suite relies on it.
+#[tokio::test]
+async fn a_server_that_keeps_what_it_was_told_in_confidence_is_found_out_by_any_test() {
+    let server = Server::bench().await;
+    let (token, _) = server.demo().await;
+    let signature = token.rsplit('.').next().unwrap();
+    std::fs::write(server.data().join("notes"), format!("{{\"seen\":\"{signature}\"}}")).unwrap();
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(server)));
+    let said = found.unwrap_err().downcast::<String>().unwrap();
+    assert!(said.contains("notes: [") && !said.contains(signature), "{said}");
+}
