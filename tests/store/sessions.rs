@@ -5,7 +5,7 @@ use crate::batches::{leave, user, vouched};
 use crate::on_every_store;
 use crate::world::World;
 use goldenpath_core::auth::{
-    Admission, Cutoff, Digest, Endings, Family, Presented, RefreshPolicy, RefreshVerdict,
+    Admission, Cutoff, Digest, Endings, Family, LOG_INS, Presented, RefreshPolicy, RefreshVerdict,
 };
 use goldenpath_core::id::SessionId;
 use goldenpath_core::time::{Millis, Wall};
@@ -44,7 +44,7 @@ fn refresh(n: u8, half: u8, next: u8, at: u64) -> Refresh {
 on_every_store! {
     async fn a_refresh_token_is_used_once_and_its_reuse_revokes_the_session(world: &mut World) {
         let ada = user("ada");
-        world.sessions.begin(&user("ada"), log_in("ada", 1, 100)).await.unwrap();
+        world.sessions.begin(&user("ada"), log_in("ada", 1, 100), UNTIL).await.unwrap();
         let first = world.sessions.refresh(refresh(1, 1, 2, 200)).await.unwrap().unwrap();
         assert_eq!(first.judgement.verdict(), RefreshVerdict::Rotated);
         assert_eq!(first.log_in.family.current, digest(2));
@@ -62,7 +62,7 @@ on_every_store! {
     }
 
     async fn of_two_uses_at_once_one_is_the_second(world: &mut World) {
-        world.sessions.begin(&user("ada"), log_in("ada", 1, 100)).await.unwrap();
+        world.sessions.begin(&user("ada"), log_in("ada", 1, 100), UNTIL).await.unwrap();
         let uses = (2..10).map(|next| world.sessions.refresh(refresh(1, 1, next, 200)));
         let verdicts = futures_util::future::join_all(uses).await;
         let judged = verdicts.iter().map(|used| used.as_ref().unwrap().as_ref().unwrap());
@@ -74,7 +74,7 @@ on_every_store! {
     async fn leaving_everywhere_ends_what_is_ones_own_but_perhaps_one(world: &mut World) {
         let (ada, bob) = (user("ada"), user("bob"));
         for (name, n) in [("ada", 1), ("ada", 2), ("ada", 3), ("bob", 4)] {
-            world.sessions.begin(&user(name), log_in(name, n, 100 + u64::from(n))).await.unwrap();
+            world.sessions.begin(&user(name), log_in(name, n, 100 + u64::from(n)), UNTIL).await.unwrap();
         }
         let of_ada = world.sessions.of_user(&ada, Wall(200)).await.unwrap();
         assert_eq!(of_ada, [log_in("ada", 3, 103), log_in("ada", 2, 102), log_in("ada", 1, 101)]);
@@ -125,16 +125,18 @@ on_every_store! {
         world.accounts.create(account("ada", "ada@example.org")).await.unwrap();
         world.accounts.create(account("bob", "bob@example.org")).await.unwrap();
         let hash = account("ada", "ada@example.org").password_hash;
-        let begin = |n, hash: &str| world.sessions.begin_with(&ada, log_in("ada", n, 100), hash.into());
-        assert_eq!(begin(1, &hash).await, Ok(true));
+        let begin = |n, hash: &str| {
+            world.sessions.begin_with(&ada, log_in("ada", n, 100), hash.into(), UNTIL)
+        };
+        assert_eq!(begin(1, &hash).await, Ok(Some(vec![])));
         let renewed = world.accounts.set_password(&ada, hash.clone(), "new".into()).await;
         assert_eq!(renewed, Ok(true));
-        assert_eq!(begin(2, &hash).await, Ok(false));
-        assert_eq!(begin(3, "new").await, Ok(true));
+        assert_eq!(begin(2, &hash).await, Ok(None));
+        assert_eq!(begin(3, "new").await, Ok(Some(vec![])));
         // An account that is not there has no hash.
         let nobody = user("eve");
-        let begun = world.sessions.begin_with(&nobody, log_in("eve", 4, 100), hash).await;
-        assert_eq!(begun, Ok(false));
+        let begun = world.sessions.begin_with(&nobody, log_in("eve", 4, 100), hash, UNTIL).await;
+        assert_eq!(begun, Ok(None));
         world.restart().await;
         let of_ada = world.sessions.of_user(&ada, Wall(200)).await.unwrap();
         assert_eq!(of_ada, [log_in("ada", 3, 100), log_in("ada", 1, 100)]);
@@ -145,7 +147,7 @@ on_every_store! {
         let (ada, bob) = (user("ada"), user("bob"));
         world.accounts.create(account("ada", "ada@example.org")).await.unwrap();
         for (name, n) in [("ada", 1), ("ada", 2), ("bob", 3)] {
-            world.sessions.begin(&user(name), log_in(name, n, 100)).await.unwrap();
+            world.sessions.begin(&user(name), log_in(name, n, 100), UNTIL).await.unwrap();
         }
         let hash = account("ada", "ada@example.org").password_hash;
         let cutoff = Cutoff { at: Wall(150), but: Some(SessionId(2)) };
@@ -166,6 +168,53 @@ on_every_store! {
         assert_eq!(others, Ok(Endings::default()));
     }
 
+    //= specs/auth.md#auth-88
+    //= type=test
+    //# A user MUST NOT have more than 100 log-ins that go on: one more MUST end the one that was used
+    //# longest ago.
+    async fn one_log_in_too_many_ends_the_one_that_was_used_longest_ago_and_lists_are_bounded(
+        world: &mut World
+    ) {
+        let (ada, most) = (user("ada"), u8::try_from(LOG_INS).unwrap());
+        world.accounts.create(account("ada", "ada@example.org")).await.unwrap();
+        let hash = account("ada", "ada@example.org").password_hash;
+        let begin = |n, at| world.sessions.begin(&ada, log_in("ada", n, at), UNTIL);
+        world.sessions.begin(&user("bob"), log_in("bob", 200, 0), UNTIL).await.unwrap();
+        for n in 1..=most {
+            assert_eq!(begin(n, 100 + u64::from(n)).await, Ok(vec![]), "{n}");
+        }
+        // The first was used since, and the second has ended: the third is the oldest, and there is room.
+        world.sessions.refresh(refresh(1, 1, 2, 300)).await.unwrap().unwrap();
+        world.sessions.revoke(&leave("ada", SessionId(2)), UNTIL).await.unwrap();
+        assert_eq!(begin(most + 1, 400).await, Ok(vec![]));
+        world.restart().await;
+        let begun = world.sessions.begin(&ada, log_in("ada", most + 2, 401), UNTIL).await;
+        assert_eq!(begun, Ok(vec![SessionId(3)]));
+        let with_password =
+            world.sessions.begin_with(&ada, log_in("ada", most + 3, 402), hash, UNTIL).await;
+        assert_eq!(with_password, Ok(Some(vec![SessionId(4)])));
+        // A clock that went back: the newest is the one that was asked for.
+        let back = world.sessions.begin(&ada, log_in("ada", most + 4, 1), UNTIL).await;
+        assert_eq!(back, Ok(vec![SessionId(5)]));
+        world.restart().await;
+        for (n, revoked) in [(1, false), (3, true), (4, true), (5, true), (6, false)] {
+            assert_eq!(world.is_revoked(&ada, SessionId(n)).await, revoked, "{n}");
+        }
+        assert!(!world.is_revoked(&user("bob"), SessionId(200)).await);
+        let used = world.sessions.refresh(refresh(3, 3, 4, 403)).await.unwrap().unwrap();
+        assert_eq!(used.judgement.verdict(), RefreshVerdict::Ended);
+        assert_eq!(world.sessions.of_user(&ada, Wall(403)).await.unwrap().len(), LOG_INS);
+        // What has ended by itself is in nobody's way: the first hundred did so together.
+        let later = world.sessions.begin(&ada, log_in("ada", most + 5, 10_300), UNTIL).await;
+        assert_eq!(later, Ok(vec![]));
+        let listed = world.sessions.of_user(&ada, Wall(0)).await.unwrap();
+        assert_eq!(listed.len(), LOG_INS, "of one more");
+        let cutoff = Cutoff { at: Wall(10_400), but: Some(SessionId(u128::from(most) + 5)) };
+        let ended = world.sessions.revoke_all(&ada, cutoff, UNTIL).await.unwrap();
+        assert_eq!(ended.len(), LOG_INS, "all that were not ended before");
+        assert!(ended.is_sorted());
+    }
+
     async fn a_guest_is_remembered(world: &mut World) {
         let guest = Guest {
             name: "Test".into(),
@@ -174,7 +223,7 @@ on_every_store! {
         };
         let log_in = LogIn { guest: Some(guest), by: Credence::E2e, ..log_in("e2e-t", 7, 100) };
         let tester = user("e2e-t");
-        world.sessions.begin(&tester, log_in.clone()).await.unwrap();
+        world.sessions.begin(&tester, log_in.clone(), UNTIL).await.unwrap();
         world.restart().await;
         assert_eq!(world.sessions.of_user(&tester, Wall(200)).await, Ok(vec![log_in]));
         assert_eq!(world.accounts.is_known(tester.user_id()).await, Ok(true));
@@ -184,7 +233,7 @@ on_every_store! {
         for (id, email) in [("ada", "ada@example.org"), ("bob", "bob@example.org")] {
             world.accounts.create(account(id, email)).await.unwrap();
         }
-        world.sessions.begin(&user("ada"), log_in("ada", 7, 100)).await.unwrap();
+        world.sessions.begin(&user("ada"), log_in("ada", 7, 100), UNTIL).await.unwrap();
         world.restart().await;
         for (email, place, known) in [
             ("ada@example.org", "192.0.2.7", true),
@@ -203,7 +252,7 @@ on_every_store! {
             world.accounts.create(account(id, email)).await.unwrap();
         }
         let (key, other) = (own.family.key, log_in("ada", 2, 100).family.key);
-        world.sessions.begin(&ada, own).await.unwrap();
+        world.sessions.begin(&ada, own, UNTIL).await.unwrap();
         world.sessions.revoke(&leave("ada", SessionId(1)), Wall(9_000)).await.unwrap();
         world.restart().await;
         assert_eq!(world.sessions.is_device_of(&"ada@example.org".parse().unwrap(), key).await, Ok(true));
@@ -213,8 +262,8 @@ on_every_store! {
 
     async fn what_has_ended_by_itself_is_forgotten_and_nothing_else(world: &mut World) {
         let ada = user("ada");
-        world.sessions.begin(&user("ada"), log_in("ada", 1, 100)).await.unwrap();
-        world.sessions.begin(&user("ada"), log_in("ada", 2, 5_000)).await.unwrap();
+        world.sessions.begin(&user("ada"), log_in("ada", 1, 100), UNTIL).await.unwrap();
+        world.sessions.begin(&user("ada"), log_in("ada", 2, 5_000), UNTIL).await.unwrap();
         world.sessions.revoke(&leave("ada", SessionId(3)), Wall(9_000)).await.unwrap();
         // A later revocation of the same session is kept as long as the later one says.
         world.sessions.revoke(&leave("ada", SessionId(4)), Wall(20_000)).await.unwrap();

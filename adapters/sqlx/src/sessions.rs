@@ -5,7 +5,7 @@ use crate::columns::{Column, get, get_optional, read_fault};
 use crate::store::{Side, SqliteStore, Wrote};
 use futures_util::FutureExt;
 use goldenpath_core::auth::{
-    Cutoff, Digest, Endings, Family, Leave, RefreshVerdict, Scope, Vouched,
+    Cutoff, Digest, Endings, Family, LOG_INS, Leave, RefreshVerdict, Scope, Vouched,
 };
 use goldenpath_core::fault::Fault;
 use goldenpath_core::id::{SessionId, UserId};
@@ -15,15 +15,22 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 impl Sessions for SqliteStore {
-    fn begin(&self, user: &Scope, mut log_in: LogIn) -> Answer<()> {
+    fn begin(&self, user: &Scope, mut log_in: LogIn, until: Wall) -> Answer<Vec<SessionId>> {
         log_in.family.user_id = user.user_id().clone();
-        self.write(Side::LogIn(Box::new(log_in), None)).map(|wrote| wrote.map(|_| ())).boxed()
+        let wrote = self.write(Side::LogIn(Box::new(log_in), None, until));
+        wrote.map(move |wrote| wrote.and_then(revoked)).boxed()
     }
 
-    fn begin_with(&self, user: &Scope, mut log_in: LogIn, hash: String) -> Answer<bool> {
+    fn begin_with(
+        &self,
+        user: &Scope,
+        mut log_in: LogIn,
+        hash: String,
+        until: Wall,
+    ) -> Answer<Option<Vec<SessionId>>> {
         log_in.family.user_id = user.user_id().clone();
-        let written = self.write(Side::LogIn(Box::new(log_in), Some(hash)));
-        written.map(|wrote| wrote.map(|wrote| wrote == Wrote::Done)).boxed()
+        let wrote = self.write(Side::LogIn(Box::new(log_in), Some(hash), until));
+        wrote.map(move |wrote| wrote.and_then(revoked_if_there)).boxed()
     }
 
     fn change_password(
@@ -33,14 +40,9 @@ impl Sessions for SqliteStore {
         cutoff: Cutoff,
         until: Wall,
     ) -> Answer<Option<Vec<SessionId>>> {
-        let changed = |wrote| match wrote {
-            Wrote::Revoked(sessions) => Ok(Some(sessions)),
-            Wrote::NotThere => Ok(None),
-            _ => Err(Fault::Refused),
-        };
         let change = Change::Password { old_hash, new_hash };
         let wrote = self.write(Side::NewPassword(user.clone(), change, cutoff, until));
-        wrote.map(move |wrote| wrote.and_then(changed)).boxed()
+        wrote.map(move |wrote| wrote.and_then(revoked_if_there)).boxed()
     }
 
     fn refresh(&self, refresh: Refresh) -> Answer<Option<Refreshed>> {
@@ -58,10 +60,6 @@ impl Sessions for SqliteStore {
     }
 
     fn revoke_all(&self, user: &Scope, cutoff: Cutoff, until: Wall) -> Answer<Vec<SessionId>> {
-        let revoked = |wrote| match wrote {
-            Wrote::Revoked(sessions) => Ok(sessions),
-            _ => Err(Fault::Refused),
-        };
         let wrote = self.write(Side::RevokeAll(user.clone(), cutoff, until));
         wrote.map(move |wrote| wrote.and_then(revoked)).boxed()
     }
@@ -92,10 +90,11 @@ impl Sessions for SqliteStore {
         async move {
             let rows = sqlx::query(
                 "SELECT * FROM log_in WHERE user_id = ? AND ended = 0 AND ends_at > ?
-                 ORDER BY began_at DESC, session_id DESC",
+                 ORDER BY began_at DESC, session_id DESC LIMIT ?",
             )
             .bind(user)
             .bind(now.stored())
+            .bind(rows(LOG_INS))
             .fetch_all(&pool)
             .await;
             rows.and_then(|rows| rows.iter().map(log_in).collect())
@@ -145,12 +144,24 @@ impl Sessions for SqliteStore {
     }
 }
 
-/// So many rows as it has become: none where the account must have a hash that it has not.
+fn revoked(wrote: Wrote) -> Result<Vec<SessionId>, Fault> {
+    match wrote {
+        Wrote::Revoked(sessions) => Ok(sessions),
+        _ => Err(Fault::Refused),
+    }
+}
+
+fn revoked_if_there(wrote: Wrote) -> Result<Option<Vec<SessionId>>, Fault> {
+    if wrote == Wrote::NotThere { Ok(None) } else { revoked(wrote).map(Some) }
+}
+
+/// Which made room for it; nothing is written where the account must have a hash that it has not.
 pub(crate) async fn begin(
     conn: &mut SqliteConnection,
     log_in: &LogIn,
     hash: Option<&str>,
-) -> Result<u64, sqlx::Error> {
+    until: Wall,
+) -> Result<Wrote, sqlx::Error> {
     let Family { key, user_id, session_id, current, previous, .. } = &log_in.family;
     let guest = log_in.guest.as_ref().map(serde_json::to_string).transpose();
     let guest = guest.map_err(|error| sqlx::Error::Encode(error.into()))?;
@@ -174,9 +185,76 @@ pub(crate) async fn begin(
     .bind(log_in.place.clone())
     .bind(guest)
     .bind(hash.map(str::to_owned))
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(done.rows_affected())
+    if done.rows_affected() == 0 {
+        return Ok(Wrote::NotThere);
+    }
+    let others = Others { user: user_id, but: Some(*session_id), go_on_at: log_in.family.began_at };
+    //= specs/auth.md#auth-88
+    //# A user MUST NOT have more than 100 log-ins that go on: one more MUST end the one that was used
+    //# longest ago.
+    others.end(conn, LOG_INS - 1, until).await.map(Wrote::Revoked)
+}
+
+/// A user's log-ins that go on, but perhaps one.
+struct Others<'a> {
+    user: &'a UserId,
+    but: Option<SessionId>,
+    go_on_at: Wall,
+}
+
+/// All of them but so many that were used last.
+macro_rules! chosen {
+    () => {
+        "key IN (SELECT key FROM log_in
+                 WHERE user_id = ?1 AND session_id IS NOT ?2 AND ended = 0 AND ends_at > ?3
+                 ORDER BY rotated_at DESC, began_at DESC, session_id DESC LIMIT -1 OFFSET ?4)"
+    };
+}
+
+impl Others<'_> {
+    /// Ends all but `spared` of them, those that were used last; which they were.
+    async fn end(
+        self,
+        conn: &mut SqliteConnection,
+        spared: usize,
+        until: Wall,
+    ) -> Result<Vec<SessionId>, sqlx::Error> {
+        let but = self.but.map(|session_id| session_id.stored());
+        sqlx::query(concat!(
+            "INSERT INTO revoked_session (user_id, session_id, until)
+             SELECT user_id, session_id, ?5 FROM log_in WHERE ",
+            chosen!(),
+            " ON CONFLICT (user_id, session_id) DO UPDATE SET until = max(until, excluded.until)",
+        ))
+        .bind(self.user.stored())
+        .bind(but.clone())
+        .bind(self.go_on_at.stored())
+        .bind(rows(spared))
+        .bind(until.stored())
+        .execute(&mut *conn)
+        .await?;
+        let ended = sqlx::query(concat!(
+            "UPDATE log_in SET ended = 1 WHERE ",
+            chosen!(),
+            " RETURNING session_id"
+        ))
+        .bind(self.user.stored())
+        .bind(but)
+        .bind(self.go_on_at.stored())
+        .bind(rows(spared))
+        .fetch_all(conn)
+        .await?;
+        let mut ended: Vec<_> =
+            ended.iter().map(|row| get(row, "session_id")).collect::<Result<_, _>>()?;
+        ended.sort_unstable();
+        Ok(ended)
+    }
+}
+
+fn rows(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The writer's transaction holds the family still while the core decides.
@@ -252,20 +330,7 @@ pub(crate) async fn revoke_all(
     .bind(cutoff.but.map(|session_id| session_id.stored()))
     .execute(&mut *conn)
     .await?;
-    let rows = sqlx::query("SELECT session_id FROM log_in WHERE user_id = ? AND ended = 0")
-        .bind(user.stored())
-        .fetch_all(&mut *conn)
-        .await?;
-    let mut ended = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let session_id = get(row, "session_id")?;
-        if Some(session_id) != cutoff.but {
-            revoke(conn, user, session_id, until).await?;
-            ended.push(session_id);
-        }
-    }
-    ended.sort_unstable();
-    Ok(ended)
+    Others { user, but: cutoff.but, go_on_at: Wall(0) }.end(conn, 0, until).await
 }
 
 pub(crate) async fn forget(conn: &mut SqliteConnection, now: Wall) -> Result<u64, sqlx::Error> {

@@ -10,6 +10,9 @@ use crate::id::{SessionId, UserId};
 use crate::time::{Millis, Wall};
 use core::fmt;
 
+/// Log-ins of one user that may go on at once; one more ends the one that was used longest ago.
+pub const LOG_INS: usize = 100;
+
 /// SHA-256 of half a refresh token. Whoever reads the store cannot use it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);

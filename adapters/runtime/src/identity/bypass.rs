@@ -4,6 +4,7 @@ use super::answer::{Denied, LoggedIn, Profile};
 use super::log_in::usable_name;
 use super::throttle::Deed;
 use super::{Event, Identities};
+use crate::connection::Registry;
 use crate::ports::{AuditAction, Credence, Email, Guest};
 use goldenpath_core::auth::{Admission, Bypass, BypassRefusal, Opened, Try, check_bypass};
 use goldenpath_core::id::SessionId;
@@ -56,7 +57,12 @@ impl Identities {
     ///
     /// # Errors
     /// `forbidden` elsewhere, `validation_failed`, `storage_unavailable`.
-    pub async fn log_in_dev(&self, email: &str, place: &str) -> Result<LoggedIn, Denied> {
+    pub async fn log_in_dev(
+        &self,
+        email: &str,
+        place: &str,
+        registry: &Registry,
+    ) -> Result<LoggedIn, Denied> {
         let mut event = Event::new(AuditAction::LogIn, place).by(Credence::Dev);
         let entered = async {
             let opened = self.sources.environment.open_for_developers().ok_or_else(|| {
@@ -65,7 +71,7 @@ impl Identities {
             })?;
             self.may_try(Deed::Enter(place))?;
             let guest = guest(email, None, Vec::new())?;
-            self.enter(opened, guest, Credence::Dev, place, &mut event).await
+            self.enter(opened, guest, (Credence::Dev, place), registry, &mut event).await
         };
         let entered = entered.await;
         self.noted(event, entered)
@@ -80,6 +86,7 @@ impl Identities {
         key: Option<&Secret>,
         (email, name, permissions): (&str, Option<String>, Vec<String>),
         place: &str,
+        registry: &Registry,
     ) -> Result<LoggedIn, BypassDenied> {
         let mut event = Event::new(AuditAction::LogIn, place).by(Credence::E2e);
         let opened = match self.check_key(key, place) {
@@ -98,7 +105,9 @@ impl Identities {
             }
         };
         let entered = match guest(email, name, permissions) {
-            Ok(guest) => self.enter(opened, guest, Credence::E2e, place, &mut event).await,
+            Ok(guest) => {
+                self.enter(opened, guest, (Credence::E2e, place), registry, &mut event).await
+            }
             Err(denied) => Err(denied),
         };
         Ok(self.noted(event, entered)?)
@@ -122,8 +131,8 @@ impl Identities {
         &self,
         opened: Opened,
         guest: Guest,
-        by: Credence,
-        place: &str,
+        by_and_place: (Credence, &str),
+        registry: &Registry,
         event: &mut Event,
     ) -> Result<LoggedIn, Denied> {
         let local = guest.email.as_deref().and_then(|email| email.rsplit_once('@'));
@@ -134,7 +143,7 @@ impl Identities {
         let user_id = admitted.user_id().clone();
         (event.user_id, event.session_id) = (Some(user_id.clone()), Some(session_id));
         let user = Profile::of_guest(user_id, guest.clone(), false);
-        self.begin(&admitted, user, Some(guest), by, place).await
+        self.begin(&admitted, user, Some(guest), by_and_place, registry).await
     }
 }
 

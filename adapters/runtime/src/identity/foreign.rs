@@ -2,6 +2,7 @@
 
 use super::provider::{Provider, ProviderFault, Returned};
 use super::{Denied, Event, Identities, LoggedIn, Profile};
+use crate::connection::Registry;
 use crate::ports::{AuditAction, Credence, Guest, Link, Links};
 use goldenpath_core::auth::{Admission, Once, Scope};
 use goldenpath_core::id::{SessionId, UserId};
@@ -147,6 +148,7 @@ impl Identities {
         browser: &Secret,
         code: &Secret,
         place: &str,
+        registry: &Registry,
     ) -> Result<LoggedIn, Denied> {
         let mut event = Event::new(AuditAction::LogIn, place).by(Credence::Oidc);
         let now = self.now();
@@ -160,7 +162,8 @@ impl Identities {
         let admitted = Admission::by_provider(user.user_id.clone(), session_id);
         let (name, email) = (user.name.clone(), user.email.clone());
         let guest = Guest { name, email, permissions: Vec::new() };
-        let begun = self.begin(&admitted, user, Some(guest), Credence::Oidc, place).await;
+        let begun =
+            self.begin(&admitted, user, Some(guest), (Credence::Oidc, place), registry).await;
         self.noted(event, begun)
     }
 

@@ -4,6 +4,7 @@ use super::answer::{Denied, LoggedIn, Profile};
 use super::hashing::Line;
 use super::throttle::Deed;
 use super::{Event, Identities, refresh_token};
+use crate::connection::Registry;
 use crate::ports::{Account, AuditAction, Created, Credence, Email, Guest};
 use goldenpath_core::auth::hashing::{Lane, Name};
 use goldenpath_core::auth::{Admission, Digest, PASSWORD_MAX, Try, check_password};
@@ -20,7 +21,7 @@ impl Identities {
     ///
     /// # Errors
     /// `forbidden` where there is no demo mode, `rate_limited`, `storage_unavailable`.
-    pub async fn log_in_demo(&self, place: &str) -> Result<LoggedIn, Denied> {
+    pub async fn log_in_demo(&self, place: &str, registry: &Registry) -> Result<LoggedIn, Denied> {
         let now = self.now();
         let event = Event::new(AuditAction::LogIn, place).by(Credence::Demo);
         let off = || Denied::new(ErrorCode::Forbidden, "demo mode is off; log in with an account");
@@ -31,11 +32,13 @@ impl Identities {
         let user = Profile::of_guest(identity.user_id().clone(), guest.clone(), true);
         let event = event.of(identity.user_id()).in_session(identity.session_id());
         let admitted = Admission::by_visit(&identity).ok_or_else(Denied::internal)?;
-        let begun = self.begin(&admitted, user, Some(guest), Credence::Demo, place).await;
+        let begun =
+            self.begin(&admitted, user, Some(guest), (Credence::Demo, place), registry).await;
         self.noted(event, begun)
     }
 
     /// Logs in with a password, from a place, perhaps with the device credential of an earlier log-in.
+    /// Like every way in it ends the user's log-in that was used longest ago where there are too many.
     ///
     /// # Errors
     /// `unauthorized`, `rate_limited`, `overloaded`, `storage_unavailable`.
@@ -45,9 +48,11 @@ impl Identities {
         password: Secret,
         place: &str,
         device: Option<&Secret>,
+        registry: &Registry,
     ) -> Result<LoggedIn, Denied> {
         let mut event = Event::new(AuditAction::LogIn, place).by(Credence::Password);
-        let tried = self.log_in_noting(email, password, (place, device), &mut event).await;
+        let from = (place, device);
+        let tried = self.log_in_noting(email, password, from, registry, &mut event).await;
         self.noted(event, tried)
     }
 
@@ -56,6 +61,7 @@ impl Identities {
         email: &str,
         password: Secret,
         (place, device): (&str, Option<&Secret>),
+        registry: &Registry,
         event: &mut Event,
     ) -> Result<LoggedIn, Denied> {
         let email = email.parse::<Email>().ok();
@@ -87,7 +93,7 @@ impl Identities {
         let (admitted, mut account) = admitted.ok_or_else(wrong)?;
         self.keep_hash_strong(&admitted, &mut account, password.clone(), &line).await;
         for _ in 0..BEGINS {
-            if let Some(logged_in) = self.begin_with(&admitted, &account, place).await? {
+            if let Some(logged_in) = self.begin_with(&admitted, &account, place, registry).await? {
                 event.session_id = Some(session_id);
                 return Ok(logged_in);
             }
@@ -175,18 +181,19 @@ impl Identities {
         password: Secret,
         name: Option<String>,
         place: &str,
+        registry: &Registry,
     ) -> Result<LoggedIn, Denied> {
         let mut event = Event::new(AuditAction::Register, place).by(Credence::Password);
-        let made = self.register_noting(email, password, name, place, &mut event).await;
+        let who = (email, password, name);
+        let made = self.register_noting(who, place, registry, &mut event).await;
         self.noted(event, made)
     }
 
     async fn register_noting(
         &self,
-        email: &str,
-        password: Secret,
-        name: Option<String>,
+        (email, password, name): (&str, Secret, Option<String>),
         place: &str,
+        registry: &Registry,
         event: &mut Event,
     ) -> Result<LoggedIn, Denied> {
         if !self.sources.registration {
@@ -212,7 +219,8 @@ impl Identities {
             Created::Done => {
                 let user = Profile::of(&account);
                 let admitted = Admission::by_new_account(account.user_id, session_id);
-                self.begin(&admitted, user, None, Credence::Password, place).await
+                let by = (Credence::Password, place);
+                self.begin(&admitted, user, None, by, registry).await
             }
             Created::EmailTaken | Created::IdTaken => {
                 (event.user_id, event.session_id) = (None, None);

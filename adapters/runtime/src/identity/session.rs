@@ -9,7 +9,7 @@ use goldenpath_core::auth::{
     Admission, Bypass, Claims, Cutoff, Family, Leave, Presented, RefreshVerdict, Scope,
 };
 use goldenpath_core::connection::Identity;
-use goldenpath_core::id::SessionId;
+use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{ErrorCode, Secret};
 
@@ -24,12 +24,13 @@ impl Identities {
         admitted: &Admission,
         user: Profile,
         guest: Option<Guest>,
-        by: Credence,
-        place: &str,
+        (by, place): (Credence, &str),
+        registry: &Registry,
     ) -> Result<LoggedIn, Denied> {
         let (log_in, first) = self.draw_log_in(admitted, guest, by, place)?;
-        let family = log_in.family.clone();
-        self.sources.sessions.begin(&admitted.scope(), log_in).await?;
+        let (family, until) = (log_in.family.clone(), self.revoked_until(None));
+        let ended = self.sources.sessions.begin(&admitted.scope(), log_in, until).await?;
+        self.make_room(admitted.user_id(), &ended, registry);
         self.begun(admitted, user, &family, first)
     }
 
@@ -43,12 +44,14 @@ impl Identities {
         admitted: &Admission,
         account: &Account,
         place: &str,
+        registry: &Registry,
     ) -> Result<Option<LoggedIn>, Denied> {
         let (log_in, first) = self.draw_log_in(admitted, None, Credence::Password, place)?;
         let (family, hash) = (log_in.family.clone(), account.password_hash.clone());
-        if !self.sources.sessions.begin_with(&admitted.scope(), log_in, hash).await? {
-            return Ok(None);
-        }
+        let (sessions, until) = (&self.sources.sessions, self.revoked_until(None));
+        let begun = sessions.begin_with(&admitted.scope(), log_in, hash, until).await?;
+        let Some(ended) = begun else { return Ok(None) };
+        self.make_room(admitted.user_id(), &ended, registry);
         self.begun(admitted, Profile::of(account), &family, first).map(Some)
     }
 
@@ -63,6 +66,14 @@ impl Identities {
         let drawn = refresh_token::draw(&*self.sources.entropy).map_err(|_| Denied::internal())?;
         let family = Family::begin(admitted, drawn.digests, self.now().wall, policy);
         Ok((LogIn { family, by, place: place.to_owned(), guest }, drawn.text))
+    }
+
+    /// The store has ended these for a newer log-in of their user; now everybody here does.
+    fn make_room(&self, user: &UserId, ended: &[SessionId], registry: &Registry) {
+        for session_id in ended {
+            tracing::info!(%user, %session_id, "a log-in was ended for a newer one");
+            self.close(*session_id, registry);
+        }
     }
 
     /// It is in the store: its first tokens.

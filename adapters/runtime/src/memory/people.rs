@@ -8,7 +8,9 @@ use crate::ports::{
     Refreshed, Sessions,
 };
 use core::cmp::Reverse;
-use goldenpath_core::auth::{Cutoff, Digest, Endings, Leave, RefreshVerdict, Role, Scope, Vouched};
+use goldenpath_core::auth::{
+    Cutoff, Digest, Endings, Family, LOG_INS, Leave, RefreshVerdict, Role, Scope, Vouched,
+};
 use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::time::Wall;
 
@@ -46,6 +48,27 @@ impl Memory {
             self.revoke(user, *session_id, until);
         }
         ended
+    }
+
+    fn begin(&mut self, log_in: LogIn, until: Wall) -> Vec<SessionId> {
+        let Family { user_id, began_at, .. } = log_in.family.clone();
+        let mut others: Vec<_> = self.going_on(&user_id, began_at).collect();
+        others
+            .sort_by_key(|family| Reverse((family.rotated_at, family.began_at, family.session_id)));
+        let crowded_out = others.iter().skip(LOG_INS - 1);
+        let mut ended: Vec<_> = crowded_out.map(|family| family.session_id).collect();
+        ended.sort_unstable();
+        for session_id in &ended {
+            self.revoke(&user_id, *session_id, until);
+        }
+        self.log_ins.insert(log_in.family.key, log_in);
+        ended
+    }
+
+    fn going_on(&self, user: &UserId, now: Wall) -> impl Iterator<Item = &Family> {
+        let families = self.log_ins.values().map(|log_in| &log_in.family);
+        families
+            .filter(move |family| family.user_id == *user && !family.ended && family.ends_at > now)
     }
 
     fn revoke(&mut self, user: &UserId, session_id: SessionId, until: Wall) {
@@ -116,21 +139,23 @@ impl Accounts for MemoryStore {
 }
 
 impl Sessions for MemoryStore {
-    fn begin(&self, user: &Scope, mut log_in: LogIn) -> Answer<()> {
+    fn begin(&self, user: &Scope, mut log_in: LogIn, until: Wall) -> Answer<Vec<SessionId>> {
         log_in.family.user_id = user.user_id().clone();
-        self.memory().log_ins.insert(log_in.family.key, log_in);
-        answered(())
+        answered(self.memory().begin(log_in, until))
     }
 
-    fn begin_with(&self, user: &Scope, mut log_in: LogIn, hash: String) -> Answer<bool> {
+    fn begin_with(
+        &self,
+        user: &Scope,
+        mut log_in: LogIn,
+        hash: String,
+        until: Wall,
+    ) -> Answer<Option<Vec<SessionId>>> {
         log_in.family.user_id = user.user_id().clone();
         let mut memory = self.memory();
         let account = memory.accounts.get(user.user_id());
         let same = account.is_some_and(|account| account.password_hash == hash);
-        if same {
-            memory.log_ins.insert(log_in.family.key, log_in);
-        }
-        answered(same)
+        answered(same.then(|| memory.begin(log_in, until)))
     }
 
     fn change_password(
@@ -181,6 +206,7 @@ impl Sessions for MemoryStore {
             .cloned()
             .collect();
         alive.sort_by_key(|log_in| Reverse((log_in.family.began_at, log_in.family.session_id)));
+        alive.truncate(LOG_INS);
         answered(alive)
     }
 

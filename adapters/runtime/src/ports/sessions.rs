@@ -46,13 +46,23 @@ use goldenpath_core::time::Wall;
 /// }
 /// ```
 pub trait Sessions: Send + Sync + 'static {
-    /// A log-in of this user, with its first refresh token.
-    fn begin(&self, user: &Scope, log_in: LogIn) -> Answer<()>;
+    /// A log-in of this user, with its first refresh token. Where [`LOG_INS`] go on already, those that
+    /// were used longest ago make room: they are revoked in the same transaction, as [`Self::revoke`] does
+    /// it; which they were.
+    ///
+    /// [`LOG_INS`]: goldenpath_core::auth::LOG_INS
+    fn begin(&self, user: &Scope, log_in: LogIn, until: Wall) -> Answer<Vec<SessionId>>;
 
     /// The same for a log-in with a password: only where the account still has the hash that the password
-    /// was compared with, in one transaction. `false`: it has another by now, or there is no such account;
+    /// was compared with, in one transaction. `None`: it has another by now, or there is no such account;
     /// nothing was written.
-    fn begin_with(&self, user: &Scope, log_in: LogIn, hash: String) -> Answer<bool>;
+    fn begin_with(
+        &self,
+        user: &Scope,
+        log_in: LogIn,
+        hash: String,
+        until: Wall,
+    ) -> Answer<Option<Vec<SessionId>>>;
 
     /// Puts a new password hash in the place of the one that is there, and ends the user's log-ins as
     /// [`Self::revoke_all`] does, both in one transaction: a new password beside log-ins of the old one is
@@ -84,7 +94,9 @@ pub trait Sessions: Send + Sync + 'static {
     /// [`Vouched::unless_ended`] asks for.
     fn endings(&self, of: &Vouched) -> Answer<Endings>;
 
-    /// The log-ins of this user that have not ended, the newest first.
+    /// The log-ins of this user that have not ended, the newest first: at most [`LOG_INS`] of them.
+    ///
+    /// [`LOG_INS`]: goldenpath_core::auth::LOG_INS
     fn of_user(&self, user: &Scope, now: Wall) -> Answer<Vec<LogIn>>;
 
     /// Whether the owner of the account with this address has logged in from this place, as far as that

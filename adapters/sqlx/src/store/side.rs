@@ -26,8 +26,8 @@ pub(crate) enum Side {
     ForgetAudit(Wall),
     /// Log-ins and revocations that have ended by themselves are forgotten.
     ForgetSessions(Wall),
-    /// A log-in, perhaps only while its account has this hash.
-    LogIn(Box<LogIn>, Option<String>),
+    /// A log-in, perhaps only while its account has this hash; those it crowds out are revoked until then.
+    LogIn(Box<LogIn>, Option<String>, Wall),
     /// A new account.
     NewAccount(Account),
     /// A new password, and the end of all sessions of this user but perhaps one.
@@ -74,8 +74,8 @@ impl Side {
             Self::Audit(records) => audit::append(conn, records).await.map(|()| Wrote::Done),
             Self::ForgetAudit(before) => audit::forget(conn, *before).await.map(Wrote::Forgot),
             Self::ForgetSessions(now) => sessions::forget(conn, *now).await.map(Wrote::Forgot),
-            Self::LogIn(log_in, hash) => {
-                sessions::begin(conn, log_in, hash.as_deref()).await.map(if_any)
+            Self::LogIn(log_in, hash, until) => {
+                sessions::begin(conn, log_in, hash.as_deref(), *until).await
             }
             Self::NewAccount(account) => create(conn, account).await,
             Self::NewPassword(user, change, cutoff, until) => {

@@ -103,7 +103,8 @@ async fn finish(
     place: &str,
 ) -> Result<Reply, Problem> {
     let code = Secret(ticket.code);
-    let logged_in = app.0.identities.pick_up(&browser(headers), &code, place).await?;
+    let (identities, registry) = (&app.0.identities, &app.0.connections.registry);
+    let logged_in = identities.pick_up(&browser(headers), &code, place, registry).await?;
     let mut reply = welcome(&logged_in);
     set_cookie(&mut reply, "", 0, false);
     Ok(reply)

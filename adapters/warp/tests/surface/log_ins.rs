@@ -4,7 +4,7 @@ use crate::accounts::{log_in, register, socket, text};
 use crate::rig::{PATIENCE, Reply, Wishes, rig};
 use crate::sockets::{GOLDEN, connect};
 use futures_util::FutureExt as _;
-use goldenpath_core::auth::PASSWORD_MAX;
+use goldenpath_core::auth::{LOG_INS, PASSWORD_MAX};
 use goldenpath_core::wire::Secret;
 use goldenpath_runtime::identity::Passwords;
 use goldenpath_runtime::memory::MemoryStore;
@@ -13,7 +13,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::future::ready;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Remembers every password it was given.
 #[derive(Clone, Default)]
@@ -86,6 +86,34 @@ async fn a_password_that_is_too_long_is_refused_before_it_is_hashed() {
     }
     let hashed: BTreeSet<usize> = passwords.0.lock().unwrap().iter().map(String::len).collect();
     assert!(hashed.iter().all(|length| *length <= PASSWORD_MAX), "{hashed:?}");
+}
+
+/// AUTH-88: whoever is crowded out hears of it as after a log-out (F39).
+#[tokio::test]
+async fn one_log_in_too_many_closes_the_sockets_of_the_oldest_and_no_others() {
+    let rig = rig(Wishes::default()).await;
+    let oldest = text(&register(&rig, "ada@example.org").await, "access_token");
+    let mut crowded_out = socket(&rig, &oldest).await;
+    // Within one millisecond there is no older one.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let second =
+        text(&log_in(&rig, "ada@example.org", "correct horse").await.json(), "access_token");
+    let mut stays = socket(&rig, &second).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    for n in 2..LOG_INS {
+        assert_eq!(log_in(&rig, "ada@example.org", "correct horse").await.status(), 200, "{n}");
+    }
+    assert_eq!(rig.call("GET", "/auth/me", Some(&oldest)).await.status(), 200);
+    let one_more = log_in(&rig, "ada@example.org", "correct horse").await;
+    let began = Instant::now();
+    assert_eq!(crowded_out.until_closed().await.1, 4441);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(rig.call("GET", "/auth/me", Some(&oldest)).await.status(), 401);
+    let newest = text(&one_more.json(), "access_token");
+    let listed = rig.call("GET", "/api/auth/sessions", Some(&newest)).await.json();
+    assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(LOG_INS));
+    stays.say(json!({ "type": "ping", "payload": {} })).await;
+    stays.until("pong").await;
 }
 
 #[tokio::test]

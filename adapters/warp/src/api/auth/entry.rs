@@ -67,21 +67,24 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
 }
 
 async fn demo(app: &App, caller: Caller) -> Result<Reply, Problem> {
-    Ok(welcome(&app.0.identities.log_in_demo(&place(caller)).await?))
+    let registry = &app.0.connections.registry;
+    Ok(welcome(&app.0.identities.log_in_demo(&place(caller), registry).await?))
 }
 
 async fn login(app: &App, body: Credentials, caller: Caller) -> Result<Reply, Problem> {
     let Credentials { email, password, device, .. } = required(body)?;
     let device = device.as_str().map(|device| Secret(device.to_owned()));
-    let (place, identities) = (place(caller), &app.0.identities);
-    let logged_in = identities.log_in(&email, Secret(password), &place, device.as_ref()).await?;
+    let (place, identities, password) = (place(caller), &app.0.identities, Secret(password));
+    let registry = &app.0.connections.registry;
+    let logged_in = identities.log_in(&email, password, &place, device.as_ref(), registry).await?;
     Ok(welcome(&logged_in))
 }
 
 async fn register(app: &App, body: Credentials, caller: Caller) -> Result<Reply, Problem> {
     let Credentials { email, password, name, .. } = required(body)?;
-    let place = place(caller);
-    let registered = app.0.identities.register(&email, Secret(password), name, &place).await?;
+    let (place, password, registry) =
+        (place(caller), Secret(password), &app.0.connections.registry);
+    let registered = app.0.identities.register(&email, password, name, &place, registry).await?;
     let mut reply = welcome(&registered);
     *reply.status_mut() = StatusCode::CREATED;
     Ok(reply)

@@ -124,7 +124,8 @@ fn config(app: &App) -> Reply {
 
 async fn dev(app: &App, body: Developer, caller: Caller) -> Result<Reply, Problem> {
     let email = body.email.unwrap_or_else(|| "dev@example.com".to_owned());
-    Ok(welcome(&app.0.identities.log_in_dev(&email, &place(caller)).await?))
+    let registry = &app.0.connections.registry;
+    Ok(welcome(&app.0.identities.log_in_dev(&email, &place(caller), registry).await?))
 }
 
 async fn e2e(
@@ -140,7 +141,8 @@ async fn e2e(
     }
     let Tester { email, name, permissions } = body;
     let who = (email.as_str(), name, permissions);
-    let entered = app.0.identities.log_in_e2e(key.as_ref(), who, &place(caller)).await;
+    let (place, registry) = (place(caller), &app.0.connections.registry);
+    let entered = app.0.identities.log_in_e2e(key.as_ref(), who, &place, registry).await;
     entered.map(|logged_in| welcome(&logged_in)).map_err(refused)
 }
 
