@@ -94,9 +94,8 @@ pub fn check_claims(
     let times = Times { exp: claims.exp, nbf: claims.nbf, iat: claims.iat };
     let expires_at = check_times(times, policy.leeway, policy.max_age, wall)?;
     let session_id = claims.sid.unwrap_or_else(|| session_of(claims));
-    let identity =
-        Identity { user_id, session_id, expires_at: Some(expires_at), demo: claims.demo };
-    Ok(Vouched::new(identity, claims.issued_at()))
+    let (issued_at, expires_at) = (claims.issued_at(), Some(expires_at));
+    Ok(Vouched::new(Identity { user_id, session_id, issued_at, expires_at, demo: claims.demo }))
 }
 
 /// What a token says about time, in seconds since the Unix epoch.

@@ -93,9 +93,8 @@ impl Foreigner {
     /// As one of our users, who was found by issuer and subject. The token is a session of its own.
     #[must_use]
     pub fn known_as(self, user_id: UserId, session_id: SessionId) -> Vouched {
-        let expires_at = Some(self.expires_at);
-        let identity = Identity { user_id, session_id, expires_at, demo: false };
-        Vouched::new(identity, self.issued_at)
+        let (issued_at, expires_at) = (self.issued_at, Some(self.expires_at));
+        Vouched::new(Identity { user_id, session_id, issued_at, expires_at, demo: false })
     }
 }
 

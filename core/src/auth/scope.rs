@@ -1,5 +1,6 @@
 //! The right to what one user owns: every call of a store takes one.
 
+use super::Endings;
 use crate::connection::Identity;
 use crate::hub::StoredRun;
 use crate::id::{SessionId, UserId};
@@ -104,9 +105,11 @@ pub const DEMO_USER_PREFIX: &str = "demo-user-";
 /// ```compile_fail,E0451
 /// use goldenpath_core::connection::Identity;
 /// use goldenpath_core::id::{SessionId, UserId};
+/// use goldenpath_core::time::Wall;
 ///
 /// fn forged(user_id: UserId) -> Identity {
-///     Identity { user_id, session_id: SessionId(1), expires_at: None, demo: false }
+///     let issued_at = Wall(0);
+///     Identity { user_id, session_id: SessionId(1), issued_at, expires_at: None, demo: false }
 /// }
 /// ```
 ///
@@ -187,6 +190,19 @@ impl Identity {
         self.session_id
     }
 
+    /// When the credential was issued; long ago when it does not say.
+    #[must_use]
+    pub const fn issued_at(&self) -> Wall {
+        self.issued_at
+    }
+
+    /// Whether its log-in, or its user everywhere, has left since the verdict: the rule of
+    /// [`Vouched::unless_ended`](super::Vouched::unless_ended).
+    #[must_use]
+    pub fn is_ended_by(&self, endings: &Endings) -> bool {
+        endings.end(self.session_id, self.issued_at)
+    }
+
     /// When the credential ends; `None`: never (demo mode for the life of the process).
     #[must_use]
     pub const fn expires_at(&self) -> Option<Wall> {
@@ -211,7 +227,8 @@ impl Identity {
     #[must_use]
     pub fn visitor(number: u64, session_id: SessionId, at: Wall) -> Self {
         let name = format!("{DEMO_USER_PREFIX}{}-{:012x}", at.0, number & 0xFFFF_FFFF_FFFF);
-        Self { user_id: UserId::of_visitor(&name), session_id, expires_at: None, demo: true }
+        let user_id = UserId::of_visitor(&name);
+        Self { user_id, session_id, issued_at: at, expires_at: None, demo: true }
     }
 }
 
@@ -252,6 +269,7 @@ impl Unfinished {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Cutoff;
 
     #[test]
     fn a_visitor_is_nobody_who_has_an_account() {
@@ -282,9 +300,20 @@ mod tests {
             (visitor.session_id(), visitor.expires_at(), visitor.is_demo()),
             (SessionId(5), None, true)
         );
+        assert_eq!(visitor.issued_at(), Wall(1));
         let known = Identity { expires_at: Some(Wall(2)), demo: false, ..visitor.clone() };
         assert_eq!((known.expires_at(), known.is_demo()), (Some(Wall(2)), false));
         assert_eq!(known.user_id(), visitor.user_id());
+    }
+
+    #[test]
+    fn an_identity_ends_with_its_log_in_and_with_what_was_issued_when_it_was() {
+        let visitor = Identity::visitor(7, SessionId(5), Wall(3));
+        let ended = |revoked, at| {
+            let cutoff = Some(Cutoff { at: Wall(at), but: None });
+            visitor.is_ended_by(&Endings { revoked, cutoff })
+        };
+        assert!(ended(true, 2) && ended(false, 3) && !ended(false, 2));
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub struct Ticket {
 struct Record {
     user: UserId,
     session: SessionId,
+    issued_at: u64,
     expires_at: Option<u64>,
     demo: bool,
     origin: Option<String>,
@@ -51,19 +52,14 @@ impl Ticket {
         self.digest
     }
 
-    /// When it was made: what was ended by then had no ticket, and what is ended later ends it, too.
-    #[must_use]
-    pub const fn made_at(&self) -> Wall {
-        Wall(self.ends_at.0.saturating_sub(TICKET_LIFETIME.0))
-    }
-
     /// Not good from here on; a store may forget it then.
     #[must_use]
     pub const fn ends_at(&self) -> Wall {
         self.ends_at
     }
 
-    /// Who comes with it, after a store has taken it out for good (AUTH-07): from this origin, now.
+    /// Who comes with it, after a store has taken it out for good (AUTH-07): from this origin, now. What
+    /// ends the credential it was made for ends it, too.
     ///
     /// # Errors
     /// `ticket_invalid` after its time, and from elsewhere.
@@ -71,17 +67,17 @@ impl Ticket {
         //= specs/auth.md#auth-11
         //# A ticket MUST NOT be accepted after its lifetime or from another origin.
         let good = now < self.ends_at && self.origin.as_deref() == origin;
-        let made_at = self.made_at();
-        if good { Ok(Vouched::new(self.identity, made_at)) } else { Err(ErrorCode::TicketInvalid) }
+        if good { Ok(Vouched::new(self.identity)) } else { Err(ErrorCode::TicketInvalid) }
     }
 
     /// As a text, for a store outside this process. It holds nothing by which anybody gets in.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let Identity { user_id, session_id, expires_at, demo } = &self.identity;
+        let Identity { user_id, session_id, issued_at, expires_at, demo } = &self.identity;
         let record = Record {
             user: user_id.clone(),
             session: *session_id,
+            issued_at: issued_at.0,
             expires_at: expires_at.map(|at| at.0),
             demo: *demo,
             origin: self.origin.clone(),
@@ -99,6 +95,7 @@ impl Ticket {
         let identity = Identity {
             user_id: record.user,
             session_id: record.session,
+            issued_at: Wall(record.issued_at),
             expires_at: record.expires_at.map(Wall),
             demo: record.demo,
         };
@@ -126,11 +123,10 @@ mod tests {
     #[test]
     fn a_ticket_is_good_for_its_page_until_the_last_millisecond() {
         let redeem = |origin, from, at| ticket(origin).redeem(from, Wall(at));
-        let good = Ok(Vouched::new(visitor(), Wall(1_000)));
+        let good = Ok(Vouched::new(visitor()));
         assert_eq!(redeem(PAGE, PAGE, 1_000), good);
         assert_eq!(redeem(PAGE, PAGE, 30_999), good);
         assert_eq!(redeem(None, None, 30_999), good);
-        assert_eq!(ticket(PAGE).made_at(), Wall(1_000));
         let refused = Err(ErrorCode::TicketInvalid);
         assert_eq!(redeem(PAGE, PAGE, 31_000), refused);
         for (made_for, from) in [
@@ -148,8 +144,9 @@ mod tests {
     #[test]
     fn a_ticket_survives_being_written_down_and_nothing_else_reads_as_one() {
         let user_id = UserId::new("ada \" \\ \u{e9}").unwrap();
+        let (issued_at, expires_at) = (Wall(8), Some(Wall(9)));
         let known =
-            Identity { user_id, session_id: SessionId(7), expires_at: Some(Wall(9)), demo: false };
+            Identity { user_id, session_id: SessionId(7), issued_at, expires_at, demo: false };
         for ticket in [
             ticket(PAGE),
             ticket(None),

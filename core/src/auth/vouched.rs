@@ -29,12 +29,11 @@ use crate::wire::ErrorCode;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Vouched {
     identity: Identity,
-    issued_at: Wall,
 }
 
 impl Vouched {
-    pub(crate) const fn new(identity: Identity, issued_at: Wall) -> Self {
-        Self { identity, issued_at }
+    pub(crate) const fn new(identity: Identity) -> Self {
+        Self { identity }
     }
 
     /// Whom it names.
@@ -52,7 +51,7 @@ impl Vouched {
     /// When it was made; long ago when it does not say.
     #[must_use]
     pub const fn issued_at(&self) -> Wall {
-        self.issued_at
+        self.identity.issued_at()
     }
 
     /// When it ends by itself.
@@ -74,7 +73,7 @@ impl Vouched {
     //= specs/isolation.md#iso-20
     //# A good credential MUST NOT grant anything before it is known that its log-in was not ended.
     pub fn unless_ended(self, endings: &Endings) -> Result<Identity, ErrorCode> {
-        if endings.end(self.session_id(), self.issued_at) {
+        if self.identity.is_ended_by(endings) {
             Err(ErrorCode::TokenRevoked)
         } else {
             Ok(self.identity)
@@ -92,8 +91,8 @@ mod tests {
     //# A good credential MUST NOT grant anything before it is known that its log-in was not ended.
     #[test]
     fn what_was_ended_early_is_nobody() {
-        let identity = Identity::visitor(7, SessionId(1), Wall(1));
-        let vouched = Vouched::new(identity.clone(), Wall(5));
+        let identity = Identity::visitor(7, SessionId(1), Wall(5));
+        let vouched = Vouched::new(identity.clone());
         let after = |revoked, cutoff| vouched.clone().unless_ended(&Endings { revoked, cutoff });
         let at = |at| Some(Cutoff { at: Wall(at), but: None });
         assert_eq!(after(false, None), Ok(identity.clone()));
@@ -106,8 +105,8 @@ mod tests {
     fn it_says_of_whom_it_is_how_they_came_and_until_when() {
         let visitor = Identity::visitor(7, SessionId(3), Wall(1));
         let user_id = visitor.user_id().clone();
-        let identity = Identity { expires_at: Some(Wall(9)), ..visitor };
-        let vouched = Vouched::new(identity, Wall(5));
+        let (issued_at, expires_at) = (Wall(5), Some(Wall(9)));
+        let vouched = Vouched::new(Identity { issued_at, expires_at, ..visitor });
         assert_eq!((vouched.user_id(), vouched.session_id()), (&user_id, SessionId(3)));
         assert_eq!((vouched.issued_at(), vouched.expires_at()), (Wall(5), Some(Wall(9))));
         assert_eq!(vouched.bypass(), Some(Bypass::Demo));

@@ -19,6 +19,8 @@ pub struct Identity {
     pub(crate) user_id: UserId,
     /// The log-in it belongs to.
     pub(crate) session_id: SessionId,
+    /// When the credential was issued; long ago when it does not say.
+    pub(crate) issued_at: Wall,
     /// When the credential ends; `None`: never (demo mode for the life of the process).
     pub(crate) expires_at: Option<Wall>,
     /// Made by demo mode.

@@ -205,9 +205,10 @@ impl Verifier for Identities {
     }
 
     fn is_over(&self, identity: &Identity) -> bool {
-        // When its token was issued is not known here, so a cutoff says nothing; but leaving everywhere
-        // ends each log-in by itself, too.
-        self.state().revoked.is_over(identity.session_id())
+        //= specs/auth.md#auth-89
+        //# A connection that was let in while its user left everywhere MUST be closed like those that
+        //# were open, whoever issued its token.
+        self.state().revoked.is_over(identity)
     }
 
     fn seen(&self, seen: Sighting<'_>) {

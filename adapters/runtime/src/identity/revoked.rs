@@ -2,6 +2,7 @@
 //! one that ends them, so what it once read stays true until it changes it itself.
 
 use goldenpath_core::auth::{Cutoff, Endings, Vouched};
+use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{SessionId, UserId};
 use std::collections::BTreeMap;
 
@@ -26,9 +27,13 @@ impl Revoked {
         self.sessions.get(&of.session_id()).copied()
     }
 
-    /// Whether this log-in is known to have been ended by itself.
-    pub(super) fn is_over(&self, session_id: SessionId) -> bool {
-        self.sessions.get(&session_id).is_some_and(|endings| endings.revoked)
+    /// Whether what let this user in is known to have ended since: its log-in by itself, or everything
+    /// the user had.
+    pub(super) fn is_over(&self, identity: &Identity) -> bool {
+        let read = self.sessions.get(&identity.session_id());
+        let revoked = read.is_some_and(|endings| endings.revoked);
+        let cutoff = self.cutoffs.get(identity.user_id()).copied();
+        identity.is_ended_by(&Endings { revoked, cutoff })
     }
 
     /// A log-in of a moment ago cannot have been ended: its first check need not ask the store.
@@ -113,6 +118,11 @@ mod tests {
         of.clone().unless_ended(&endings).is_err()
     }
 
+    /// Whether who was let in before is over by now.
+    fn is_over(revoked: &Revoked, of: &Vouched) -> bool {
+        revoked.is_over(&of.clone().unless_ended(&GOOD).unwrap())
+    }
+
     #[test]
     fn a_revocation_counts_more_than_a_late_answer() {
         let mut revoked = Revoked::default();
@@ -121,7 +131,7 @@ mod tests {
         revoked.revoke(SessionId(1));
         assert!(learnt(&mut revoked, &one, GOOD));
         assert_eq!(is_ended(&revoked, &one), Some(true));
-        assert!(revoked.is_over(SessionId(1)) && !revoked.is_over(SessionId(2)));
+        assert!(is_over(&revoked, &one) && !is_over(&revoked, &two));
         assert!(!learnt(&mut revoked, &two, GOOD));
         assert_eq!(is_ended(&revoked, &two), Some(false));
     }
@@ -144,6 +154,9 @@ mod tests {
         let ada = UserId::new("ada").unwrap();
         revoked.leave(&ada, Cutoff { at: Wall(9_000), but: Some(SessionId(7)) });
         assert_eq!(is_ended(&revoked, &of("ada", 1, 5)), Some(true));
+        assert!(is_over(&revoked, &of("ada", 1, 9)) && is_over(&revoked, &of("ada", 8, 5)));
+        assert!(!is_over(&revoked, &of("ada", 1, 10)) && !is_over(&revoked, &of("ada", 7, 5)));
+        assert!(!is_over(&revoked, &of("bob", 2, 5)));
         assert!(learnt(&mut revoked, &of("ada", 3, 9), GOOD), "a late answer");
         assert!(!learnt(&mut revoked, &of("ada", 3, 10), GOOD), "issued later");
         assert!(!learnt(&mut revoked, &of("ada", 7, 5), GOOD), "the log-in that stays");

@@ -1,7 +1,7 @@
 //! What a log-in and a change of password give away, and how often they may be tried.
 
 use crate::accounts::{log_in, register, socket, text};
-use crate::rig::{PATIENCE, Reply, Wishes, rig};
+use crate::rig::{PATIENCE, Reply, Wishes, rig, token_of};
 use crate::sockets::{GOLDEN, connect};
 use futures_util::FutureExt as _;
 use goldenpath_core::auth::{LOG_INS, PASSWORD_MAX};
@@ -114,6 +114,24 @@ async fn one_log_in_too_many_closes_the_sockets_of_the_oldest_and_no_others() {
     assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(LOG_INS));
     stays.say(json!({ "type": "ping", "payload": {} })).await;
     stays.until("pong").await;
+}
+
+//= specs/auth.md#auth-89
+//= type=test
+//# A connection that was let in while its user left everywhere MUST be closed like those that
+//# were open, whoever issued its token.
+#[tokio::test]
+async fn who_leaves_everywhere_while_a_token_without_a_log_in_is_checked_closes_its_socket() {
+    let rig = rig(Wishes { leaving_everywhere: true, ..Wishes::default() }).await;
+    let token = token_of("ada", 1).0;
+    assert_eq!(rig.call("GET", "/auth/me", Some(&token)).await.status(), 200);
+    let mut socket = connect(&rig, "/ws", &[GOLDEN]).await.unwrap();
+    socket.say(json!({ "type": "auth", "payload": { "token": token } })).await;
+    let (kinds, code) = socket.until_closed().await;
+    assert_eq!((kinds.last().map(String::as_str), code), (Some("disconnect"), 4441));
+    assert!(!kinds.contains(&"connection_ready".to_owned()), "{kinds:?}");
+    assert_eq!(rig.connections.shards.load().await.connections, 0);
+    assert_eq!(rig.call("GET", "/auth/me", Some(&token)).await.status(), 401);
 }
 
 #[tokio::test]

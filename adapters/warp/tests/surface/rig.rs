@@ -9,7 +9,7 @@ use goldenpath_core::connection::Identity;
 use goldenpath_core::edge::EdgeLimits;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::handshake::Origins;
-use goldenpath_core::id::UserId;
+use goldenpath_core::id::{SessionId, UserId};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::{Millis, Wall};
@@ -17,7 +17,7 @@ use goldenpath_core::wire::{Credential, ErrorCode, Json, Secret};
 use goldenpath_jsonwebtoken::{Grant, Key, Keys, Tokens};
 use goldenpath_runtime::Clock;
 use goldenpath_runtime::agent::{AgentRuns, Team, TeamError};
-use goldenpath_runtime::connection::{Connections, Verifier};
+use goldenpath_runtime::connection::{Connections, Registry, Verifier};
 use goldenpath_runtime::identity::{self, Audit, Identities, Provider, Sources};
 use goldenpath_runtime::memory::{MemoryStore, MemoryTickets};
 use goldenpath_runtime::ports::{Answer, Tickets};
@@ -49,6 +49,8 @@ pub(crate) struct Wishes {
     pub(crate) demo: bool,
     /// Every log-in is ended between its verdict and the moment its socket or stream can be found.
     pub(crate) leaving: bool,
+    /// Every user leaves everywhere in that moment, by another token.
+    pub(crate) leaving_everywhere: bool,
     pub(crate) header_timeout: Millis,
     pub(crate) body_timeout: Millis,
     pub(crate) connections: usize,
@@ -72,6 +74,7 @@ impl Default for Wishes {
             team: goldenpath_agents::bench::team,
             demo: true,
             leaving: false,
+            leaving_everywhere: false,
             header_timeout: Millis::from_secs(10),
             body_timeout: Millis::from_secs(10),
             connections: 1000,
@@ -121,14 +124,6 @@ fn parts(wishes: Wishes) -> (App, Condition, Connections, Identities) {
         store: Arc::new(store.clone()),
     };
     let shards = Shards::start(2, &around, &mut seed);
-    let key = Key::hs256(b"0123456789abcdefghijklmnopqrstuvwxyz").unwrap();
-    let policy = Policy {
-        issuer: "goldenpath".into(),
-        audience: Some("goldenpath".into()),
-        leeway: Millis::from_secs(5),
-        max_age: None,
-        older_issuer: None,
-    };
     let mut identities = Identities::new(
         Sources {
             accounts: Arc::new(store.clone()),
@@ -145,7 +140,7 @@ fn parts(wishes: Wishes) -> (App, Condition, Connections, Identities) {
             sessions: Arc::new(store.clone()),
             tickets: wishes.tickets,
             token_lifetime: wishes.token_lifetime,
-            tokens: Arc::new(Jwt(Tokens::new(Keys::new(key), policy))),
+            tokens: Arc::new(Jwt(tokens())),
         },
         &mut seed,
     );
@@ -154,6 +149,8 @@ fn parts(wishes: Wishes) -> (App, Condition, Connections, Identities) {
     }
     let verifier: Arc<dyn Verifier> = if wishes.leaving {
         Arc::new(Leaving(identities.clone()))
+    } else if wishes.leaving_everywhere {
+        Arc::new(LeavingEverywhere(identities.clone()))
     } else {
         Arc::new(identities.clone())
     };
@@ -255,6 +252,25 @@ impl Reply {
     }
 }
 
+/// Whoever has the key makes tokens without a log-in, as the command line does.
+pub(crate) fn token_of(user: &str, session: u128) -> Secret {
+    let user_id = UserId::new(user).unwrap();
+    let grant = Grant::new(user_id, SessionId(session), Millis::from_secs(600));
+    tokens().issue(grant, Clock::system().now().wall).unwrap().token
+}
+
+fn tokens() -> Tokens {
+    let key = Key::hs256(b"0123456789abcdefghijklmnopqrstuvwxyz").unwrap();
+    let policy = Policy {
+        issuer: "goldenpath".into(),
+        audience: Some("goldenpath".into()),
+        leeway: Millis::from_secs(5),
+        max_age: None,
+        older_issuer: None,
+    };
+    Tokens::new(Keys::new(key), policy)
+}
+
 struct Jwt(Tokens);
 
 impl identity::Tokens for Jwt {
@@ -295,6 +311,37 @@ impl Verifier for Leaving {
 
     fn is_over(&self, _: &Identity) -> bool {
         true
+    }
+}
+
+struct LeavingEverywhere(Identities);
+
+impl Verifier for LeavingEverywhere {
+    fn verify(
+        &self,
+        credential: &Credential,
+        origin: Option<&str>,
+        now: Wall,
+    ) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
+        let (verdict, identities) = (self.0.verify(credential, origin, now), self.0.clone());
+        async move {
+            let identity = verdict.await?;
+            let other = identities.known(&token_of(identity.user_id().as_str(), 99)).await.unwrap();
+            // Nobody is in the registry yet who could be told.
+            let nobody = Registry::default();
+            let left = identities.log_out_everywhere(&other.identity, "192.0.2.9", &nobody).await;
+            assert_eq!(left.unwrap(), 0, "it is no log-in");
+            Ok(identity)
+        }
+        .boxed()
+    }
+
+    fn demo_user(&self, now: Wall) -> BoxFuture<'static, Result<Identity, ErrorCode>> {
+        Verifier::demo_user(&self.0, now)
+    }
+
+    fn is_over(&self, identity: &Identity) -> bool {
+        self.0.is_over(identity)
     }
 }
 

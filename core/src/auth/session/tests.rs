@@ -24,6 +24,7 @@ fn identity(user: &str, secs: u64) -> Identity {
     Identity {
         user_id: UserId::new(user).unwrap(),
         session_id: SessionId(1),
+        issued_at: START.wall,
         expires_at: Some(START.wall.after(Millis::from_secs(secs))),
         demo: false,
     }

@@ -59,6 +59,7 @@ pub(super) fn ada() -> Identity {
     Identity {
         user_id: UserId::new("ada").unwrap(),
         session_id: SessionId(1),
+        issued_at: START.wall,
         expires_at: Some(START.wall.after(TOKEN_LIFE)),
         demo: false,
     }
