@@ -51,6 +51,16 @@ impl Door {
         picked_up
     }
 
+    /// A place for a request of this client that this peer brought, until it is dropped.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub(crate) fn take_up(&self, peer: IpAddr, client: IpAddr) -> Result<Arc<TakenUp>, Millis> {
+        let taken_up = self.edge().take_up(peer, client);
+        taken_up.inspect_err(|_| tally::limited(Limit::Connections))?;
+        Ok(Arc::new(TakenUp { door: self.clone(), peer, client }))
+    }
+
     /// Whether one more request of this client is answered, and what such requests are limited to.
     pub(crate) fn request(&self, client: IpAddr, who: Option<Who>) -> Spent {
         let now = self.0.clock.now().mono;
@@ -109,6 +119,19 @@ impl Door {
 
     fn edge(&self) -> MutexGuard<'_, Edge> {
         self.0.edge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request under way; put into its extensions at the door, and kept by what goes on behind its answer.
+pub(crate) struct TakenUp {
+    door: Door,
+    peer: IpAddr,
+    client: IpAddr,
+}
+
+impl Drop for TakenUp {
+    fn drop(&mut self) {
+        self.door.edge().answered(self.peer, self.client);
     }
 }
 

@@ -50,7 +50,7 @@ impl Tab {
     }
 
     /// Counts the request of this user, once.
-    fn count(&self, app: &App, identity: &Identity) -> Result<(), Problem> {
+    pub(crate) fn count(&self, app: &App, identity: &Identity) -> Result<(), Problem> {
         let spent = self.0.get_or_init(|| app.0.door.user_request(identity.user_id()));
         spent.left.map(|_| ()).map_err(|wait| {
             Problem::of(ErrorCode::RateLimited, "too many requests of this user").retry_after(wait)

@@ -150,6 +150,7 @@ async fn answer(
     let request_id = app.0.connections.draw_request_id();
     let door = &app.0.door;
     let from = headers::Seen::of(&app, &request, peer.secure, door.trusts(peer.address.ip()));
+    let proxy = peer.address.ip();
     let peer = door.client(peer.address, request.headers());
     let secure = from.is_secure();
     request.extensions_mut().insert(Caller { peer, request_id, secure });
@@ -168,7 +169,13 @@ async fn answer(
     let mut reply = match (sound, spent.left) {
         (Err(why), _) => Problem::ambiguous(why).reply(Some(request_id)),
         (Ok(()), Err(wait)) => too_often(wait).reply(Some(request_id)),
-        (Ok(()), Ok(_)) => routed(routes, route, request, &from, request_id).await,
+        (Ok(()), Ok(_)) => match door.take_up(proxy, peer.ip()) {
+            Ok(taken_up) => {
+                request.extensions_mut().insert(taken_up);
+                routed(routes, route, request, &from, request_id).await
+            }
+            Err(wait) => too_many(wait).reply(Some(request_id)),
+        },
     };
     if let Some(Refused { code, of }) = reply.extensions_mut().remove() {
         let place = place(Caller { peer, request_id, secure });
@@ -214,6 +221,11 @@ async fn routed(
 
 fn too_often(wait: Millis) -> Problem {
     Problem::of(ErrorCode::RateLimited, "too many requests from this address").retry_after(wait)
+}
+
+fn too_many(wait: Millis) -> Problem {
+    let detail = "too many requests of this address are under way";
+    Problem::of(ErrorCode::TooManyConnections, detail).retry_after(wait)
 }
 
 /// The limit and what is left of it, as draft-ietf-httpapi-ratelimit-headers-10 writes them: `q` at

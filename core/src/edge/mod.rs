@@ -38,7 +38,8 @@ pub struct EdgeLimits {
     pub attempts: Policy,
     /// Bytes a second at which a file must come once its time to wait is used up; 0: at any rate.
     pub body_bytes_per_second: u32,
-    /// Open sockets of one address, and as many open HTTP connections.
+    /// Open sockets of one address, and as many open HTTP connections; behind a trusted proxy as many
+    /// requests under way.
     pub connections_per_address: usize,
     /// Log-ins without a credential (demo mode, developers) one address may begin: each is a row.
     pub entrances: Policy,
@@ -142,7 +143,7 @@ impl Edge {
     }
 
     /// Whether a connection from this address may be read from; [`Edge::hung_up`] gives its place back.
-    /// Proxies that are trusted bring the connections of many.
+    /// Proxies that are trusted bring the connections of many: see [`Edge::take_up`].
     //= specs/safety.md#safe-43
     //# One address MUST NOT hold more open connections or sockets than its limit.
     pub fn pick_up(&mut self, peer: IpAddr) -> bool {
@@ -153,6 +154,29 @@ impl Edge {
     pub fn hung_up(&mut self, peer: IpAddr) {
         if !self.is_trusted(peer) {
             self.http.leave(&sender(peer));
+        }
+    }
+
+    /// Whether a request of this client that this peer brought may be answered; it holds a place until
+    /// [`Edge::answered`]. Where no trusted proxy brought it, its connection holds one already.
+    ///
+    /// # Errors
+    /// How long to wait.
+    //= specs/safety.md#safe-93
+    //# A request that a trusted proxy brings MUST hold a place of its client's address until it is
+    //# answered, an event stream until it ends.
+    pub fn take_up(&mut self, peer: IpAddr, client: IpAddr) -> Result<(), Millis> {
+        if !self.is_trusted(peer) || self.http.enter(sender(client)) {
+            Ok(())
+        } else {
+            Err(self.gate.some_time())
+        }
+    }
+
+    /// A request that [`Edge::take_up`] let in is answered.
+    pub fn answered(&mut self, peer: IpAddr, client: IpAddr) {
+        if self.is_trusted(peer) {
+            self.http.leave(&sender(client));
         }
     }
 
@@ -362,6 +386,32 @@ mod tests {
         edge.closed(one);
         assert!(edge.pick_up(one));
         assert_eq!(edge.admit(Mono(0), one, 0), Admission::Open);
+    }
+
+    //= specs/safety.md#safe-93
+    //= type=test
+    //# A request that a trusted proxy brings MUST hold a place of its client's address until it is
+    //# answered, an event stream until it ends.
+    #[test]
+    fn behind_a_trusted_proxy_each_client_has_its_own_places_for_requests_under_way() {
+        let mut edge = edge(|limits| {
+            limits.connections_per_address = 2;
+            limits.trusted_proxies = alloc::vec!["10.0.0.0/8".parse().unwrap()];
+        });
+        let (one, other, proxy) = (ip("192.0.2.1"), ip("192.0.2.2"), ip("10.1.2.3"));
+        assert!(edge.take_up(proxy, one).is_ok() && edge.take_up(proxy, one).is_ok());
+        let wait = edge.take_up(proxy, one).unwrap_err();
+        assert!((1000..5000).contains(&wait.0), "{wait:?}");
+        assert!(!edge.pick_up(one), "the same places, from wherever it comes");
+        assert_eq!(edge.take_up(proxy, other), Ok(()));
+        edge.answered(proxy, one);
+        assert!(edge.take_up(proxy, one).is_ok() && edge.take_up(proxy, one).is_err());
+        // Whoever comes by itself has its place by its connection.
+        edge.answered(proxy, other);
+        assert!((0..3).all(|_| edge.take_up(other, other).is_ok()));
+        assert!(edge.pick_up(other) && edge.pick_up(other));
+        edge.answered(other, other);
+        assert!(!edge.pick_up(other), "a connection goes on behind its request");
     }
 
     //= specs/safety.md#safe-54

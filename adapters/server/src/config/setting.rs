@@ -72,7 +72,7 @@ settings! {
         => |c, v| span(v, &mut c.body_timeout);
     "GOLDENPATH_CANCEL_GRACE": "From a cancel to the end of its run at the latest, in seconds. Default: 2."
         => |c, v| span(v, &mut c.limits.cancel_grace);
-    "GOLDENPATH_CONNECTIONS_PER_ADDRESS": "Open sockets of one address, and as many open HTTP connections; trusted proxies are not counted. Default: 256; unbounded with bench agents."
+    "GOLDENPATH_CONNECTIONS_PER_ADDRESS": "Open sockets of one address, and as many open HTTP connections, behind a trusted proxy requests under way. Default: 256; unbounded with bench agents."
         => |c, v| optional_count(v, &mut c.edge_settings.connections_per_address);
     "GOLDENPATH_CONNECTIONS_PER_USER": "Connections of one user; the oldest is closed beyond it. Default: 16."
         => |c, v| count(v, 1, 100_000, &mut c.limits.connections_per_user);

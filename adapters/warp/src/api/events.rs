@@ -2,8 +2,9 @@
 
 use super::{json, reply};
 use crate::app::App;
+use crate::door::TakenUp;
 use crate::problem::Problem;
-use crate::request::{caller, identity};
+use crate::request::{Tab, caller, identity};
 use futures_util::{Stream, StreamExt as _};
 use goldenpath_core::connection::Identity;
 use goldenpath_core::id::{ConnectionId, Epoch, Seq, ThreadId};
@@ -51,9 +52,11 @@ pub(super) fn routes(app: &App) -> BoxedFilter<(Reply,)> {
         .and(warp::header::headers_cloned())
         .and(warp::query())
         .and(caller())
-        .then(move |headers, query, caller| {
+        .and(warp::ext::get::<Tab>())
+        .and(warp::ext::get::<Arc<TakenUp>>())
+        .then(move |headers, query, caller, tab, taken_up| {
             let app = with.clone();
-            async move { reply(caller, stream(&app, &headers, &query).await) }
+            async move { reply(caller, stream(&app, &headers, &query, &tab, taken_up).await) }
         });
     describe.or(stream).unify().boxed()
 }
@@ -68,7 +71,13 @@ fn about() -> serde_json::Value {
     })
 }
 
-async fn stream(app: &App, headers: &HeaderMap, query: &StreamQuery) -> Result<Reply, Problem> {
+async fn stream(
+    app: &App,
+    headers: &HeaderMap,
+    query: &StreamQuery,
+    tab: &Tab,
+    taken_up: Arc<TakenUp>,
+) -> Result<Reply, Problem> {
     let wants_events = headers.get_all(ACCEPT).iter().any(|accept| {
         accept.to_str().is_ok_and(|accept| {
             accept.split(',').any(|kind| {
@@ -80,11 +89,12 @@ async fn stream(app: &App, headers: &HeaderMap, query: &StreamQuery) -> Result<R
         return Ok(json(StatusCode::OK, &about()));
     }
     let who = identity(app, headers).await?;
+    tab.count(app, &who)?;
     // Who comes back says in the header where it was; the query is still that of its first time.
     let asked = (query.epoch, Seq(query.after_seq));
     let (epoch, after_seq) = last_event(headers).unwrap_or(asked);
     let resume = query.thread_id.map(|thread_id| ResumePoint { thread_id, epoch, after_seq });
-    let frames = follow(app, &who, resume.into_iter().collect()).await?;
+    let frames = follow(app, &who, resume.into_iter().collect(), taken_up).await?;
     let events = frames.map(|frame| {
         let event = Event::default().data(frame.as_str());
         Ok::<_, Infallible>(match place(&frame) {
@@ -101,6 +111,7 @@ async fn follow(
     app: &App,
     who: &Identity,
     resume: Vec<ResumePoint>,
+    taken_up: Arc<TakenUp>,
 ) -> Result<impl Stream<Item = Frame> + Send + 'static, Problem> {
     let connections = &app.0.connections;
     let connection_id = connections.draw_id();
@@ -119,7 +130,7 @@ async fn follow(
         let left = at.after(limits.token_grace).since(now.wall);
         connections.clock.instant(now.mono.after(left))
     });
-    let visit = Visit { link, connection_id, _entry: entry };
+    let visit = Visit { link, connection_id, _entry: entry, _taken_up: taken_up };
     let reader = Reader { receiver, ready: VecDeque::new(), over_at, limits: limits.clone() };
     Ok(futures_util::stream::unfold((reader, visit), |(mut reader, visit)| async move {
         let frame = reader.next(|mark| visit.link.marked(visit.connection_id, mark)).await?;
@@ -132,6 +143,7 @@ struct Visit {
     link: HubLink,
     connection_id: ConnectionId,
     _entry: Entry,
+    _taken_up: Arc<TakenUp>,
 }
 
 impl Drop for Visit {

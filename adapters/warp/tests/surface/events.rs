@@ -1,6 +1,7 @@
 //! The event stream ends with what it was opened with: the session, the credential, the server.
 
 use crate::rig::{PATIENCE, Rig, Wishes, rig};
+use goldenpath_core::edge::{EdgeLimits, Policy};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
 use serde_json::json;
@@ -20,14 +21,31 @@ impl Stream {
 
     /// Asks with a query and one more header, which ends its line.
     async fn asking(rig: &Rig, token: &str, query: &str, header: &str) -> Self {
+        let mut stream = Self::asked(rig, token, query, header).await;
+        stream.until("text/event-stream").await;
+        stream
+    }
+
+    /// The same, whatever is answered.
+    async fn asked(rig: &Rig, token: &str, query: &str, header: &str) -> Self {
         let mut stream = TcpStream::connect(rig.address).await.unwrap();
         let request = format!(
             "GET /api/events/stream{query} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nAccept: text/event-stream\r\n{header}\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut stream = Self { stream, text: String::new() };
-        stream.until("text/event-stream").await;
-        stream
+        Self { stream, text: String::new() }
+    }
+
+    /// Its status, and whether it is the refusal of one more than there are places.
+    async fn status(&mut self) -> (u16, bool) {
+        self.until("\r\n\r\n").await;
+        let status = self.text.split(' ').nth(1).unwrap().parse().unwrap();
+        if status == 429 {
+            self.until("}").await;
+        }
+        let refused =
+            self.text.contains("too_many_connections") && self.text.contains("retry-after");
+        (status, refused)
     }
 
     /// Reads on until `part` was heard.
@@ -91,6 +109,52 @@ async fn an_event_stream_ends_with_its_credential() {
     rig.send("POST", "/api/messages", Some(&token), &say).await;
     stream.until("run_completed").await;
     stream.until_the_end().await;
+}
+
+/// SAFE-93: whoever comes through a trusted proxy holds its own places, not the proxy's.
+#[tokio::test]
+async fn behind_a_trusted_proxy_an_address_has_its_number_of_event_streams_at_once() {
+    let mut edge = EdgeLimits::unbounded();
+    edge.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    edge.connections_per_address = 4;
+    let rig = rig(Wishes { edge, ..Wishes::default() }).await;
+    let token = rig.token().await;
+    let asked = |from: &'static str| Stream::asked(&rig, &token, "", from);
+    let (loud, calm) = ("X-Forwarded-For: 192.0.2.1\r\n", "X-Forwarded-For: 192.0.2.2\r\n");
+    let mut open = Vec::new();
+    for n in 0..20 {
+        let mut stream = asked(loud).await;
+        let expected = if n < 4 { (200, false) } else { (429, true) };
+        assert_eq!(stream.status().await, expected, "{n}: {}", stream.text);
+        if n < 4 {
+            open.push(stream);
+        }
+    }
+    assert_eq!(asked(calm).await.status().await, (200, false));
+    open.pop();
+    let again = async {
+        loop {
+            let mut stream = asked(loud).await;
+            if stream.status().await == (200, false) {
+                return stream;
+            }
+        }
+    };
+    let _again = tokio::time::timeout(PATIENCE, again).await.expect("its place is given back");
+    assert_eq!(asked(loud).await.status().await, (429, true));
+}
+
+#[tokio::test]
+async fn an_event_stream_counts_as_a_request_of_its_user() {
+    let mut edge = EdgeLimits::unbounded();
+    edge.user_requests = Policy::per_minute(2, 1);
+    let rig = rig(Wishes { edge, ..Wishes::default() }).await;
+    let token = rig.token().await;
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(Stream::asked(&rig, &token, "", "").await.status().await.0);
+    }
+    assert_eq!(statuses, [200, 200, 429]);
 }
 
 #[tokio::test]
