@@ -5,6 +5,7 @@ use goldenpath_core::handshake::Admission;
 use goldenpath_core::id::UserId;
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Millis;
+use goldenpath_runtime::connection::Newcomer;
 use goldenpath_runtime::{Clock, tally};
 use http::HeaderMap;
 use std::net::{IpAddr, SocketAddr};
@@ -87,19 +88,21 @@ impl Door {
         Spent { whose: Whose::User, policy: self.0.limits.user_requests, left }
     }
 
-    /// Whether one more socket of this client is let in, and its place when it is.
+    /// Whether one more socket of this client is let in, and its places when it is: as long as it is open,
+    /// and as long as nobody knows whose it is.
     pub(crate) fn admit(
         &self,
         client: IpAddr,
         unauthenticated: usize,
-    ) -> (Admission, Option<Place>) {
+    ) -> (Admission, Option<(Place, Place)>) {
         let now = self.0.clock.now().mono;
         let admission = self.edge().admit(now, client, unauthenticated);
         if let Some(limit) = Limit::of(admission) {
             tally::limited(limit);
         }
-        let place = || Place { door: self.clone(), from: client, given_back: Edge::closed };
-        (admission, (admission == Admission::Open).then(place))
+        let place = |given_back| Place { door: self.clone(), from: client, given_back };
+        let places = || (place(Edge::closed), place(Edge::greeted));
+        (admission, (admission == Admission::Open).then(places))
     }
 
     /// A place for one more file of this user, if there is one.
@@ -148,11 +151,14 @@ impl Drop for ImportPlace {
 }
 
 /// One of the places an address has; given back when dropped.
+#[derive(Debug)]
 pub(crate) struct Place {
     door: Door,
     from: IpAddr,
     given_back: fn(&mut Edge, IpAddr),
 }
+
+impl Newcomer for Place {}
 
 impl Drop for Place {
     fn drop(&mut self) {

@@ -13,7 +13,7 @@ use goldenpath_core::fault::PeerFault;
 use goldenpath_core::handshake::{
     Accepted, Admission, Dialect, Page, Presented, Refusal, ServerCondition, UpgradeRequest, decide,
 };
-use goldenpath_runtime::connection::{Sighting, Transport, Verifier as _, Whence};
+use goldenpath_runtime::connection::{Newcomer, Sighting, Transport, Verifier as _, Whence};
 use goldenpath_runtime::ports::AuditAction;
 use goldenpath_runtime::tally;
 use http::header::{
@@ -78,7 +78,7 @@ async fn upgrade<S: Stream, T: Transport + 'static>(
         headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let request = UpgradeRequest { method: method.as_str(), headers: &pairs, query: &query };
     let open = parts.connections.registry.len();
-    let (admission, seat) = match parts.condition.admission(open, parts.limits.connections) {
+    let (admission, places) = match parts.condition.admission(open, parts.limits.connections) {
         Admission::Open => {
             let unauthenticated = parts.connections.registry.unauthenticated();
             parts.door.admit(caller.peer.ip(), unauthenticated)
@@ -107,7 +107,9 @@ async fn upgrade<S: Stream, T: Transport + 'static>(
     };
     let reply = switching(&accepted, key);
     tally::upgrade(Ok(accepted.dialect));
-    let whence = Whence { origin, place: Some(place(caller)) };
+    let (seat, newcomer) = places.unzip();
+    let newcomer = newcomer.map(|newcomer| Box::new(newcomer) as Box<dyn Newcomer>);
+    let whence = Whence { origin, place: Some(place(caller)), newcomer };
     let connections = parts.connections.clone();
     tokio::spawn(async move {
         let Ok(upgraded) = on_upgrade.await else { return };

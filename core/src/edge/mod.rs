@@ -49,6 +49,8 @@ pub struct EdgeLimits {
     pub imports_per_user: usize,
     /// Upgrades a second, over all addresses; beyond it newcomers get a time to come back (F35).
     pub upgrades_per_second: u32,
+    /// Sockets of one address that have not said who they are.
+    pub newcomers_per_address: usize,
     /// Questions of one address about the server itself, beside its other requests.
     pub probes: Policy,
     /// Requests over HTTP one address may make.
@@ -73,6 +75,7 @@ impl Default for EdgeLimits {
             entrances: Policy::every(120, Millis(500)),
             forwarded_by: ForwardedBy::XForwardedFor,
             imports_per_user: 2,
+            newcomers_per_address: 64,
             upgrades_per_second: 500,
             probes: Policy::per_minute(2000, 12_000),
             requests: Policy::per_minute(1000, 6000),
@@ -95,6 +98,7 @@ impl EdgeLimits {
             connections_per_address: usize::MAX,
             entrances: policy,
             imports_per_user: usize::MAX,
+            newcomers_per_address: usize::MAX,
             probes: policy,
             upgrades_per_second: u32::MAX,
             requests: policy,
@@ -113,6 +117,7 @@ pub struct Edge {
     gate: Gate,
     http: Places<IpAddr>,
     imports: Places<UserId>,
+    newcomers: Places<IpAddr>,
     probes: Allowances<IpAddr>,
     requests: Allowances<IpAddr>,
     sockets: Places<IpAddr>,
@@ -128,6 +133,7 @@ impl Edge {
             gate: Gate::new(limits.upgrades_per_second, seed),
             http: Places::new(limits.connections_per_address),
             imports: Places::new(limits.imports_per_user),
+            newcomers: Places::new(limits.newcomers_per_address),
             probes: Allowances::new(limits.probes, limits.remembered),
             requests: Allowances::new(limits.requests, limits.remembered),
             sockets: Places::new(limits.connections_per_address),
@@ -233,13 +239,20 @@ impl Edge {
     }
 
     /// Whether one more socket of this client is let in, with `unauthenticated` sockets there that have
-    /// not said who they are. When it is, it holds a place until [`Edge::closed`].
+    /// not said who they are. When it is, it holds a place until [`Edge::closed`], and another one until
+    /// [`Edge::greeted`].
     pub fn admit(&mut self, now: Mono, client: IpAddr, unauthenticated: usize) -> Admission {
         let sender = sender(client);
         if let Err(retry_after) = self.attempts.spend(&sender, now) {
             return Admission::TooFast { retry_after };
         }
         if !self.sockets.enter(sender) {
+            return Admission::Crowded { retry_after: self.gate.some_time() };
+        }
+        //= specs/safety.md#safe-94
+        //# One address MUST NOT hold more sockets that have not said who they are than its limit.
+        if !self.newcomers.enter(sender) {
+            self.sockets.leave(&sender);
             return Admission::Crowded { retry_after: self.gate.some_time() };
         }
         //= specs/safety.md#safe-44
@@ -254,6 +267,7 @@ impl Edge {
             Ok(()) => Admission::Open,
             Err(retry_after) => {
                 self.sockets.leave(&sender);
+                self.newcomers.leave(&sender);
                 Admission::Overloaded { retry_after }
             }
         }
@@ -262,6 +276,11 @@ impl Edge {
     /// A socket that [`Edge::admit`] let in has ended.
     pub fn closed(&mut self, client: IpAddr) {
         self.sockets.leave(&sender(client));
+    }
+
+    /// A socket that [`Edge::admit`] let in has said who it is, or has ended without.
+    pub fn greeted(&mut self, client: IpAddr) {
+        self.newcomers.leave(&sender(client));
     }
 
     fn is_trusted(&self, peer: IpAddr) -> bool {
@@ -428,13 +447,44 @@ mod tests {
         assert!(edge.import(&ada) && !edge.import(&ada));
     }
 
+    //= specs/safety.md#safe-94
+    //= type=test
+    //# One address MUST NOT hold more sockets that have not said who they are than its limit.
+    #[test]
+    fn an_address_has_so_many_newcomers_and_who_is_known_makes_room_for_the_next() {
+        let mut edge = edge(|limits| limits.newcomers_per_address = 2);
+        let (one, other) = (ip("192.0.2.1"), ip("192.0.2.2"));
+        for _ in 0..2 {
+            assert_eq!(edge.admit(Mono(0), one, 0), Admission::Open);
+        }
+        let Admission::Crowded { retry_after } = edge.admit(Mono(0), one, 0) else {
+            panic!("one too many")
+        };
+        assert!((1000..5000).contains(&retry_after.0), "{retry_after:?}");
+        assert_eq!(edge.admit(Mono(0), other, 0), Admission::Open);
+        edge.closed(one);
+        assert!(matches!(edge.admit(Mono(0), one, 0), Admission::Crowded { .. }));
+        edge.greeted(one);
+        assert_eq!(edge.admit(Mono(0), one, 0), Admission::Open);
+        assert!(matches!(edge.admit(Mono(0), one, 0), Admission::Crowded { .. }));
+        assert_eq!(EdgeLimits::default().newcomers_per_address, 64);
+    }
+
     #[test]
     fn who_is_refused_for_another_reason_gives_the_place_back() {
         let mut edge = edge(|limits| {
-            (limits.connections_per_address, limits.unauthenticated) = (1, 5);
+            (limits.connections_per_address, limits.unauthenticated) = (2, 5);
+            limits.newcomers_per_address = 1;
         });
         let one = ip("192.0.2.1");
-        assert!(matches!(edge.admit(Mono(0), one, 5), Admission::Overloaded { .. }));
+        for _ in 0..2 {
+            assert!(matches!(edge.admit(Mono(0), one, 5), Admission::Overloaded { .. }));
+        }
+        assert_eq!(edge.admit(Mono(0), one, 4), Admission::Open);
+        for _ in 0..2 {
+            assert!(matches!(edge.admit(Mono(0), one, 4), Admission::Crowded { .. }));
+        }
+        edge.greeted(one);
         assert_eq!(edge.admit(Mono(0), one, 4), Admission::Open);
     }
 

@@ -187,6 +187,7 @@ impl Driver {
                         self.machine.handle_input(now, Input::Revoked);
                         continue;
                     }
+                    self.whence.newcomer = None;
                     if let Some(outbox) = self.sender.take() {
                         let shards = &self.around.shards;
                         let link = shards.attach(&identity.scope(), id, resume, true, outbox).await;

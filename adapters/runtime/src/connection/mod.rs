@@ -7,7 +7,7 @@ mod verifier;
 
 pub use registry::{Entry, Registry};
 pub use transport::{Lost, Received, Transport};
-pub use verifier::{Sighting, Verifier, Whence};
+pub use verifier::{Newcomer, Sighting, Verifier, Whence};
 
 use crate::Clock;
 use crate::shard::{Delivery, Shards};

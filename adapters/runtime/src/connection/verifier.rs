@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 use goldenpath_core::connection::Identity;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::{AuthMethod, Credential, ErrorCode};
+use std::fmt::Debug;
 
 /// Checks credentials.
 pub trait Verifier: Send + Sync + 'static {
@@ -41,10 +42,15 @@ pub struct Sighting<'a> {
 }
 
 /// Where a socket comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Whence {
     /// The page, as the browser says it.
     pub origin: Option<String>,
     /// The client's address.
     pub place: Option<String>,
+    /// What it holds as long as nobody knows whose it is.
+    pub newcomer: Option<Box<dyn Newcomer>>,
 }
+
+/// A place for a socket of which nobody knows whose it is; given back when it is dropped.
+pub trait Newcomer: Debug + Send + Sync + 'static {}

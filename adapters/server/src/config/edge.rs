@@ -48,6 +48,7 @@ impl EdgeSettings {
             entrances: usual.entrances,
             forwarded_by: self.forwarded_by.unwrap_or(usual.forwarded_by),
             imports_per_user: count(self.imports_per_user, usual.imports_per_user),
+            newcomers_per_address: usual.newcomers_per_address,
             probes: usual.probes,
             requests: within(self.requests, 6, usual.requests),
             trusted_proxies: self.trusted_proxies.clone(),

@@ -313,6 +313,32 @@ async fn an_address_holds_so_many_connections_open_and_no_more() {
     }
 }
 
+/// SAFE-94.
+#[tokio::test]
+async fn an_address_opens_so_many_sockets_that_say_nothing_and_more_once_they_said_who_they_are() {
+    let limits = Limits { demo_wait: Millis(60_000), ..Limits::default() };
+    let mut edge = EdgeLimits::unbounded();
+    edge.newcomers_per_address = 2;
+    edge.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    let rig = rig(Wishes { edge, limits, ..Wishes::default() }).await;
+    let token = rig.token().await;
+    let open = async |from: &str| connect(&rig, "/ws", &[GOLDEN, ("X-Forwarded-For", from)]).await;
+    let silent = open("192.0.2.1").await.unwrap();
+    let mut known = open("192.0.2.1").await.unwrap();
+    assert_eq!(open("192.0.2.1").await.err(), Some(429));
+    assert!(open("192.0.2.2").await.is_ok(), "another address has its own");
+    known.say(json!({ "type": "auth", "payload": { "token": token } })).await;
+    known.until("connection_ready").await;
+    let _third = open("192.0.2.1").await.unwrap();
+    assert_eq!(open("192.0.2.1").await.err(), Some(429));
+    drop(silent);
+    let deadline = std::time::Instant::now() + crate::rig::PATIENCE;
+    while open("192.0.2.1").await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "the place is given back");
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn too_many_who_do_not_say_who_they_are_make_others_wait_outside() {
     let limits = Limits { demo_wait: goldenpath_core::time::Millis(60_000), ..Limits::default() };
