@@ -105,6 +105,13 @@ impl Door {
         (admission, (admission == Admission::Open).then(places))
     }
 
+    /// Whether one more socket of this user may go on.
+    fn connect(&self, user: &UserId) -> Result<(), Millis> {
+        let now = self.0.clock.now().mono;
+        let connected = self.edge().connect(now, user);
+        connected.map(|_| ()).inspect_err(|_| tally::limited(Limit::UserConnections))
+    }
+
     /// A place for one more file of this user, if there is one.
     pub(crate) fn import(&self, user: &UserId) -> Option<ImportPlace> {
         let place = || ImportPlace { door: self.clone(), user: user.clone() };
@@ -158,7 +165,11 @@ pub(crate) struct Place {
     given_back: fn(&mut Edge, IpAddr),
 }
 
-impl Newcomer for Place {}
+impl Newcomer for Place {
+    fn is_of(self: Box<Self>, user: &UserId) -> Result<(), Millis> {
+        self.door.connect(user)
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {

@@ -225,6 +225,14 @@ impl Context {
         self.close(CloseCode::AuthTimeout, None)
     }
 
+    /// One connection too many of its user in a short time.
+    pub(super) fn too_often(&mut self, retry_after: Millis) -> State {
+        let mut error = ErrorFrame::new(ErrorCode::RateLimited, "too many new connections");
+        error.retry_after = Some(retry_after);
+        self.last_error(&Reply::None, error);
+        self.close(CloseCode::RateLimited, Some(retry_after))
+    }
+
     /// `disconnect`, close frame, `Detach` if owed, the end (invariant 14).
     //= specs/connection.md#conn-12
     //# A close it decides on MUST carry a code of the table, preceded by `disconnect` when the peer

@@ -76,6 +76,11 @@ pub enum Input<'a> {
     Overflow,
     /// The credential was revoked.
     Revoked,
+    /// Its user opens connections too often; this one is to come back after this (SAFE-95).
+    TooOften {
+        /// When the next one is let in.
+        retry_after: Millis,
+    },
     /// The server drains; this connection is to come back after this.
     Drain {
         /// Its part of the jitter.

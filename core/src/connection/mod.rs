@@ -208,6 +208,7 @@ impl State {
                 let reason = EndReason::Revoked;
                 context.reject(&Reply::None, reason, reason_in_words(reason))
             }
+            Input::TooOften { retry_after } => context.too_often(retry_after),
             Input::Drain { reconnect_after } => self.drain(reconnect_after, context),
             Input::ServiceStatus { degraded } => {
                 context.degraded = degraded;

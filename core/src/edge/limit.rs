@@ -42,6 +42,8 @@ limits! {
     Requests = "requests_of_address",
     /// Sockets held by one address.
     Sockets = "sockets_of_address",
+    /// New sockets of one user.
+    UserConnections = "connections_of_user",
     /// HTTP requests of one user.
     UserRequests = "requests_of_user",
 }

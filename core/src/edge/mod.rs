@@ -61,6 +61,8 @@ pub struct EdgeLimits {
     pub trusted_proxies: Vec<Network>,
     /// Sockets that have not said who they are, over all addresses.
     pub unauthenticated: usize,
+    /// Sockets one user may open, from wherever.
+    pub user_connections: Policy,
     /// Requests over HTTP one user may make, from wherever.
     pub user_requests: Policy,
 }
@@ -82,6 +84,7 @@ impl Default for EdgeLimits {
             remembered: 20_000,
             trusted_proxies: Vec::new(),
             unauthenticated: 2000,
+            user_connections: Policy::every(60, Millis(1000)),
             user_requests: Policy::per_minute(1000, 6000),
         }
     }
@@ -103,6 +106,7 @@ impl EdgeLimits {
             upgrades_per_second: u32::MAX,
             requests: policy,
             unauthenticated: usize::MAX,
+            user_connections: policy,
             user_requests: policy,
             ..Self::default()
         }
@@ -121,6 +125,7 @@ pub struct Edge {
     probes: Allowances<IpAddr>,
     requests: Allowances<IpAddr>,
     sockets: Places<IpAddr>,
+    user_connections: Allowances<UserId>,
     user_requests: Allowances<UserId>,
 }
 
@@ -137,6 +142,7 @@ impl Edge {
             probes: Allowances::new(limits.probes, limits.remembered),
             requests: Allowances::new(limits.requests, limits.remembered),
             sockets: Places::new(limits.connections_per_address),
+            user_connections: Allowances::new(limits.user_connections, limits.remembered),
             user_requests: Allowances::new(limits.user_requests, limits.remembered),
             limits,
         }
@@ -283,6 +289,17 @@ impl Edge {
         self.newcomers.leave(&sender(client));
     }
 
+    /// Whether one more socket of this user may go on, whose it is known to be by now.
+    ///
+    /// # Errors
+    /// How long to wait.
+    //= specs/safety.md#safe-95
+    //# New sockets of one user MUST be limited over all of its addresses together; one too many MUST be
+    //# closed with 4429 and a time to come back.
+    pub fn connect(&mut self, now: Mono, user: &UserId) -> Result<Left, Millis> {
+        self.user_connections.spend(user, now)
+    }
+
     fn is_trusted(&self, peer: IpAddr) -> bool {
         self.limits.trusted_proxies.iter().any(|network| network.contains(peer))
     }
@@ -309,7 +326,9 @@ mod tests {
         for n in 0..5000 {
             assert!(edge.request(Mono(0), one).is_ok() && edge.pick_up(one), "{n}");
             assert!(edge.probe(Mono(0), one).is_ok(), "{n}");
-            assert!(edge.user_request(Mono(0), &UserId::new("ada").unwrap()).is_ok(), "{n}");
+            let ada = UserId::new("ada").unwrap();
+            assert!(edge.user_request(Mono(0), &ada).is_ok(), "{n}");
+            assert!(edge.connect(Mono(0), &ada).is_ok(), "{n}");
             assert_eq!(edge.admit(Mono(0), one, n), Admission::Open, "{n}");
         }
         let ada = UserId::new("ada").unwrap();
@@ -358,6 +377,23 @@ mod tests {
         assert_eq!(edge.user_request(Mono(0), &ada), Err(Millis(1000)));
         assert!(edge.user_request(Mono(0), &bob).is_ok());
         assert!(edge.user_request(Mono(1000), &ada).is_ok());
+    }
+
+    #[test]
+    fn a_user_who_connects_too_often_waits_and_nobody_else_does() {
+        let mut edge = edge(|limits| limits.user_connections = Policy::per_minute(2, 60));
+        let (ada, bob) = (UserId::new("ada").unwrap(), UserId::new("bob").unwrap());
+        for left in [1, 0] {
+            assert_eq!(edge.connect(Mono(0), &ada).map(|left| left.remaining), Ok(left));
+        }
+        assert_eq!(edge.connect(Mono(0), &ada), Err(Millis(1000)));
+        assert!(edge.user_request(Mono(0), &ada).is_ok() && edge.connect(Mono(0), &bob).is_ok());
+        assert!(edge.connect(Mono(1000), &ada).is_ok());
+        // Whoever comes back for a minute each second is not told to wait.
+        let mut usual = Edge::new(EdgeLimits::default(), Seed::new(7));
+        assert!((0..60).all(|second| usual.connect(Mono(second * 1000), &ada).is_ok()));
+        assert!((0..59).all(|_| usual.connect(Mono(59_000), &ada).is_ok()));
+        assert!(usual.connect(Mono(59_000), &ada).is_err());
     }
 
     //= specs/safety.md#safe-83

@@ -187,7 +187,12 @@ impl Driver {
                         self.machine.handle_input(now, Input::Revoked);
                         continue;
                     }
-                    self.whence.newcomer = None;
+                    if let Some(newcomer) = self.whence.newcomer.take()
+                        && let Err(retry_after) = newcomer.is_of(identity.user_id())
+                    {
+                        self.machine.handle_input(now, Input::TooOften { retry_after });
+                        continue;
+                    }
                     if let Some(outbox) = self.sender.take() {
                         let shards = &self.around.shards;
                         let link = shards.attach(&identity.scope(), id, resume, true, outbox).await;

@@ -2,7 +2,8 @@
 
 use futures_util::future::BoxFuture;
 use goldenpath_core::connection::Identity;
-use goldenpath_core::time::Wall;
+use goldenpath_core::id::UserId;
+use goldenpath_core::time::{Millis, Wall};
 use goldenpath_core::wire::{AuthMethod, Credential, ErrorCode};
 use std::fmt::Debug;
 
@@ -53,4 +54,10 @@ pub struct Whence {
 }
 
 /// A place for a socket of which nobody knows whose it is; given back when it is dropped.
-pub trait Newcomer: Debug + Send + Sync + 'static {}
+pub trait Newcomer: Debug + Send + Sync + 'static {
+    /// It is of this user.
+    ///
+    /// # Errors
+    /// How long to wait: the user has opened too many of late.
+    fn is_of(self: Box<Self>, user: &UserId) -> Result<(), Millis>;
+}

@@ -53,6 +53,7 @@ impl EdgeSettings {
             requests: within(self.requests, 6, usual.requests),
             trusted_proxies: self.trusted_proxies.clone(),
             unauthenticated: count(self.unauthenticated, usual.unauthenticated),
+            user_connections: usual.user_connections,
             user_requests: within(self.requests, 6, usual.user_requests),
             upgrades_per_second: self.upgrades_per_second.unwrap_or(usual.upgrades_per_second),
             remembered: usual.remembered,

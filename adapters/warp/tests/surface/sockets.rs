@@ -1,7 +1,8 @@
 //! WebSockets: admission, tickets, log-outs, and a stream that is no TCP socket.
 
-use crate::rig::{PATIENCE, Rig, Wishes, app, rig};
+use crate::rig::{PATIENCE, Rig, Wishes, app, rig, token_of};
 use futures_util::{SinkExt as _, StreamExt as _};
+use goldenpath_core::edge::{EdgeLimits, Policy};
 use goldenpath_core::limits::Limits;
 use goldenpath_core::time::Millis;
 use goldenpath_warp::{Listener, Phase, serve};
@@ -299,4 +300,45 @@ async fn a_silent_client_is_closed_when_its_time_is_over() {
         }
     };
     assert_eq!((code, pings), (Some(4421), 2));
+}
+
+//= specs/safety.md#safe-95
+//= type=test
+//# New sockets of one user MUST be limited over all of its addresses together; one too many MUST be
+//# closed with 4429 and a time to come back.
+#[tokio::test]
+async fn a_user_who_connects_too_often_is_closed_with_4429_and_told_when_to_come_back() {
+    let mut edge = EdgeLimits::unbounded();
+    edge.user_connections = Policy::every(3, Millis::from_secs(60));
+    edge.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    let rig = rig(Wishes { edge, ..Wishes::default() }).await;
+    let (ada, bob) = (token_of("ada", 1).0, token_of("bob", 2).0);
+    let open = async |token: &str, from: &str, protocol| {
+        let bearer = format!("Bearer {token}");
+        let mut headers = vec![("Authorization", &*bearer), ("X-Forwarded-For", from)];
+        headers.extend(protocol);
+        connect(&rig, "/ws", &headers).await.unwrap()
+    };
+    let mut kept = Vec::new();
+    for from in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+        let mut socket = open(&ada, from, Some(GOLDEN)).await;
+        socket.until("connection_ready").await;
+        kept.push(socket);
+    }
+    // In both dialects.
+    let mut refused = open(&ada, "192.0.2.4", Some(GOLDEN)).await;
+    let error = refused.hear().await.unwrap();
+    assert_eq!(error["payload"]["code"], "rate_limited");
+    let wait = error["payload"]["retry_after_ms"].as_u64().unwrap();
+    assert!((1..=60_000).contains(&wait), "{wait}");
+    let disconnect = refused.hear().await.unwrap();
+    assert_eq!(disconnect["payload"]["reconnect_after_ms"], wait);
+    assert_eq!(refused.until_closed().await, (vec![], 4429));
+    let (_, code) = open(&ada, "192.0.2.5", None).await.until_closed().await;
+    assert_eq!(code, 4429);
+    open(&bob, "192.0.2.1", Some(GOLDEN)).await.until("connection_ready").await;
+    for socket in &mut kept {
+        socket.say(json!({ "type": "ping", "payload": {} })).await;
+        socket.until("pong").await;
+    }
 }

@@ -56,6 +56,25 @@ fn those_sent_away_for_now_come_back_after_a_second_or_two_and_not_together() {
     assert!(times.len() > 10, "{times:?}");
 }
 
+/// SAFE-95.
+#[test]
+fn a_user_who_connects_too_often_is_told_for_how_long_to_stay_away() {
+    let retry_after = Millis(4_200);
+    let said = frames(&mut Rig::attaching(), Input::TooOften { retry_after });
+    let error = &said[0]["payload"];
+    assert_eq!((&error["code"], &error["fatal"]), (&"rate_limited".into(), &true.into()));
+    assert_eq!(error["retry_after_ms"], 4_200);
+    let left = &said[1]["payload"];
+    assert_eq!((&left["code"], &left["reconnect_after_ms"]), (&4429.into(), &4_200.into()));
+    assert_eq!(said.len(), 2);
+    let mut rig = Rig::attaching();
+    let ends = rig.input(Input::TooOften { retry_after });
+    assert!(
+        ends.contains(&"close 4429".to_owned()) && ends.contains(&"detach".to_owned()),
+        "{ends:?}"
+    );
+}
+
 #[test]
 fn a_revoked_credential_is_named_as_the_reason() {
     let said = frames(&mut Rig::ready(), Input::Revoked);

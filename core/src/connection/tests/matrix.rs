@@ -106,6 +106,7 @@ const STEPS: &[(&str, Step)] = &[
     ("hub closes, internal", |rig| rig.input(Input::HubClose(CloseCode::Internal))),
     ("overflow", |rig| rig.input(Input::Overflow)),
     ("revoked", |rig| rig.input(Input::Revoked)),
+    ("too often", |rig| rig.input(Input::TooOften { retry_after: Millis(300) })),
     ("drain", |rig| rig.input(Input::Drain { reconnect_after: Millis(300) })),
     ("service status", |rig| rig.input(Input::ServiceStatus { degraded: vec!["store".into()] })),
     ("timeout at once", |rig| rig.wait(Millis::ZERO)),
