@@ -195,9 +195,23 @@ fn no_json() -> Problem {
     )
 }
 
+/// Where a body is not as it must be, and what is wrong as far as that is a text of ours: the words of the
+/// library for a value of the wrong kind hold the value, and that may be a password.
+//= specs/auth.md#auth-90
+//# A refusal of a body that is not of the agreed shape MUST NOT repeat a value of it.
 fn unreadable(error: &serde_json::Error) -> Problem {
-    let code = if error.is_data() { ErrorCode::ValidationFailed } else { ErrorCode::InvalidJson };
-    Problem::of(code, error.to_string())
+    let said = error.to_string();
+    if !error.is_data() {
+        return Problem::of(ErrorCode::InvalidJson, said);
+    }
+    let names_a_field = ["missing field `", "duplicate field `"];
+    let detail = if names_a_field.iter().any(|words| said.starts_with(words)) {
+        said
+    } else {
+        let (line, column) = (error.line(), error.column());
+        format!("a value is not of the kind it must be, at line {line} column {column}")
+    };
+    Problem::of(ErrorCode::ValidationFailed, detail)
 }
 
 /// Reads a body that is neither too long nor too long in coming: a byte now and then is no way to keep

@@ -167,6 +167,56 @@ async fn every_refusal_has_a_code_and_says_why() {
     insta::assert_json_snapshot!(all);
 }
 
+//= specs/auth.md#auth-90
+//= type=test
+//# A refusal of a body that is not of the agreed shape MUST NOT repeat a value of it.
+#[tokio::test]
+async fn a_refusal_repeats_no_secret_of_the_wrong_kind() {
+    let rig = rig(Wishes { demo: false, ..Wishes::default() }).await;
+    let secret = "4711081542";
+    let (number, text) = (secret.to_owned(), format!("\"{secret}\""));
+    let of = |value: &str| format!(r#"{{"email":"a@b.example","password":{value}}}"#);
+    let list = format!("[{number}]");
+    let object = format!(r#"{{"{secret}":{text}}}"#);
+    let bodies = [
+        of(&number),
+        of(&format!("{number}.5")),
+        of(&format!("-{number}")),
+        of(&list),
+        of(&object),
+        of("true"),
+        of("null"),
+        number.clone(),
+        text.clone(),
+        format!(r#"{{"email":{number},"password":{text}}}"#),
+        format!(r#"{{"email":{text}}}"#),
+        format!(r#"{{"password":{text},"password":{text}}}"#),
+        format!(r#"{{"password":{text}"#),
+        format!(r#"{{"password":{number}x}}"#),
+        format!(r#"{{"password":"{secret}\q"}}"#),
+    ];
+    let account = json!({"email": "ada@example.org", "password": "correct horse"}).to_string();
+    let pair = rig.send("POST", "/api/auth/register", None, &account).await.json();
+    let token = pair["access_token"].as_str().unwrap();
+    for path in ["/api/auth/register", "/api/auth/login", "/auth/login", "/api/auth/password"] {
+        for body in &bodies {
+            let reply = rig.send("POST", path, Some(token), body).await;
+            let said = reply.json();
+            assert!([400, 422].contains(&reply.status()), "{path} {body}: {said}");
+            assert!(!said.to_string().contains(secret), "{path} {body}: {said}");
+            let detail = said["detail"].as_str().unwrap();
+            assert!(!detail.contains("true") && !detail.contains("null"), "{path} {body}: {said}");
+        }
+    }
+    for (body, detail) in [
+        (of(&number), "a value is not of the kind it must be, at line 1 column 44"),
+        (r#"{"email":"a","email":"b"}"#.to_owned(), "duplicate field `email` at line 1 column "),
+    ] {
+        let said = rig.send("POST", "/api/auth/login", None, &body).await.json();
+        assert!(said["detail"].as_str().unwrap().starts_with(detail), "{body}: {said}");
+    }
+}
+
 #[tokio::test]
 async fn f13_what_starts_and_what_drains_says_so() {
     let rig = rig(Wishes::default()).await;
