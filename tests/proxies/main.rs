@@ -250,7 +250,11 @@ async fn f28_a_run_that_outlives_every_connection_is_heard_once_and_to_its_end()
 /// The client is at 127.0.0.2 and writes what it likes; nginx at 127.0.0.1 is trusted.
 #[tokio::test]
 async fn what_a_client_writes_about_its_address_counts_for_nothing_behind_a_trusted_proxy() {
-    let settings = [("TRUSTED_PROXIES", "127.0.0.1"), ("GOLDENPATH_REQUESTS_PER_MINUTE", "12")];
+    let settings = [
+        ("ENVIRONMENT", "test"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
+        ("GOLDENPATH_REQUESTS_PER_MINUTE", "12"),
+    ];
     let server = Server::start(&["--agents", "bench"], &settings).await;
     let nginx = Nginx::before(server.port()).await;
     let port = nginx.port(Habit::Plain);

@@ -327,7 +327,8 @@ fn safe_01_production_starts_only_with_what_it_needs() {
 
 //= specs/safety.md#safe-92
 //= type=test
-//# A server that others can reach MUST NOT start before it is told where it runs.
+//# A server that others can reach, by itself or through a proxy on its own machine, MUST NOT start before it
+//# is told where it runs.
 #[test]
 fn nobody_is_let_in_from_outside_by_forgetting_to_say_where_the_server_runs() {
     for (listen, reached) in [
@@ -384,6 +385,35 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 //= type=test
 //# A setting that does not exist or cannot be read MUST be told, and MUST NOT be told by its secret
 //# value.
+    // Listening on loopback alone: what else says that others come.
+    let redirect = "OIDC_REDIRECT_URL";
+    for (setting, value, reached) in [
+        ("TRUSTED_PROXIES", "127.0.0.1", true),
+        ("TRUSTED_PROXIES", "10.0.0.0/8", true),
+        ("TRUSTED_PROXIES", "", false),
+        ("CORS_ORIGINS", "https://chat.example", true),
+        ("CORS_ORIGINS", "http://localhost:3000,https://chat.example", true),
+        ("CORS_ORIGINS", "http://localhost:3000,https://localhost,https://127.0.0.1:8443", false),
+        (redirect, "https://chat.example/api/auth/oidc/callback", true),
+        (redirect, "http://127.0.0.1:8000/api/auth/oidc/callback", false),
+        (redirect, "https://localhost/api/auth/oidc/callback", false),
+    ] {
+        let provider = [
+            ("OIDC_ISSUER", "https://login.example"),
+            ("OIDC_CLIENT_ID", "goldenpath"),
+            ("OIDC_CLIENT_SECRET", "hush"),
+        ];
+        let mut settings = vec![(setting, value)];
+        settings.extend(provider.iter().filter(|_| setting == redirect));
+        let output = goldenpath(&["check"], &settings);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.success(), !reached, "{setting}={value}: {said}");
+        let finding = format!("  ENVIRONMENT: is not set, and {setting} ");
+        assert_eq!(said.contains(&finding), reached, "{setting}={value}: {said}");
+        settings.push(("ENVIRONMENT", "development"));
+        let told = goldenpath(&["check"], &settings);
+        assert!(told.status.success(), "{setting}={value}: {}", text(&told.stdout));
+    }
 #[test]
 fn what_is_wrong_in_the_file_is_found_and_told_by_its_line_only() {
     let folder = tempfile::tempdir().unwrap();

@@ -43,22 +43,6 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     timeouts(config, findings);
 }
 
-/// Nobody has said where this server runs. By itself it is in development, where everybody gets in; that is
-/// for the machine it runs on, and it binds to loopback unless told otherwise.
-//= specs/safety.md#safe-92
-//# A server that others can reach MUST NOT start before it is told where it runs.
-pub(super) fn unnamed(config: &Config, findings: &mut Findings) {
-    let ip = config.listen.ip().to_canonical();
-    if !ip.is_loopback() {
-        findings.push(Finding::new(
-            "ENVIRONMENT",
-            format!("is not set, and GOLDENPATH_LISTEN ({ip}) can be reached by others"),
-            "Set ENVIRONMENT=production; or, to let in whoever asks (demo mode, developers' log-in), \
-             ENVIRONMENT=development; or listen on 127.0.0.1",
-        ));
-    }
-}
-
 /// What is worth a look, but no reason not to start.
 pub(super) fn notes(config: &Config) -> Vec<Finding> {
     let mut notes = Vec::new();

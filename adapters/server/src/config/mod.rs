@@ -10,6 +10,7 @@ mod folder;
 mod keys;
 mod layers;
 mod oidc;
+mod reach;
 mod secret;
 mod setting;
 mod strength;
@@ -243,7 +244,7 @@ impl Config {
         }
         config.settle();
         if !layers.sets("ENVIRONMENT") {
-            check::unnamed(&config, &mut findings);
+            reach::unnamed(&config, &mut findings);
         }
         check::check(&config, &mut findings);
         config.notes = layers.notes().chain(check::notes(&config)).collect();

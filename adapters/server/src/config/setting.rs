@@ -56,7 +56,7 @@ settings! {
         => |c, v| { c.demo_mode = Some(value::switch(v)?); Ok(()) };
     "E2E_OAUTH_SIMULATION_KEY" secret: "Lets a test suite obtain tokens. Default: none; refused in production."
         => |c, v| { c.e2e_key = Some(Secret(value::filled(v)?)); Ok(()) };
-    "ENVIRONMENT": "development, test, staging or production; to be said where GOLDENPATH_LISTEN is not loopback. Default: development."
+    "ENVIRONMENT": "development, test, staging or production; to be said where others can reach the server: GOLDENPATH_LISTEN is not loopback, or TRUSTED_PROXIES, CORS_ORIGINS (https) or OIDC_REDIRECT_URL names more than this machine. Default: development."
         => |c, v| { c.environment = environment(v)?; Ok(()) };
     "GOLDENPATH_AGENTS": "builtin, bench (agents whose tools answer at once; no rate limit) or scripted (do what the question says; not in production). Default: builtin."
         => |c, v| { c.agents = agents(v)?; Ok(()) };
