@@ -224,6 +224,37 @@ fn f15_the_e2e_key_stops_a_start_in_production_and_wherever_it_is_weak() {
     }
 }
 
+//= specs/safety.md#safe-95
+//= type=test
+//# A key that can be guessed MUST stop the start in production, in staging and of every server that listens
+//# beyond loopback.
+#[test]
+fn a_key_that_can_be_guessed_stops_the_start_wherever_others_come() {
+    let drawn = "pZ4yT8vN1qWc7RbX2mKd9LsF5gHj3UaE";
+    let made_up = "your-256-bit-key-goes-here-please";
+    for (environment, listen, judged) in [
+        ("development", "127.0.0.1:0", false),
+        ("test", "[::1]:0", false),
+        ("development", "0.0.0.0:0", true),
+        ("test", "10.1.2.3:0", true),
+        ("staging", "127.0.0.1:0", true),
+        ("staging", "0.0.0.0:0", true),
+    ] {
+        for setting in ["JWT_SECRET_KEY", "JWT_PREVIOUS_KEYS", "E2E_OAUTH_SIMULATION_KEY"] {
+            for (key, starts) in [(drawn, true), (made_up, !judged)] {
+                let settings =
+                    [("ENVIRONMENT", environment), ("GOLDENPATH_LISTEN", listen), (setting, key)];
+                let output = goldenpath(&["check"], &settings);
+                let said = text(&output.stdout);
+                let case = format!("{environment} {listen} {setting}: {said}");
+                assert_eq!(output.status.code(), Some(if starts { 0 } else { 78 }), "{case}");
+                assert_eq!(said.contains(&format!("  {setting}: can be guessed")), !starts);
+                assert!(!said.contains(key), "{case}");
+            }
+        }
+    }
+}
+
 //= specs/safety.md#safe-49
 //= type=test
 //# In production a setting that takes a protection away MUST stop the start.
@@ -354,6 +385,35 @@ fn nobody_is_let_in_from_outside_by_forgetting_to_say_where_the_server_runs() {
             assert!(goldenpath(&["check"], &told).status.success(), "{listen} {environment}");
         }
     }
+    // Listening on loopback alone: what else says that others come.
+    let redirect = "OIDC_REDIRECT_URL";
+    for (setting, value, reached) in [
+        ("TRUSTED_PROXIES", "127.0.0.1", true),
+        ("TRUSTED_PROXIES", "10.0.0.0/8", true),
+        ("TRUSTED_PROXIES", "", false),
+        ("CORS_ORIGINS", "https://chat.example", true),
+        ("CORS_ORIGINS", "http://localhost:3000,https://chat.example", true),
+        ("CORS_ORIGINS", "http://localhost:3000,https://localhost,https://127.0.0.1:8443", false),
+        (redirect, "https://chat.example/api/auth/oidc/callback", true),
+        (redirect, "http://127.0.0.1:8000/api/auth/oidc/callback", false),
+        (redirect, "https://localhost/api/auth/oidc/callback", false),
+    ] {
+        let provider = [
+            ("OIDC_ISSUER", "https://login.example"),
+            ("OIDC_CLIENT_ID", "goldenpath"),
+            ("OIDC_CLIENT_SECRET", "hush"),
+        ];
+        let mut settings = vec![(setting, value)];
+        settings.extend(provider.iter().filter(|_| setting == redirect));
+        let output = goldenpath(&["check"], &settings);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.success(), !reached, "{setting}={value}: {said}");
+        let finding = format!("  ENVIRONMENT: is not set, and {setting} ");
+        assert_eq!(said.contains(&finding), reached, "{setting}={value}: {said}");
+        settings.push(("ENVIRONMENT", "development"));
+        let told = goldenpath(&["check"], &settings);
+        assert!(told.status.success(), "{setting}={value}: {}", text(&told.stdout));
+    }
     // The file and a flag say it, too.
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("goldenpath.toml"), "environment = \"staging\"\n").unwrap();
@@ -385,35 +445,6 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 //= type=test
 //# A setting that does not exist or cannot be read MUST be told, and MUST NOT be told by its secret
 //# value.
-    // Listening on loopback alone: what else says that others come.
-    let redirect = "OIDC_REDIRECT_URL";
-    for (setting, value, reached) in [
-        ("TRUSTED_PROXIES", "127.0.0.1", true),
-        ("TRUSTED_PROXIES", "10.0.0.0/8", true),
-        ("TRUSTED_PROXIES", "", false),
-        ("CORS_ORIGINS", "https://chat.example", true),
-        ("CORS_ORIGINS", "http://localhost:3000,https://chat.example", true),
-        ("CORS_ORIGINS", "http://localhost:3000,https://localhost,https://127.0.0.1:8443", false),
-        (redirect, "https://chat.example/api/auth/oidc/callback", true),
-        (redirect, "http://127.0.0.1:8000/api/auth/oidc/callback", false),
-        (redirect, "https://localhost/api/auth/oidc/callback", false),
-    ] {
-        let provider = [
-            ("OIDC_ISSUER", "https://login.example"),
-            ("OIDC_CLIENT_ID", "goldenpath"),
-            ("OIDC_CLIENT_SECRET", "hush"),
-        ];
-        let mut settings = vec![(setting, value)];
-        settings.extend(provider.iter().filter(|_| setting == redirect));
-        let output = goldenpath(&["check"], &settings);
-        let said = text(&output.stdout);
-        assert_eq!(output.status.success(), !reached, "{setting}={value}: {said}");
-        let finding = format!("  ENVIRONMENT: is not set, and {setting} ");
-        assert_eq!(said.contains(&finding), reached, "{setting}={value}: {said}");
-        settings.push(("ENVIRONMENT", "development"));
-        let told = goldenpath(&["check"], &settings);
-        assert!(told.status.success(), "{setting}={value}: {}", text(&told.stdout));
-    }
 #[test]
 fn what_is_wrong_in_the_file_is_found_and_told_by_its_line_only() {
     let folder = tempfile::tempdir().unwrap();

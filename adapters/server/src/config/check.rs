@@ -1,14 +1,12 @@
 //! What can only be judged on the whole: production's rules (SAFE-01) and the chain of timeouts (F30).
 
-use super::{Agents, Config, Finding, Findings, folder, keys, oidc, strength, trusted};
+use super::{Agents, Config, Finding, Findings, folder, keys, oidc, reach, strength, trusted};
 use goldenpath_core::edge::Network;
 use goldenpath_core::time::Millis;
 use goldenpath_runtime::identity::LONGEST_LEEWAY;
 use goldenpath_warp::Certificate;
 use std::net::IpAddr;
 
-/// Shortest E2E key, in bytes: a test server may be reached by others, too.
-const E2E_KEY_BYTES: usize = 16;
 /// Longest life of an access token in production: it cannot be taken back where others check it.
 const TOKEN_LIFETIME: Millis = Millis::from_secs(24 * 3600);
 /// Longest wait for the last close: whoever ends processes kills those that take longer.
@@ -20,19 +18,8 @@ const HEADER: Millis = Millis::from_secs(60);
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     if config.environment.is_production() {
         production(config, findings);
-    } else if config.e2e_key.as_ref().is_some_and(|key| key.0.len() < E2E_KEY_BYTES) {
-        findings.push(Finding::new(
-            "E2E_OAUTH_SIMULATION_KEY",
-            format!("has fewer than {E2E_KEY_BYTES} bytes"),
-            "Set at least 16 random bytes, for example from `openssl rand -base64 24`",
-        ));
     }
-    if let Some(key) = &config.jwt_secret_key {
-        strength::check("JWT_SECRET_KEY", key, config.environment.is_production(), findings);
-    }
-    for key in &config.jwt_previous_keys {
-        strength::check("JWT_PREVIOUS_KEYS", key, config.environment.is_production(), findings);
-    }
+    strength(config, findings);
     keys::check(config, findings);
     oidc::check(config, findings);
     tokens(config, findings);
@@ -41,6 +28,23 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     stores(config, findings);
     tls(config, findings);
     timeouts(config, findings);
+}
+
+/// Every key that somebody could guess. That of tests stops a start in production, however good it is.
+//= specs/safety.md#safe-95
+//# A key that can be guessed MUST stop the start in production, in staging and of every server that listens
+//# beyond loopback.
+fn strength(config: &Config, findings: &mut Findings) {
+    let must_be_drawn = reach::is_for_others(config);
+    let signs = config.jwt_secret_key.iter().map(|key| ("JWT_SECRET_KEY", key));
+    let signed = config.jwt_previous_keys.iter().map(|key| ("JWT_PREVIOUS_KEYS", key));
+    for (name, key) in signs.chain(signed) {
+        strength::check(name, key, strength::SIGNING, must_be_drawn, findings);
+    }
+    if let Some(key) = config.e2e_key.as_ref().filter(|_| !config.environment.is_production()) {
+        let name = "E2E_OAUTH_SIMULATION_KEY";
+        strength::check(name, key, strength::PRESENTED, must_be_drawn, findings);
+    }
 }
 
 /// What is worth a look, but no reason not to start.

@@ -1,6 +1,6 @@
 //! Who can reach this server, as far as its settings say (SAFE-92).
 
-use super::{Config, Finding, Findings};
+use super::{Config, Environment, Finding, Findings};
 use std::net::IpAddr;
 use url::{Host, Url};
 
@@ -17,6 +17,14 @@ pub(super) fn unnamed(config: &Config, findings: &mut Findings) {
             "Set ENVIRONMENT=production; or, to let in whoever asks (demo mode, developers' log-in), \
              ENVIRONMENT=development; or listen on 127.0.0.1, with no proxy and no page of elsewhere",
         ));
+    }
+}
+
+/// Whether somebody who guesses a key has anything to gain.
+pub(super) fn is_for_others(config: &Config) -> bool {
+    match config.environment {
+        Environment::Production | Environment::Staging => true,
+        Environment::Development | Environment::Test => is_beyond_loopback(config),
     }
 }
 

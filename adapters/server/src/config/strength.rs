@@ -1,10 +1,26 @@
-//! Can a key be guessed? (SAFE-01, SAFE-06)
+//! Can a key be guessed? (SAFE-01, SAFE-06, SAFE-95)
 
 use super::{Finding, Findings};
 use goldenpath_core::wire::Secret;
 
-/// Shortest key, in bytes: RFC 7518 section 3.2 wants as many bits as the hash.
-const KEY_BYTES: usize = 32;
+/// What a kind of key must be.
+pub(super) struct Kind {
+    /// Fewest bytes.
+    least: usize,
+    /// How one is made.
+    remedy: &'static str,
+}
+
+/// Signs: RFC 7518 section 3.2 wants as many bits as the hash.
+pub(super) const SIGNING: Kind = Kind {
+    least: 32,
+    remedy: "Set at least 32 random bytes, for example from `openssl rand -base64 48`",
+};
+/// Is sent along, and can be tried at the server only.
+pub(super) const PRESENTED: Kind = Kind {
+    least: 16,
+    remedy: "Set at least 16 random bytes, for example from `openssl rand -base64 24`",
+};
 /// Fewest different characters a key of chance has; a hexadecimal one of 32 has about 14.
 const KEY_VARIETY: usize = 8;
 /// Fewest guesses, as a power of ten, that whoever knows words, sequences and repetitions needs: the most
@@ -32,14 +48,19 @@ const EXAMPLES: [&str; 16] = [
     "your_",
 ];
 
-/// Adds what is wrong with a key; only in production may it not be guessable.
-pub(super) fn check(name: &str, key: &Secret, production: bool, findings: &mut Findings) {
-    let bytes = key.0.as_bytes();
-    let remedy = "Set at least 32 random bytes, for example from `openssl rand -base64 48`";
-    if bytes.len() < KEY_BYTES {
-        let problem = format!("has {} bytes, fewer than {KEY_BYTES}", bytes.len());
+/// Adds what is wrong with a key; whether chance must have drawn it depends on who can reach the server.
+pub(super) fn check(
+    name: &str,
+    key: &Secret,
+    Kind { least, remedy }: Kind,
+    must_be_drawn: bool,
+    findings: &mut Findings,
+) {
+    let bytes = key.0.len();
+    if bytes < least {
+        let problem = format!("has {bytes} bytes, fewer than {least}");
         findings.push(Finding::new(name, problem, remedy));
-    } else if production && is_guessable(&key.0) {
+    } else if must_be_drawn && is_guessable(&key.0) {
         findings.push(Finding::new(name, "can be guessed", remedy));
     }
 }
