@@ -297,9 +297,21 @@ impl Keys {
         serde_json::to_string(&JwkSet { keys }).unwrap_or_else(|_| r#"{"keys":[]}"#.to_owned())
     }
 
-    /// The key a token names; a token that names none was made by somebody who knows the signing key only.
-    pub(crate) fn named(&self, kid: Option<&str>) -> Option<&VerifyingKey> {
-        kid.map_or(Some(&self.signing.verifier), |kid| self.all.get(kid))
+    /// The keys that may have signed a token: the one it names; for one that names none, as others write
+    /// them, each that speaks its algorithm, the one that signs first.
+    //= specs/auth.md#auth-91
+    //# A token that names no key MUST be judged by every key of its algorithm that we sign or signed
+    //# with, and by no other.
+    pub(crate) fn candidates(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> impl Iterator<Item = &VerifyingKey> {
+        let signing = &self.signing.verifier;
+        let older = self.all.values().filter(|key| key.id != signing.id);
+        let named = kid.and_then(|kid| self.all.get(kid));
+        let unnamed = core::iter::once(signing).chain(older).filter(move |_| kid.is_none());
+        named.into_iter().chain(unnamed).filter(move |key| key.algorithm == algorithm)
     }
 }
 
@@ -408,7 +420,10 @@ mod tests {
             let public = ["alg", "crv", "e", "kid", "kty", "n", "use", "x", "y"];
             assert!(members.iter().all(|member| public.contains(member)), "{members:?}");
             assert_eq!(key["use"], "sig");
-            assert!(keys.named(key["kid"].as_str()).is_some());
+            let kid = key["kid"].as_str();
+            let speaks = [Algorithm::ES256, Algorithm::RS256];
+            let found = speaks.into_iter().flat_map(|algorithm| keys.candidates(kid, algorithm));
+            assert_eq!(found.map(VerifyingKey::fingerprint).collect::<Vec<_>>(), [kid.unwrap()]);
         }
         assert_eq!(keys.older().count(), 2);
         let secret_only = Keys::new(Key::hs256(SECRET).unwrap());

@@ -135,14 +135,13 @@ impl Tokens {
         if !is_plain(&header) {
             return Err(ErrorCode::Unauthorized);
         }
-        let key = self.keys.named(header.kid.as_deref()).ok_or(ErrorCode::Unauthorized)?;
-        let decoded = jsonwebtoken::decode::<Claims>(
-            token,
-            key.verifying(),
-            &signature_only(key.algorithm()),
-        )
-        .map_err(|_| ErrorCode::Unauthorized)?;
-        let signed = Signed::by(key.fingerprint(), decoded.claims);
+        let mut keys = self.keys.candidates(header.kid.as_deref(), header.alg);
+        let signed = keys.find_map(|key| {
+            let only = signature_only(key.algorithm());
+            let decoded = jsonwebtoken::decode::<Claims>(token, key.verifying(), &only).ok()?;
+            Some(Signed::by(key.fingerprint(), decoded.claims))
+        });
+        let signed = signed.ok_or(ErrorCode::Unauthorized)?;
         let vouched = check_claims(&signed, &self.policy, wall)?;
         Ok(Verified { vouched, claims: signed.into_claims() })
     }

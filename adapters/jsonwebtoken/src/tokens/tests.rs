@@ -147,8 +147,45 @@ fn an_older_key_still_verifies_and_signs_nothing() {
     assert!(hs256().verify(&token.0, NOW).is_ok());
     let new = hs256().issue(grant(), NOW).unwrap().token;
     assert!(older.verify(&new.0, NOW).is_err());
-    let unnamed = forged(&plain().to_string(), &claims().to_string(), OLDER);
-    assert!(hs256().verify(&unnamed, NOW).is_err(), "without a name only the signing key counts");
+}
+
+//= specs/auth.md#auth-91
+//= type=test
+//# A token that names no key MUST be judged by every key of its algorithm that we sign or signed
+//# with, and by no other.
+#[test]
+fn a_token_without_a_name_is_judged_by_every_key_of_its_algorithm_and_by_no_other() {
+    let by = |secret: &[u8]| forged(&plain().to_string(), &claims().to_string(), secret);
+    let ed = Key::from_pem(&Key::generate_eddsa_pem().unwrap()).unwrap();
+    let signing_ed = Keys::new(ed.clone()).also_verify(Key::hs256(OLDER).unwrap());
+    let signing_ed = Tokens::new(signing_ed.also_verify(Key::hs256(SECRET).unwrap()), policy());
+    let refused = Err(ErrorCode::Unauthorized);
+    for tokens in [&hs256(), &signing_ed] {
+        for secret in [SECRET, OLDER] {
+            assert!(tokens.verify(&by(secret), NOW).is_ok());
+        }
+        assert_eq!(tokens.verify(&by(STRANGER), NOW), refused);
+    }
+    let header = Header::new(Algorithm::EdDSA);
+    let unnamed = jsonwebtoken::encode(&header, &claims(), ed.signing()).unwrap();
+    assert!(signing_ed.verify(&unnamed, NOW).is_ok());
+    assert_eq!(hs256().verify(&unnamed, NOW), refused);
+
+    // The one that signs first; none of another algorithm, and none beside the one that is named.
+    let keys = signing_ed.keys();
+    let tried = |kid: Option<&str>, algorithm| {
+        keys.candidates(kid, algorithm).map(|key| key.fingerprint().to_owned()).collect::<Vec<_>>()
+    };
+    let own = ed.fingerprint();
+    assert_eq!(tried(None, Algorithm::EdDSA), [own]);
+    assert_eq!(tried(None, Algorithm::HS256).len(), 2);
+    assert!(tried(None, Algorithm::RS256).is_empty());
+    assert_eq!(tried(Some(own), Algorithm::EdDSA), [own]);
+    assert!(tried(Some(own), Algorithm::HS256).is_empty());
+    assert!(tried(Some(""), Algorithm::HS256).is_empty());
+    let newer = hs256();
+    let first = newer.keys().candidates(None, Algorithm::HS256).next().unwrap();
+    assert_eq!(first.fingerprint(), newer.keys().signing().fingerprint());
 }
 
 fn without_signature(token: &str) -> String {
@@ -284,8 +321,8 @@ fn a_public_key_is_no_secret() {
     let pem = Key::generate_eddsa_pem().unwrap();
     let tokens = eddsa(&pem);
     let issued = tokens.issue(grant(), NOW).unwrap().token.0;
-    let public =
-        tokens.keys().named(None).unwrap().verifying().try_get_as_bytes().unwrap().to_vec();
+    let key = tokens.keys().candidates(None, Algorithm::EdDSA).next().unwrap();
+    let public = key.verifying().try_get_as_bytes().unwrap().to_vec();
     let kid = tokens.keys().signing().fingerprint();
     for secret in [public.as_slice(), pem.as_bytes(), SECRET] {
         for header in [json!({"alg": "HS256", "kid": kid}), plain(), json!({"alg": "EdDSA"})] {
