@@ -60,6 +60,10 @@ pub(crate) enum LogFormat {
     Text,
 }
 
+/// The oldest token that counts in production and staging: one that its maker gave no end worth the name is
+/// as good as a password that nobody can change.
+const TOKEN_AGE: Millis = Millis::from_secs(24 * 3600);
+
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -73,7 +77,7 @@ pub(crate) struct Config {
     pub(crate) jwt_previous_key_files: Vec<PathBuf>,
     /// `JWT_LEEWAY`.
     pub(crate) jwt_leeway: Millis,
-    /// `JWT_MAX_AGE`; unset: not checked.
+    /// `JWT_MAX_AGE`; unset: a day in production and staging, not checked elsewhere.
     pub(crate) jwt_max_age: Option<Millis>,
     /// `JWT_OLDER_ISSUER`.
     pub(crate) jwt_older_issuer: Option<String>,
@@ -265,6 +269,14 @@ impl Config {
             None => usual,
         };
         self.edge = self.edge_settings.settle(bench);
+        //= specs/auth.md#auth-92
+        //# In production and staging a token MUST NOT be accepted when it was made more than a day ago or does not
+        //# say when, unless the operator set another age.
+        let runs_for_others =
+            matches!(self.environment, Environment::Production | Environment::Staging);
+        if runs_for_others && self.jwt_max_age.is_none() {
+            self.jwt_max_age = Some(TOKEN_AGE.max(self.token_lifetime));
+        }
         self.limits.messages_per_minute =
             unbounded(self.messages_per_minute, self.limits.messages_per_minute);
         self.limits.message_burst = unbounded(self.message_burst, self.limits.message_burst);

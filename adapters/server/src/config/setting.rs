@@ -132,7 +132,7 @@ settings! {
         => |c, v| { c.jwt_issuer = value::filled(v)?; Ok(()) };
     "JWT_LEEWAY": "How far the clocks of those who make tokens may differ, and how long a socket outlives its token, in seconds. Default: 10."
         => |c, v| span(v, &mut c.jwt_leeway);
-    "JWT_MAX_AGE": "The oldest token accepted, by its iat, in seconds, whatever its exp says. Default: not checked."
+    "JWT_MAX_AGE": "The oldest token accepted, by its iat, in seconds, whatever its exp says; where it is checked, a token says when it was made. Default: 86400 in production and staging (GOLDENPATH_TOKEN_LIFETIME if that is longer), elsewhere not checked."
         => |c, v| { let mut age = Millis::ZERO; span(v, &mut age)?; c.jwt_max_age = Some(age); Ok(()) };
     "JWT_OLDER_ISSUER": "Another issuer whose tokens are accepted, even without an audience, like netra-auth-service. Default: none."
         => |c, v| { c.jwt_older_issuer = Some(value::filled(v)?); Ok(()) };
