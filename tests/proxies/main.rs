@@ -4,6 +4,7 @@
 
 mod deployment;
 mod nginx;
+mod patience;
 mod total_limit;
 mod tunnel;
 
@@ -23,6 +24,18 @@ use total_limit::{RELOAD, TotalLimit};
 
 /// No demo mode: without a credential nobody gets in.
 const STRICT: [(&str, &str); 2] = [("DEMO_MODE", "0"), ("ENVIRONMENT", "test")];
+
+/// Behind a proxy that cuts what is silent for five seconds.
+const QUICK: [(&str, &str); 6] = [
+    ("GOLDENPATH_PROXY_TIMEOUT", "5"),
+    ("GOLDENPATH_HEADER_TIMEOUT", "4"),
+    ("GOLDENPATH_BODY_TIMEOUT", "4"),
+    ("GOLDENPATH_AUTH_TIMEOUT", "4"),
+    ("WEBSOCKET_HEARTBEAT_INTERVAL", "1"),
+    ("WEBSOCKET_HEARTBEAT_TIMEOUT", "4"),
+];
+/// Behind one that does so, and nobody has said it.
+const SLOW: [(&str, &str); 1] = [("WEBSOCKET_HEARTBEAT_INTERVAL", "20")];
 
 /// An address, the headers sent to it, and the place the credential then stands in.
 type Place<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
@@ -158,15 +171,6 @@ async fn f06_each_place_for_a_credential_gets_through_unless_it_is_taken_off() {
 
 #[tokio::test]
 async fn a_proxy_that_cuts_what_is_silent_cuts_nothing_while_the_server_pings() {
-    let quick = [
-        ("GOLDENPATH_PROXY_TIMEOUT", "5"),
-        ("GOLDENPATH_HEADER_TIMEOUT", "4"),
-        ("GOLDENPATH_BODY_TIMEOUT", "4"),
-        ("GOLDENPATH_AUTH_TIMEOUT", "4"),
-        ("WEBSOCKET_HEARTBEAT_INTERVAL", "1"),
-        ("WEBSOCKET_HEARTBEAT_TIMEOUT", "4"),
-    ];
-    let slow = [("WEBSOCKET_HEARTBEAT_INTERVAL", "20")];
     let after_silence = async |settings: &[(&str, &str)]| {
         let server = Server::start(&["--agents", "bench"], settings).await;
         let (token, _) = server.demo().await;
@@ -189,7 +193,7 @@ async fn a_proxy_that_cuts_what_is_silent_cuts_nothing_while_the_server_pings() 
         socket.ask("m1", "hello", None).await;
         Ok(socket.collect(&RUN_ENDS).await)
     };
-    let (kept, cut) = tokio::join!(after_silence(&quick), after_silence(&slow));
+    let (kept, cut) = tokio::join!(after_silence(&QUICK), after_silence(&SLOW));
     assert_eq!(kept.unwrap().last().unwrap()["type"], "run_completed");
     let cut = cut.expect_err("this nginx does cut what is silent");
     assert!((4..8).contains(&cut.as_secs()), "after {cut:?}");

@@ -34,16 +34,26 @@ pub(crate) const HABITS: [Habit; 5] = [
 ];
 
 impl Habit {
-    /// What stands in the location of the socket, beside what every WebSocket proxy has.
-    fn directives(self) -> &'static str {
+    /// What holds for everything.
+    const fn limits(self) -> &'static str {
         match self {
-            Self::Plain => "",
+            Self::IdleLimit => "proxy_read_timeout 5s; proxy_send_timeout 5s; proxy_buffering off;",
+            Self::Plain
+            | Self::StripsAuthorization
+            | Self::StripsSubprotocol
+            | Self::StripsBoth => "",
+        }
+    }
+
+    /// What stands in the location of the socket, beside what every WebSocket proxy has.
+    const fn directives(self) -> &'static str {
+        match self {
+            Self::IdleLimit | Self::Plain => "",
             Self::StripsAuthorization => "proxy_set_header Authorization \"\";",
             Self::StripsSubprotocol => "proxy_set_header Sec-WebSocket-Protocol \"\";",
             Self::StripsBoth => {
                 "proxy_set_header Authorization \"\"; proxy_set_header Sec-WebSocket-Protocol \"\";"
             }
-            Self::IdleLimit => "proxy_read_timeout 5s; proxy_send_timeout 5s;",
         }
     }
 }
@@ -134,12 +144,13 @@ impl Nginx {
     }
 }
 
-/// What every WebSocket proxy has, on a port, with directives of its own.
-pub(crate) fn server(upstream: u16, port: u16, directives: &str) -> String {
+/// What every WebSocket proxy has, on a port, with limits and with directives for sockets of its own.
+pub(crate) fn server(upstream: u16, port: u16, limits: &str, directives: &str) -> String {
     format!(
         "server {{
             listen 127.0.0.1:{port};
             access_log off;
+            {limits}
             proxy_http_version 1.1;
             proxy_set_header Host $http_host;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -160,7 +171,7 @@ fn configuration(upstream: u16, ports: &[u16]) -> String {
     let servers: String = HABITS
         .iter()
         .zip(ports)
-        .map(|(habit, port)| server(upstream, *port, habit.directives()))
+        .map(|(habit, port)| server(upstream, *port, habit.limits(), habit.directives()))
         .collect();
     around(ALONE, &servers)
 }

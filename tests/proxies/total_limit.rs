@@ -27,7 +27,7 @@ impl TotalLimit {
                 "master_process on; worker_processes 1; worker_shutdown_timeout {}s;",
                 limit.as_secs()
             );
-            around(&main, &server(upstream, ports[0], ""))
+            around(&main, &server(upstream, ports[0], "", ""))
         })
         .await;
         let folder = process.folder.path().to_owned();

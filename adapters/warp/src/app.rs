@@ -15,6 +15,7 @@ use goldenpath_runtime::ports::{Answer, Artifacts, Directory, Store};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything a request may need; cheap to clone.
 #[derive(Clone)]
@@ -82,6 +83,19 @@ pub struct HttpLimits {
     pub import_bytes: u64,
     /// Open sockets, WebSocket or not.
     pub connections: usize,
+    /// The idle limit of whatever stands in front: it cuts what is silent for so long.
+    pub proxy_timeout: Millis,
+}
+
+impl HttpLimits {
+    /// How long an answer may take to come: at most so long, and always less than a proxy waits, so that it is
+    /// our word the client hears and not the proxy's.
+    //= specs/safety.md#safe-96
+    //# An answer MUST NOT be waited for, nor an event stream be silent, for as long as the proxy in front waits.
+    pub(crate) fn patience(&self, at_most: Duration) -> Duration {
+        let before_the_proxy = self.proxy_timeout.0.saturating_mul(11) / 12;
+        at_most.min(Duration::from_millis(before_the_proxy))
+    }
 }
 
 /// How an import over HTTP is wanted.

@@ -130,6 +130,7 @@ pub(crate) async fn node(ground: Arc<Ground>) -> turmoil::Result {
             header_timeout: Millis::from_secs(3),
             import_bytes: 1000,
             connections: 100,
+            proxy_timeout: Millis::from_secs(3600),
         },
         origins: Origins::All,
         store: Arc::new(disk.clone()),

@@ -114,6 +114,7 @@ pub(crate) async fn node(config: &Config) -> Result<Node, Failed> {
             header_timeout: config.header_timeout,
             import_bytes: config.import_max_bytes,
             connections: config.max_connections,
+            proxy_timeout: config.proxy_timeout,
         },
         origins: origins(config),
         store: database.store(),

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use std::future::poll_fn;
 use std::time::Duration;
 
-/// Longest wait for an answer; the store may be trying again.
+/// Longest wait for an answer, if no proxy waits for less; the store may be trying again.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What the hub answered: the payload of its `ack`.
@@ -58,7 +58,8 @@ pub(super) async fn ask(
     // A constant of four letters is a valid reference.
     let reply = FrameRef::new(name).map_or(Reply::None, Reply::Ref);
     visit.link.command(connection_id, reply, body).await;
-    let answer = tokio::time::timeout(PATIENCE, answer(&mut receiver, name)).await;
+    let patience = app.0.limits.patience(PATIENCE);
+    let answer = tokio::time::timeout(patience, answer(&mut receiver, name)).await;
     match answer {
         Ok(Some(frame)) => read(&frame),
         Ok(None) => Err(Problem::of(ErrorCode::Internal, "the answer was lost")),

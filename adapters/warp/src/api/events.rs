@@ -29,7 +29,7 @@ use warp::filters::BoxedFilter;
 use warp::reply::{Reply as _, Response as Reply};
 use warp::sse::Event;
 
-/// A comment this often keeps proxies from cutting a quiet stream (F28).
+/// A comment at least this often keeps proxies from cutting a quiet stream (F28).
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
@@ -102,8 +102,13 @@ async fn stream(
             None => event,
         })
     });
-    let keep_alive = warp::sse::keep_alive().interval(KEEP_ALIVE);
+    let keep_alive = warp::sse::keep_alive().interval(keep_alive(&app.0.connections.limits));
     Ok(warp::sse::reply(keep_alive.stream(events)).into_response())
+}
+
+/// As often as a socket is pinged, which fits into the proxy's patience (F30).
+fn keep_alive(limits: &Limits) -> Duration {
+    Duration::from_millis(limits.heartbeat_interval.0).min(KEEP_ALIVE)
 }
 
 /// What the user's hub says to a reader, until it ends the connection.

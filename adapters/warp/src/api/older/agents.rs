@@ -26,7 +26,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response as Reply;
 
-/// Longest wait for an answer: proxies cut a quiet request after a minute (F28).
+/// Longest wait for an answer, if no proxy waits for less: most cut a quiet request after a minute (F28).
 const PATIENCE: Duration = Duration::from_secs(55);
 /// First wait before looking whether a run has ended; it doubles up to the longest.
 const LOOK_AFTER: Duration = Duration::from_millis(20);
@@ -148,7 +148,8 @@ async fn execute(app: &App, who: &Identity, kind: &str, body: Asked) -> Result<R
         return Err(Problem::of(ErrorCode::ValidationFailed, detail));
     }
     let begun = Instant::now();
-    let patience = body.timeout_ms.map_or(PATIENCE, Duration::from_millis).min(PATIENCE);
+    let longest = app.0.limits.patience(PATIENCE);
+    let patience = body.timeout_ms.map_or(longest, Duration::from_millis).min(longest);
     let (run_id, thread_id) = match begin(app, who, body).await {
         Ok(run) => run,
         Err(problem) if problem.is_unavailable() => {
