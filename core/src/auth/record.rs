@@ -1,4 +1,4 @@
-//! Which refusals are recorded, and how many of them.
+//! Which refusals are recorded, and how many of them and of what users do all day.
 
 use crate::time::Wall;
 use crate::wire::ErrorCode;
@@ -9,6 +9,10 @@ use alloc::string::String;
 pub const ROWS_PER_PLACE: u32 = 30;
 /// Rows of refusals in a minute.
 pub const ROWS: u32 = 600;
+/// Rows of one user's everyday events in a minute.
+pub const EVERYDAY_ROWS_PER_USER: u32 = 60;
+/// Rows of everyday events in a minute.
+pub const EVERYDAY_ROWS: u32 = 60_000;
 /// Milliseconds of a minute.
 const MINUTE: u64 = 60_000;
 
@@ -62,6 +66,36 @@ impl Ration {
     }
 }
 
+/// How many everyday events become rows: whoever is in may renew a token, draw a ticket and open a socket
+/// as often as it likes, and does not fill the table with that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Everyday {
+    minute: u64,
+    rows: u32,
+    users: BTreeMap<String, u32>,
+}
+
+impl Everyday {
+    /// Whether one more everyday event of this user becomes a row; those of nobody share one ration.
+    //= specs/auth.md#auth-93
+    //# Refreshes, tickets and sockets that were granted MUST become up to 60 rows for a user and 60,000 in all in
+    //# a minute, the others MUST be counted, and every other grant MUST become a row.
+    pub fn admits(&mut self, user: Option<&str>, at: Wall) -> bool {
+        let minute = at.0 / MINUTE;
+        if minute != self.minute {
+            *self = Self { minute, ..Self::default() };
+        }
+        let user = user.unwrap_or_default();
+        let of_user = self.users.get(user).copied().unwrap_or(0);
+        if self.rows >= EVERYDAY_ROWS || of_user >= EVERYDAY_ROWS_PER_USER {
+            return false;
+        }
+        self.rows += 1;
+        self.users.insert(String::from(user), of_user + 1);
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +141,22 @@ mod tests {
         }
         assert!(ration.admits(Some("a"), at, true));
         assert!(ration.admits(Some("a"), Wall(at.0 + MINUTE), false));
+    }
+
+    #[test]
+    fn a_user_has_a_ration_of_everyday_rows_in_each_minute_and_all_users_have_theirs() {
+        let mut everyday = Everyday::default();
+        let at = Wall(1_800_000_000_000);
+        for n in 0..EVERYDAY_ROWS_PER_USER + 2 {
+            assert_eq!(everyday.admits(Some("ada"), at), n < EVERYDAY_ROWS_PER_USER, "{n}");
+        }
+        assert!(everyday.admits(None, at) && everyday.admits(Some("bob"), at));
+        for n in EVERYDAY_ROWS_PER_USER + 2..EVERYDAY_ROWS + 2 {
+            assert_eq!(everyday.admits(Some(&n.to_string()), at), n < EVERYDAY_ROWS, "{n}");
+        }
+        assert!(everyday.users.len() <= EVERYDAY_ROWS as usize);
+        assert!(!everyday.admits(Some("ada"), Wall(at.0 + MINUTE - 1)), "the minute is not over");
+        assert!(everyday.admits(Some("ada"), Wall(at.0 + MINUTE)));
     }
 
     #[test]

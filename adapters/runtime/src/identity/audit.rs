@@ -1,11 +1,12 @@
 //! The queue before the audit log: a log-in never waits for it, and a flood of the same refusal is one
 //! row with a number.
 
-use crate::ports::{Answer, AuditAction, AuditLog, AuditOutcome, AuditRecord, AuditRow};
+use crate::ports::{Answer, AuditAction, AuditLog, AuditOutcome, AuditRecord, AuditRow, Credence};
 use crate::tally;
 use core::time::Duration;
-use goldenpath_core::auth::Ration;
+use goldenpath_core::auth::{Everyday, Ration};
 use goldenpath_core::fault::Fault;
+use goldenpath_core::id::UserId;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::ErrorCode;
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub struct Audit {
     counts: Arc<Mutex<AuditCounts>>,
     lost: Arc<AtomicU64>,
     ration: Arc<Mutex<Ration>>,
+    everyday: Arc<Mutex<Everyday>>,
 }
 
 enum Item {
@@ -49,11 +51,18 @@ impl Audit {
         let (queue, items) = mpsc::channel(WAITING);
         let lost = Arc::new(AtomicU64::new(0));
         tokio::spawn(write(items, log.clone(), lost.clone()));
-        Self { queue, log, counts: Arc::default(), lost, ration: Arc::default() }
+        Self {
+            queue,
+            log,
+            counts: Arc::default(),
+            lost,
+            ration: Arc::default(),
+            everyday: Arc::default(),
+        }
     }
 
-    /// Something happened. Never waits: what does not fit is counted as lost. Of a flood of refusals only
-    /// so many become rows; all are counted.
+    /// Something happened. Never waits: what does not fit is counted as lost. Of a flood of refusals, and of
+    /// what a user does all day, only so many become rows; all are counted.
     //= specs/auth.md#auth-49
     //# Whoever is let in or refused MUST be recorded, and a log-in MUST NOT wait for that.
     pub fn note(&self, record: AuditRecord) {
@@ -66,6 +75,10 @@ impl Audit {
         {
             return;
         }
+        let user = record.user_id.as_ref().map(UserId::as_str);
+        if is_everyday(&record) && !self.everyday().admits(user, record.at) {
+            return;
+        }
         if self.queue.try_send(Item::Record(record)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
             tally::audit_lost(1);
@@ -74,6 +87,10 @@ impl Audit {
 
     fn ration(&self) -> MutexGuard<'_, Ration> {
         self.ration.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn everyday(&self) -> MutexGuard<'_, Everyday> {
+        self.everyday.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until everything noted before is written, or given up.
@@ -106,6 +123,13 @@ impl Audit {
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
+}
+
+/// What somebody is granted who is in already; whom a bypass makes known is let in by that.
+fn is_everyday(record: &AuditRecord) -> bool {
+    record.outcome == AuditOutcome::Accepted
+        && !record.by.is_some_and(Credence::is_bypass)
+        && matches!(record.action, AuditAction::Refresh | AuditAction::Socket | AuditAction::Ticket)
 }
 
 async fn write(mut items: mpsc::Receiver<Item>, log: Arc<dyn AuditLog>, lost: Arc<AtomicU64>) {
@@ -235,5 +259,52 @@ mod tests {
         assert_eq!(rows.iter().filter(reused).count(), 1, "it ends a log-in");
         assert_eq!((of("a"), of("b"), audit.lost()), (30 + 2, 1, 0));
         assert_eq!(audit.counts().values().sum::<u64>(), 10_003);
+    }
+
+    //= specs/auth.md#auth-93
+    //= type=test
+    //# Refreshes, tickets and sockets that were granted MUST become up to 60 rows for a user and 60,000 in all in
+    //# a minute, the others MUST be counted, and every other grant MUST become a row.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_user_does_all_day_does_not_fill_the_table_and_hides_no_log_in() {
+        let audit = Audit::start(Arc::new(MemoryStore::new()));
+        let granted = |action, user: &str, n: u64| AuditRecord {
+            action,
+            outcome: AuditOutcome::Accepted,
+            reason: None,
+            user_id: UserId::new(user).ok(),
+            // Each differs from the last, so that no two are one row.
+            ..refusal(n, &n.to_string())
+        };
+        let everyday = [AuditAction::Refresh, AuditAction::Socket, AuditAction::Ticket];
+        for n in 0..1000 {
+            audit.note(granted(everyday[(n % 3) as usize], "ada", n));
+        }
+        let others = [AuditAction::LogIn, AuditAction::LogOut, AuditAction::Password];
+        for n in 1000..1300 {
+            audit.note(granted(others[(n % 3) as usize], "ada", n));
+        }
+        // A visitor is let in by the socket itself.
+        for n in 1300..1400 {
+            let by = Some(Credence::Demo);
+            audit.note(AuditRecord { by, ..granted(AuditAction::Socket, "ada", n) });
+        }
+        audit.note(granted(AuditAction::Socket, "bob", 1400));
+        audit.note(granted(AuditAction::Socket, "ada", 60_000));
+        audit.flush().await;
+        let rows = audit.read(None, 5000).await.unwrap();
+        let of = |user: &str, actions: &[AuditAction], by: Option<Credence>| {
+            let record = rows.iter().map(|row| &row.record);
+            let of_user = record.filter(|record| {
+                record.user_id.as_ref().is_some_and(|id| id.as_str() == user) && record.by == by
+            });
+            of_user.filter(|record| actions.contains(&record.action)).count()
+        };
+        assert_eq!((of("ada", &everyday, None), of("bob", &everyday, None)), (60 + 1, 1));
+        assert_eq!(
+            (of("ada", &others, None), of("ada", &everyday, Some(Credence::Demo))),
+            (300, 100)
+        );
+        assert_eq!((audit.lost(), audit.counts().values().sum::<u64>()), (0, 1402));
     }
 }
