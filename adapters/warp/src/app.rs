@@ -90,7 +90,7 @@ pub struct HttpLimits {
 impl HttpLimits {
     /// How long an answer may take to come: at most so long, and always less than a proxy waits, so that it is
     /// our word the client hears and not the proxy's.
-    //= specs/safety.md#safe-96
+    //= specs/safety.md#safe-98
     //# An answer MUST NOT be waited for, nor an event stream be silent, for as long as the proxy in front waits.
     pub(crate) fn patience(&self, at_most: Duration) -> Duration {
         let before_the_proxy = self.proxy_timeout.0.saturating_mul(11) / 12;

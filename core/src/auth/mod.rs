@@ -34,8 +34,7 @@ pub use lockout::{Allowance, Allowances, Lockout, Try, Turn};
 pub use once::Once;
 pub use password::{PASSWORD_MAX, PASSWORD_MIN, check_password};
 pub use record::{
-    EVERYDAY_ROWS, EVERYDAY_ROWS_PER_USER, Everyday, ROWS, ROWS_PER_PLACE, Ration,
-    is_about_identity,
+    EVERYDAY_ROWS, EVERYDAY_ROWS_PER_USER, ROWS, ROWS_PER_PLACE, Ration, is_about_identity,
 };
 pub use refresh::{Digest, Family, Judgement, LOG_INS, Presented, RefreshPolicy, RefreshVerdict};
 pub use role::{ADMIN, AUDIT_READ, NotARole, Role, permissions_of};

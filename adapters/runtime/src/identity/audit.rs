@@ -4,14 +4,14 @@
 use crate::ports::{Answer, AuditAction, AuditLog, AuditOutcome, AuditRecord, AuditRow, Credence};
 use crate::tally;
 use core::time::Duration;
-use goldenpath_core::auth::{Everyday, Ration};
+use goldenpath_core::auth::Ration;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::id::UserId;
 use goldenpath_core::time::Wall;
 use goldenpath_core::wire::ErrorCode;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Records that may wait; beyond it they are counted as lost.
@@ -35,8 +35,8 @@ pub struct Audit {
     log: Arc<dyn AuditLog>,
     counts: Arc<Mutex<AuditCounts>>,
     lost: Arc<AtomicU64>,
-    ration: Arc<Mutex<Ration>>,
-    everyday: Arc<Mutex<Everyday>>,
+    refusals: Arc<Mutex<Ration>>,
+    every_day: Arc<Mutex<Ration>>,
 }
 
 enum Item {
@@ -56,8 +56,8 @@ impl Audit {
             log,
             counts: Arc::default(),
             lost,
-            ration: Arc::default(),
-            everyday: Arc::default(),
+            refusals: Arc::new(Mutex::new(Ration::of_refusals())),
+            every_day: Arc::new(Mutex::new(Ration::of_every_day())),
         }
     }
 
@@ -69,14 +69,7 @@ impl Audit {
         tally::noted(&record);
         let key = (record.action, record.outcome, record.reason);
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
-        let ends_log_in = record.action == AuditAction::Reuse;
-        if record.outcome == AuditOutcome::Refused
-            && !self.ration().admits(record.place.as_deref(), record.at, ends_log_in)
-        {
-            return;
-        }
-        let user = record.user_id.as_ref().map(UserId::as_str);
-        if is_everyday(&record) && !self.everyday().admits(user, record.at) {
+        if !self.becomes_a_row(&record) {
             return;
         }
         if self.queue.try_send(Item::Record(record)).is_err() {
@@ -85,12 +78,20 @@ impl Audit {
         }
     }
 
-    fn ration(&self) -> MutexGuard<'_, Ration> {
-        self.ration.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn everyday(&self) -> MutexGuard<'_, Everyday> {
-        self.everyday.lock().unwrap_or_else(PoisonError::into_inner)
+    fn becomes_a_row(&self, record: &AuditRecord) -> bool {
+        let (ration, whose) = match (record.outcome, record.action) {
+            // It ends a log-in: no flood can be made of it, and none may hide it.
+            (AuditOutcome::Refused, AuditAction::Reuse) => return true,
+            (AuditOutcome::Refused, _) => (&self.refusals, record.place.as_deref()),
+            (
+                AuditOutcome::Accepted,
+                AuditAction::Refresh | AuditAction::Socket | AuditAction::Ticket,
+            ) if !record.by.is_some_and(Credence::is_bypass) => {
+                (&self.every_day, record.user_id.as_ref().map(UserId::as_str))
+            }
+            (AuditOutcome::Accepted, _) => return true,
+        };
+        ration.lock().unwrap_or_else(PoisonError::into_inner).admits(whose, record.at)
     }
 
     /// Waits until everything noted before is written, or given up.
@@ -123,13 +124,6 @@ impl Audit {
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
-}
-
-/// What somebody is granted who is in already; whom a bypass makes known is let in by that.
-fn is_everyday(record: &AuditRecord) -> bool {
-    record.outcome == AuditOutcome::Accepted
-        && !record.by.is_some_and(Credence::is_bypass)
-        && matches!(record.action, AuditAction::Refresh | AuditAction::Socket | AuditAction::Ticket)
 }
 
 async fn write(mut items: mpsc::Receiver<Item>, log: Arc<dyn AuditLog>, lost: Arc<AtomicU64>) {

@@ -31,7 +31,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
 }
 
 /// Every key that somebody could guess. That of tests stops a start in production, however good it is.
-//= specs/safety.md#safe-95
+//= specs/safety.md#safe-97
 //# A key that can be guessed MUST stop the start in production, in staging and of every server that listens
 //# beyond loopback.
 fn strength(config: &Config, findings: &mut Findings) {

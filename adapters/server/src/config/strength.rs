@@ -1,4 +1,4 @@
-//! Can a key be guessed? (SAFE-01, SAFE-06, SAFE-95)
+//! Can a key be guessed? (SAFE-01, SAFE-06, SAFE-97)
 
 use super::{Finding, Findings};
 use goldenpath_core::wire::Secret;
