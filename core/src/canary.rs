@@ -76,6 +76,8 @@ canaries! {
     SecondTerminal,
     /// A replay ends without a word (DLV-16).
     SkipReplayComplete,
+    /// A store takes a write of an older fence (DLV-09).
+    StoreNeverFences,
     /// A tool that is not repeatable is called before that is in the log (RUN-35).
     ToolTooSoon,
     /// Two runs of one thread are at work (RUN-01).
