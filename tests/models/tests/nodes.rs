@@ -2,7 +2,7 @@
 //! who had it is still at work, and a write lands late.
 
 use goldenpath_models::{Bounded, Fault, Healing, State};
-use goldenpath_simulator::{Op, Setup, Talk, Witness, Work};
+use goldenpath_simulator::{Op, Reader, Setup, Talk, Witness, Work};
 use stateright::Property;
 
 fn sometimes() -> Vec<Property<Bounded>> {
@@ -31,6 +31,21 @@ fn taking_over() -> Vec<Property<Bounded>> {
     let mut properties = sometimes();
     properties.retain(|property| met.contains(&property.name));
     assert_eq!(properties.len(), met.len());
+    properties.push(Property::sometimes("a reader is sent away", |_, s: &State| {
+        s.world.seen.0.has(Witness::SentAway)
+    }));
+    properties.push(Property::sometimes(
+        "who was sent away has everything at the other node",
+        |m: &Bounded, s: &State| {
+            let mut open = s.world.readers.values().filter(|one| one.closed.is_none());
+            let has_all = |reader: &Reader| {
+                let heads = s.world.store.threads.iter().map(|(id, log)| (*id, log.head()));
+                reader.positions.iter().map(|(id, seq)| (*id, *seq)).eq(heads)
+            };
+            let there = |reader: &Reader| Some(reader.node) == s.world.lease && has_all(reader);
+            s.world.seen.0.has(Witness::SentAway) && s.is_over(m) && open.any(there)
+        },
+    ));
     properties
 }
 
@@ -64,7 +79,8 @@ fn whatever_lands_late_a_run_has_one_writer_and_one_end() {
     two_nodes(wishes, faults).prove("nodes");
 }
 
-/// A run of many entries: whoever goes on with it under the fence it had doubles what is in its log.
+/// A run of many entries: whoever goes on with it under the fence it had doubles what is in its log. Whoever
+/// reads where it was begun is sent away with the first write that is fenced off.
 #[test]
 fn whoever_takes_a_run_over_is_the_only_one_who_goes_on_with_it() {
     let taken_over = two_nodes(vec![Op::Say(0, Talk::new(0, None))], vec![(Fault::TakeOver, 1)]);

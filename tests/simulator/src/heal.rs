@@ -2,12 +2,12 @@
 //! stop (invariant 15).
 
 use crate::invariant::{Broken, Invariant};
-use crate::node::Fate;
+use crate::node::{Fate, Pending};
 use crate::rules;
 use crate::seat::Socket;
 use crate::team::ToolEnd;
 use crate::world::World;
-use goldenpath_core::id::{ConnectionId, RunId};
+use goldenpath_core::id::{ConnectionId, Fence, RunId};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Steps after which a world that heals must have come to rest.
@@ -77,9 +77,27 @@ impl World {
                 return true;
             }
         }
+        if let Some(at) = self.stranded() {
+            self.crash_at(at);
+            return true;
+        }
         let waits = self.deadline().is_some();
         self.pass_to_deadline();
         waits
+    }
+
+    /// A node without the lease that has nothing to write, and so never hears that it lost it: no machine of
+    /// the core tells it, and its readers wait there until its process ends.
+    fn stranded(&self) -> Option<usize> {
+        let holder = self.lease.unwrap_or_default();
+        let rests = |at: usize| {
+            let Some(hub) = &self.nodes[at].hub else { return false };
+            let mut threads = self.store.threads.keys();
+            threads.all(|id| ["idle", "unknown"].contains(&hub.thread_state(*id)))
+        };
+        let mut read_at = self.readers.values().filter(|one| one.closed.is_none());
+        let at = read_at.find(|one| one.node != holder && rests(one.node))?.node;
+        Some(at)
     }
 
     fn check_rest(&mut self) {
@@ -106,6 +124,7 @@ impl World {
         let open = self.readers.iter().filter(|(_, reader)| reader.closed.is_none());
         let open: Vec<ConnectionId> = open.map(|(id, _)| *id).collect();
         open.into_iter().for_each(|connection_id| self.detach(connection_id));
+        (0..self.nodes.len()).for_each(|at| self.time_at(at));
         for _ in 0..PATIENCE {
             if self.nodes.iter().all(|node| node.hub.is_none() || node.retired) {
                 return;
@@ -131,12 +150,6 @@ impl World {
             self.start_at(holder);
             return true;
         }
-        if let Some(at) =
-            (0..self.nodes.len()).find(|at| *at != holder && self.nodes[*at].hub.is_some())
-        {
-            self.crash_at(at);
-            return true;
-        }
         if let Some((id, _)) = self.readers.iter().find(|(_, reader)| reader.half_open) {
             self.lose(*id);
             return true;
@@ -145,8 +158,43 @@ impl World {
             self.answer_at(holder, 0, Fate::Well);
             return true;
         }
-        (0..self.seats.len()).any(|index| self.seat_moves_on(index, holder))
+        if let Some(id) = self.sent_away().first() {
+            self.moves_to(*id, holder);
+            return true;
+        }
+        (0..self.nodes.len()).any(|at| at != holder && self.loser_moves_on(at, holder))
+            || (0..self.seats.len()).any(|index| self.seat_moves_on(index, holder))
             || self.task_moves_on(holder)
+    }
+
+    /// Who lost the lease goes on as if nothing had happened, with each of its runs once that is claimed by who
+    /// has it: its next write says so. What it would write before is heard by nobody there.
+    fn loser_moves_on(&mut self, at: usize, holder: usize) -> bool {
+        let tasks = &self.nodes[at].tasks;
+        if tasks.iter().any(|(run_id, task)| self.is_unclaimed(*run_id, task.fence)) {
+            self.recover(holder);
+            if !self.nodes[holder].pending.is_empty() {
+                return true;
+            }
+        }
+        let may_go = |pending: &Pending| match pending {
+            Pending::Commit(_, batch) => {
+                let mut runs = batch.runs.iter();
+                !runs.any(|change| self.is_unclaimed(change.run_id, change.fence))
+            }
+            Pending::Load(..) | Pending::Record(_) => true,
+        };
+        if let Some(index) = self.nodes[at].pending.iter().position(may_go) {
+            self.answer_at(at, index, Fate::Well);
+            return true;
+        }
+        self.task_moves_on(at)
+    }
+
+    /// Whether a run is at work, and nobody has claimed it since it was under this fence.
+    fn is_unclaimed(&self, run_id: RunId, fence: Fence) -> bool {
+        let run = self.store.runs.get(&run_id);
+        run.is_some_and(|run| !run.status.is_terminal() && run.fence == fence)
     }
 
     fn seat_moves_on(&mut self, index: usize, at: usize) -> bool {
@@ -166,7 +214,10 @@ impl World {
     }
 
     fn task_moves_on(&mut self, at: usize) -> bool {
-        let runs: Vec<RunId> = self.nodes[at].tasks.keys().copied().collect();
+        let is_held = self.lease.unwrap_or_default() == at;
+        let tasks = self.nodes[at].tasks.iter();
+        let may_go = tasks.filter(|(id, task)| is_held || !self.is_unclaimed(**id, task.fence));
+        let runs: Vec<RunId> = may_go.map(|(run_id, _)| *run_id).collect();
         for run_id in runs {
             match &self.nodes[at].tasks[&run_id].team {
                 None => self.speak_at(at, run_id, usize::MAX),

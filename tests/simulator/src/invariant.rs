@@ -248,6 +248,8 @@ pub enum Witness {
     ResultTwice,
     /// A message was refused because its thread was busy.
     Rejected,
+    /// A reader was sent away by a hub that was given up.
+    SentAway,
     /// An entry was sent again, marked as replay.
     Replayed,
     /// Civil time was set back at a node with a run at work and a reader.

@@ -2,13 +2,14 @@
 
 use crate::invariant::Witness;
 use crate::node::{Fate, Pending};
+use crate::reader::Reader;
 use crate::seat::Socket;
 use crate::team::{Team, ToolEnd};
 use crate::world::{World, message, points};
 use goldenpath_core::id::{ConnectionId, RunId, ThreadId};
 use goldenpath_core::seed::Seed;
 use goldenpath_core::time::Millis;
-use goldenpath_core::wire::{ClientBody, MultitaskStrategy, OnDisconnect, UserMessage};
+use goldenpath_core::wire::{ClientBody, CloseCode, MultitaskStrategy, OnDisconnect, UserMessage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ pub enum Op {
     Attach(usize),
     /// A run is cancelled by a reader.
     Cancel(usize),
+    /// A reader that was sent away goes on where the lease is.
+    ComeBack(usize),
     /// A process dies.
     Crash(usize),
     /// The socket of a client breaks.
@@ -345,6 +348,11 @@ impl World {
                 };
                 self.command(reader, ClientBody::CancelRun { run_id: Some(run_id) });
             }
+            Op::ComeBack(index) => {
+                let (away, holder) = (self.sent_away(), self.lease.unwrap_or_default());
+                let Some(id) = away.get(index % away.len().max(1)) else { return false };
+                self.moves_to(*id, holder);
+            }
             Op::Crash(at) => self.crash_at(at % nodes),
             Op::Cut(index) => return self.at_seat(index, |world, index| world.cut(index, None)),
             Op::Dial(index, at, works) => {
@@ -455,12 +463,26 @@ impl World {
         may.get(index % may.len().max(1)).copied()
     }
 
+    /// Readers without a machine of their own whose hub was given up.
+    pub(crate) fn sent_away(&self) -> Vec<ConnectionId> {
+        let away = |reader: &Reader| {
+            reader.seat.is_none() && reader.closed == Some(CloseCode::Restarting.code())
+        };
+        self.readers.iter().filter(|(_, reader)| away(reader)).map(|(id, _)| *id).collect()
+    }
+
     fn comes_back(&mut self, id: ConnectionId) {
+        let Some(left) = self.readers.get(&id) else { return };
+        self.moves_to(id, left.node);
+    }
+
+    /// A reader leaves, or has been sent away, and goes on at a node from the position reached.
+    pub(crate) fn moves_to(&mut self, id: ConnectionId, at: usize) {
         let Some(left) = self.readers.get(&id).cloned() else { return };
         self.detach(id);
         let epoch = |thread_id: ThreadId| self.store.threads.get(&thread_id).map(|log| log.epoch);
         let points = points(&left, epoch);
-        self.attach(left.node, points);
+        self.attach(at, points);
     }
 
     fn team(&self, at: usize, run_id: RunId) -> Option<&Team> {
@@ -543,6 +565,9 @@ impl World {
         }
         let dead = self.readers.values().filter(|reader| reader.half_open).count();
         ops.extend((0..dead).map(Op::Lose));
+        let is_served = self.lease.is_some_and(|at| self.nodes[at].hub.is_some());
+        let away = if is_served { self.sent_away().len() } else { 0 };
+        ops.extend((0..away).map(Op::ComeBack));
         for index in 0..self.late.len() {
             ops.extend([Op::Land(index), Op::Vanish(index)]);
         }

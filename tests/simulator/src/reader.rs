@@ -84,6 +84,9 @@ impl World {
         if code != CloseCode::Replaced && !given_up {
             self.breaks(Invariant::FaultsCloseNothing, format!("closed with {}", code.code()));
         }
+        if given_up {
+            self.note(Witness::SentAway);
+        }
         let Some(reader) = self.readers.get_mut(&connection_id) else { return };
         reader.closed = Some(code.code());
         self.seat_closed(connection_id, code);

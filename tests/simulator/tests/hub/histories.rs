@@ -138,6 +138,7 @@ fn the_histories_meet_everything_that_can_happen() {
         Witness::Repeated,
         Witness::Rejected,
         Witness::Replayed,
+        Witness::SentAway,
         Witness::SetBack,
         Witness::SetForward,
         Witness::StoodStill,

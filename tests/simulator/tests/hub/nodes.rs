@@ -4,7 +4,7 @@ use crate::kinds;
 use crate::readers::resume_at;
 use goldenpath_core::id::Seq;
 use goldenpath_core::wire::ClientBody;
-use goldenpath_simulator::{Fate, HOME, Setup, World, message};
+use goldenpath_simulator::{Fate, HOME, Setup, Witness, World, message};
 
 /// Two nodes; the first one holds the lease.
 fn two_nodes() -> World {
@@ -125,4 +125,19 @@ fn a_hub_that_was_fenced_off_is_dropped_and_its_readers_come_back() {
     world.settle();
     assert_eq!(world.check(), []);
     assert_eq!(world.readers[&back].positions[&thread_id], world.store.threads[&thread_id].head());
+}
+
+#[test]
+fn whoever_lost_the_lease_hears_it_with_the_next_write_and_no_process_has_to_die() {
+    let mut world = two_nodes();
+    let reader = world.attach(HOME, Vec::new());
+    world.say(reader, message("m1", None));
+    world.answer(0, Fate::Well);
+    world.take_over(1);
+    world.settle();
+    assert_eq!(world.check(), []);
+    assert!(world.seen.0.has(Witness::SentAway) && !world.seen.0.has(Witness::Crashed));
+    let (thread_id, back) = (world.only_thread(), world.readers.values().next().unwrap());
+    assert_eq!((world.readers.len(), back.node), (1, 1));
+    assert_eq!(back.positions[&thread_id], world.store.threads[&thread_id].head());
 }
