@@ -313,4 +313,6 @@ fn locked<T>(shared: &Mutex<Queue<T>>) -> MutexGuard<'_, Queue<T>> {
 }
 
 #[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
+mod matrix_tests;
+#[cfg(all(test, not(any(feature = "loom", feature = "shuttle"))))]
 mod tests;

@@ -1,6 +1,7 @@
 //! The matrices of what decides about log-ins and keys, and their pages.
 
 use super::Admission;
+use super::hashing::{Crowded, Entry, HashLimits, Hashing, Lane, Name};
 use super::jwks::{Decision, Freshness, KeySet};
 use super::lockout::{Allowance, Allowances, Lockout, Try};
 use super::refresh::{Digest, Family, Presented, RefreshPolicy, RefreshVerdict};
@@ -8,7 +9,8 @@ use crate::id::{SessionId, UserId};
 use crate::matrix::{self, Page};
 use crate::time::{Millis, Mono, Wall};
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 const REFRESH: RefreshPolicy =
     RefreshPolicy { grace: Millis(30), idle: Millis(1_000), lifetime: Millis(10_000) };
@@ -352,6 +354,150 @@ fn the_matrix_of_an_issuers_keys() {
             (
                 "last word",
                 "The issuer does not answer; what it said last counts until it is stale.",
+            ),
+        ],
+        rows,
+    };
+    page.check();
+}
+
+/// One at once, two in each line, one of a name.
+const CROWD: HashLimits =
+    HashLimits { at_once: 1, waiting: 2, account: 9, home: 9, own: 9, place: 1 };
+
+/// Somebody who was taken in.
+#[derive(Clone)]
+struct Guest {
+    entry: Entry,
+    lane: Lane,
+    name: Name,
+}
+
+/// The lines of those who wait for a hash, and who is in them.
+#[derive(Clone)]
+struct Lines {
+    hashing: Hashing,
+    came: u64,
+    at_work: Option<Guest>,
+    waiting: Vec<Guest>,
+}
+
+impl Lines {
+    fn after(acts: &[fn(&mut Self) -> String]) -> Self {
+        let hashing = Hashing::new(CROWD);
+        let mut lines = Self { hashing, came: 0, at_work: None, waiting: Vec::new() };
+        acts.iter().for_each(|act| drop(act(&mut lines)));
+        lines
+    }
+
+    fn comes(&mut self, lane: Lane) -> String {
+        self.came += 1;
+        self.enters(lane, Name::Place(self.came.to_string()))
+    }
+
+    fn comes_again(&mut self, lane: Lane) -> String {
+        match self.at_work.clone() {
+            Some(guest) => self.enters(lane, guest.name),
+            None => String::new(),
+        }
+    }
+
+    fn enters(&mut self, lane: Lane, name: Name) -> String {
+        match self.hashing.enter(lane, core::slice::from_ref(&name)) {
+            Ok(entry) => {
+                self.waiting.push(Guest { entry, lane, name });
+                let begun = self.begins();
+                if begun.is_empty() { "waits".into() } else { begun }
+            }
+            Err(Crowded::Line) => "refused: the line is full".into(),
+            Err(Crowded::Name) => "refused: enough of that name".into(),
+        }
+    }
+
+    fn begins(&mut self) -> String {
+        let Some(entry) = self.hashing.begin() else { return String::new() };
+        assert_eq!(self.hashing.begin(), None, "one at once");
+        let place = self.waiting.iter().position(|guest| guest.entry == entry).unwrap();
+        let guest = self.at_work.insert(self.waiting.remove(place));
+        match guest.lane {
+            Lane::Known => "a known one begins".into(),
+            Lane::Open => "a stranger begins".into(),
+        }
+    }
+
+    fn is_done(&mut self) -> String {
+        if let Some(guest) = self.at_work.take() {
+            self.hashing.leave(guest.entry);
+        }
+        self.begins()
+    }
+
+    fn gives_up(&mut self, lane: Lane) -> String {
+        if let Some(place) = self.waiting.iter().position(|guest| guest.lane == lane) {
+            self.hashing.leave(self.waiting.remove(place).entry);
+        }
+        self.begins()
+    }
+
+    fn name(&self) -> &'static str {
+        let waits = |lane| self.waiting.iter().any(|guest| guest.lane == lane);
+        match (self.at_work.is_some(), waits(Lane::Known), waits(Lane::Open)) {
+            (false, ..) => "idle",
+            (true, false, false) => "at work",
+            (true, true, false) => "known ones wait",
+            (true, false, true) => "strangers wait",
+            (true, true, true) if self.clone().is_done() == "a known one begins" => {
+                "both wait, a known one is next"
+            }
+            (true, true, true) => "both wait, a stranger is next",
+        }
+    }
+}
+
+#[test]
+fn the_matrix_of_those_who_wait_for_a_hash() {
+    let known: fn(&mut Lines) -> String = |lines| lines.comes(Lane::Known);
+    let stranger: fn(&mut Lines) -> String = |lines| lines.comes(Lane::Open);
+    let states = [
+        ("idle", Lines::after(&[])),
+        ("at work", Lines::after(&[stranger])),
+        ("known ones wait", Lines::after(&[stranger, known])),
+        ("known ones wait, as many as may", Lines::after(&[stranger, known, known])),
+        ("strangers wait", Lines::after(&[known, stranger])),
+        ("strangers wait, as many as may", Lines::after(&[known, stranger, stranger])),
+        ("both wait, a known one is next", Lines::after(&[stranger, stranger, known])),
+        ("both wait, a stranger is next", Lines::after(&[known, stranger, known])),
+    ];
+    let acts: [matrix::Act<Lines>; 7] = [
+        ("a known one comes", known),
+        ("a stranger comes", stranger),
+        ("a known one comes, of a name that is at work", |lines| lines.comes_again(Lane::Known)),
+        ("a stranger comes, of a name that is at work", |lines| lines.comes_again(Lane::Open)),
+        ("a hash is done", Lines::is_done),
+        ("a known one gives up", |lines| lines.gives_up(Lane::Known)),
+        ("a stranger gives up", |lines| lines.gives_up(Lane::Open)),
+    ];
+    let (lines, rows) = matrix::all(&states, &acts, Lines::name);
+    insta::assert_snapshot!(lines);
+    let page = Page {
+        name: "hashing",
+        title: "Who waits for a password to be hashed",
+        about: "Hashes are made a few at a time, here one. The others wait in two lines, here of two, which take turns:\n\
+                whoever the account knows never waits behind a crowd of strangers. Of each name there are only so many,\n\
+                here one.",
+        begins: &["idle"],
+        states: &[
+            ("idle", "Nothing is hashed and nobody waits: whoever comes begins at once."),
+            ("at work", "One is hashed, nobody waits."),
+            ("known ones wait", "Only such as the account knows. They begin in their order."),
+            (
+                "strangers wait",
+                "Only strangers. Whoever is known and comes now begins before them.",
+            ),
+            ("both wait, a known one is next", "The last who began was a stranger."),
+            (
+                "both wait, a stranger is next",
+                "The last who began was known: it is the turn of one stranger.",
             ),
         ],
         rows,

@@ -12,6 +12,9 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+#[cfg(test)]
+mod matrix_tests;
+
 /// How far a thread has been read, and what is known to be missing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Follow {
