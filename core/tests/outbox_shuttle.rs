@@ -63,7 +63,8 @@ struct Served {
     live: bool,
 }
 
-/// Appends what is said, and gives every reader every entry; ends with the last command's sender.
+/// A model of the shard, not the real hub: appends what is said, and gives every reader every entry; ends with
+/// the last command's sender.
 fn shard(commands: &mpsc::Receiver<Command>, readers: usize) -> Vec<u32> {
     let mut log = Vec::new();
     let mut served: Vec<Option<Served>> = (0..readers).map(|_| None).collect();
