@@ -5,7 +5,7 @@ use crate::node::limits;
 use goldenpath_core::auth::Scope;
 use goldenpath_core::fault::Fault;
 use goldenpath_core::hub::{Batch, Committed};
-use goldenpath_core::id::{ClientMsgId, RunId, ThreadId, ToolCallId, UserId};
+use goldenpath_core::id::{ClientMsgId, RunId, Seq, ThreadId, ToolCallId, UserId};
 use goldenpath_core::run::{Assignment, CancelReason};
 use goldenpath_core::time::{Millis, Mono};
 use goldenpath_core::wire::{Draft, Frame};
@@ -84,6 +84,39 @@ impl History {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When entries and messages were first in the store, in milliseconds. A deed has the time at which its tick
+/// began: nobody can hear of it before that.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    entries: BTreeMap<(ThreadId, Seq), u64>,
+    messages: BTreeMap<(UserId, ClientMsgId), u64>,
+}
+
+impl Written {
+    pub(crate) fn of(deeds: &[(Mono, Deed)]) -> Self {
+        let mut written = Self::default();
+        for (Mono(ms), deed) in deeds {
+            let Deed::Wrote(batch, Ok(Committed::Done { first_seq })) = deed else { continue };
+            for nth in 0..batch.entries.len() as u64 {
+                written.entries.entry((batch.thread_id, first_seq.plus(nth))).or_insert(*ms);
+            }
+            if let Some(message) = &batch.message {
+                let named = (batch.scope.user_id().clone(), message.client_msg_id.clone());
+                written.messages.entry(named).or_insert(*ms);
+            }
+        }
+        written
+    }
+
+    pub(crate) fn entry(&self, thread_id: ThreadId, seq: Seq) -> Option<u64> {
+        self.entries.get(&(thread_id, seq)).copied()
+    }
+
+    pub(crate) fn message(&self, user: &UserId, name: &ClientMsgId) -> Option<u64> {
+        self.messages.get(&(user.clone(), name.clone())).copied()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What must hold of a whole history: of the logs, of every frame of every client, of every view.
 
 use crate::ground::{Ground, Heard, Said, What};
+use crate::history::Written;
 use crate::node::limits;
 use futures_util::FutureExt as _;
 use goldenpath_core::client::Link;
@@ -141,6 +142,7 @@ pub(crate) fn check_frames(ground: &Ground, logs: &Logs, heard: &[Heard]) -> Vec
     let mut acks: BTreeMap<(UserId, ClientMsgId), AckFrame> = BTreeMap::new();
     let mut last: BTreeMap<usize, u32> = BTreeMap::new();
     let set_back = ground.tape().set_back_at_ms;
+    let written = Written::of(&ground.history.deeds());
     let mut broken = Vec::new();
     for Heard { ms, device, socket, what } in heard {
         let user = ground.user(*device);
@@ -159,6 +161,11 @@ pub(crate) fn check_frames(ground: &Ground, logs: &Logs, heard: &[Heard]) -> Vec
                 match ServerEvent::decode(text) {
                     ServerEvent::Entry(entry) => {
                         one.entry(&entry, text, &user, ground, logs, &mut found);
+                        if written.entry(entry.thread_id, entry.seq).is_some_and(|at| *ms < at) {
+                            let what =
+                                format!("{} {} before its write", entry.thread_id, entry.seq);
+                            found.push(not(Invariant::CommittedFirst, what));
+                        }
                         // The node's clock goes on from what it wrote to when it sends that; until it is set back.
                         if !entry.replay && set_back.is_none_or(|at| *ms < at) {
                             found.extend(one.on_a_good_token(&entry));
@@ -172,7 +179,12 @@ pub(crate) fn check_frames(ground: &Ground, logs: &Logs, heard: &[Heard]) -> Vec
                             } else {
                                 "ack: accepted"
                             });
-                            let stored = stored(ground, &user, &ack.client_msg_id);
+                            let name = &ack.client_msg_id;
+                            if written.message(&user, name).is_some_and(|at| *ms < at) {
+                                let what = format!("{} is acknowledged early", name.as_str());
+                                found.push(not(Invariant::Kept, what));
+                            }
+                            let stored = stored(ground, &user, name);
                             acknowledged(&user, &ack, stored, &mut acks, &mut found);
                         }
                     }

@@ -135,7 +135,7 @@ impl Case {
 /// found by itself.
 type Row = (Invariant, &'static str, &'static [Invariant], fn(&mut Case) -> Vec<Broken>);
 
-const ROWS: [Row; 27] = [
+const ROWS: [Row; 29] = [
     (Invariant::GapFree, "is read where", &[], |case| {
         let (seq, _) = case.log().last_mut().unwrap();
         *seq = seq.next();
@@ -202,6 +202,11 @@ const ROWS: [Row; 27] = [
         case.hears(What::Text(body.frame(seq.next(), false).as_str().to_owned()));
         vec![]
     }),
+    (Invariant::CommittedFirst, "before its write", &[], |case| {
+        let place = case.find("agent_thinking", 0);
+        case.heard[place].ms = 0;
+        vec![]
+    }),
     (Invariant::SameBytes, "has other bytes", &[], |case| {
         case.rewrite(case.find("agent_thinking", 1), "is at", "is not at");
         vec![]
@@ -256,6 +261,11 @@ const ROWS: [Row; 27] = [
     (Invariant::Kept, "never-said is acknowledged", &[], |case| {
         let name = case.ack().client_msg_id;
         case.rewrite(case.find("ack", 0), name.as_str(), "never-said");
+        vec![]
+    }),
+    (Invariant::Kept, "is acknowledged early", &[], |case| {
+        let place = case.find("ack", 0);
+        case.heard[place].ms = 0;
         vec![]
     }),
     (Invariant::OneOutcome, ", stored run_", &[], |case| {
