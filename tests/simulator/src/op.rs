@@ -44,7 +44,7 @@ pub enum Op {
     Hear(usize),
     /// A write nobody waits for lands.
     Land(usize),
-    /// An agent that its run has stopped speaks all the same.
+    /// An agent that its run has stopped speaks all the same. Models choose it; none is drawn.
     LateAgent(usize, usize),
     /// A tool that its run has given up ends all the same.
     LateTool(usize, usize, ToolEnd),
@@ -163,7 +163,7 @@ const KINDS: [(u8, Kind); 30] = [
     (1, Kind::Seize),
     (2, Kind::SetClock),
     (1, Kind::StandStill),
-    (2, Kind::Late),
+    (2, Kind::LateTool),
 ];
 
 #[derive(Clone, Copy)]
@@ -180,7 +180,7 @@ enum Kind {
     Ghost,
     Hear,
     Land,
-    Late,
+    LateTool,
     Load,
     Lose,
     Move,
@@ -242,13 +242,9 @@ impl Op {
             Kind::Hear => Self::Hear(index(source, 2)?),
             Kind::Land if source.draw(2)? == 0 => Self::Land(index(source, 4)?),
             Kind::Land => Self::Vanish(index(source, 4)?),
-            Kind::Late => {
+            Kind::LateTool => {
                 let ends = [ToolEnd::Returns, ToolEnd::FailsForNow, ToolEnd::Fails];
-                let (at, task) = (node(source)?, index(source, 4)?);
-                match ends.get(index(source, 5)?) {
-                    Some(end) => Self::LateTool(at, task, *end),
-                    None => Self::LateAgent(at, task),
-                }
+                Self::LateTool(node(source)?, index(source, 4)?, ends[index(source, 3)?])
             }
             Kind::Load => Self::Load(index(source, 2)?, source.draw(4)? != 3),
             Kind::Lose => Self::Lose(index(source, 4)?),
