@@ -204,7 +204,8 @@ fn unreadable(error: &serde_json::Error) -> Problem {
     if !error.is_data() {
         return Problem::of(ErrorCode::InvalidJson, said);
     }
-    let names_a_field = ["missing field `", "duplicate field `"];
+    // The last are words of our own, which begin with the name of their field: see `goldenpath_core::wire`.
+    let names_a_field = ["missing field `", "duplicate field `", "`metadata` "];
     let detail = if names_a_field.iter().any(|words| said.starts_with(words)) {
         said
     } else {
