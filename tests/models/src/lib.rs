@@ -22,11 +22,8 @@ use std::time::Instant;
 /// More states than this are too many for the test command: tighten the bound of the model.
 pub const MOST_STATES: usize = 1_000_000;
 
-/// Steps after which the exploration is given up, unfinished.
+/// Steps after which the exploration is given up, unfinished: what waits of them fits into memory.
 const MOST_STEPS: usize = 10 * MOST_STATES;
-
-/// The same where bounds are wide: as many as fit into memory.
-const MOST_STEPS_DEEP: usize = 50 * MOST_STATES;
 
 /// Threads that explore; the machine of the test command has two cores.
 const THREADS: usize = 2;
@@ -99,14 +96,13 @@ where
     let checker = model
         .checker()
         .threads(THREADS)
-        .target_state_count(bound(MOST_STEPS, MOST_STEPS_DEEP))
+        .target_state_count(MOST_STEPS)
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()
         .join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
     let seconds = begun.elapsed().as_secs_f32();
-    let cut =
-        if checker.state_count() < bound(MOST_STEPS, MOST_STEPS_DEEP) { "" } else { ", cut off" };
+    let cut = if checker.state_count() < MOST_STEPS { "" } else { ", cut off" };
     println!("{name}: states {states}, depth {depth}, {seconds:.1} s{cut}");
     for property in checker.model().properties() {
         let found = checker.discovery(property.name).map(stateright::Path::into_actions);
