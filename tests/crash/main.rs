@@ -7,7 +7,7 @@ use goldenpath_tests::oracle::{bare, check_log, entries};
 use goldenpath_tests::server::{PATIENCE, Server};
 use goldenpath_tests::socket::{GOLDEN, Heard, RUN_ENDS, Socket};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -176,7 +176,7 @@ async fn f46_fifty_kills_lose_nothing_and_double_nothing() {
     for (mut client, token) in clients.into_iter().zip(tokens) {
         // Everything accepted is answered: wait for the last runs, then compare views and logs.
         let begin = Instant::now();
-        let threads: Vec<String> =
+        let threads: BTreeSet<String> =
             client.acknowledged.values().map(|(thread, _)| thread.clone()).collect();
         for thread in &threads {
             let log = loop {
@@ -196,14 +196,19 @@ async fn f46_fifty_kills_lose_nothing_and_double_nothing() {
             waiting -= usize::from(frame["type"] == "replay_complete");
             client.hear(&frame);
         }
-        for (thread, message) in client.acknowledged.values() {
-            let log: Vec<Value> = server.log_of(&token, thread).await.iter().map(bare).collect();
-            let stored = log.iter().filter(|f| f["payload"]["message_id"] == message.as_str());
-            let said = stored.filter(|f| f["type"] == "user_message").count();
-            assert_eq!(said, 1, "acknowledged and present once");
+        let mut logs = BTreeMap::<&String, Vec<Value>>::new();
+        for thread in &threads {
+            let log = server.log_of(&token, thread).await.iter().map(bare).collect();
             if let Some(view) = client.views.get(thread) {
                 assert_eq!(view, &log, "the view is the log");
             }
+            logs.insert(thread, log);
+        }
+        for (thread, message) in client.acknowledged.values() {
+            let log = &logs[thread];
+            let stored = log.iter().filter(|f| f["payload"]["message_id"] == message.as_str());
+            let said = stored.filter(|f| f["type"] == "user_message").count();
+            assert_eq!(said, 1, "acknowledged and present once");
         }
     }
     println!("{runs} runs over {kills} kills");
